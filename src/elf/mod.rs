@@ -1,0 +1,1 @@
+//! Bounds-checked views over the bytes of an ELF file or image.

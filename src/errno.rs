@@ -1,0 +1,62 @@
+//! Error numbers of the kernel, with the words that libc has for those a loader meets.
+
+use core::fmt;
+
+/// An error number as the kernel returns it, positive.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Errno(pub i32);
+
+impl Errno {
+    /// No such file or directory.
+    pub const ENOENT: Self = Self(libc::ENOENT);
+    /// Permission denied.
+    pub const EACCES: Self = Self(libc::EACCES);
+    /// Cannot allocate memory.
+    pub const ENOMEM: Self = Self(libc::ENOMEM);
+    /// Invalid argument.
+    pub const EINVAL: Self = Self(libc::EINVAL);
+
+    /// The words of strerror(3) in the C locale, for the numbers that file and memory calls give.
+    #[must_use]
+    pub const fn words(self) -> Option<&'static str> {
+        Some(match self.0 {
+            libc::EPERM => "Operation not permitted",
+            libc::ENOENT => "No such file or directory",
+            libc::EINTR => "Interrupted system call",
+            libc::EIO => "Input/output error",
+            libc::ENXIO => "No such device or address",
+            libc::EBADF => "Bad file descriptor",
+            libc::EAGAIN => "Resource temporarily unavailable",
+            libc::ENOMEM => "Cannot allocate memory",
+            libc::EACCES => "Permission denied",
+            libc::EFAULT => "Bad address",
+            libc::EBUSY => "Device or resource busy",
+            libc::EEXIST => "File exists",
+            libc::ENODEV => "No such device",
+            libc::ENOTDIR => "Not a directory",
+            libc::EISDIR => "Is a directory",
+            libc::EINVAL => "Invalid argument",
+            libc::ENFILE => "Too many open files in system",
+            libc::EMFILE => "Too many open files",
+            libc::ETXTBSY => "Text file busy",
+            libc::EFBIG => "File too large",
+            libc::ENOSPC => "No space left on device",
+            libc::EROFS => "Read-only file system",
+            libc::ENAMETOOLONG => "File name too long",
+            libc::ENOSYS => "Function not implemented",
+            libc::ELOOP => "Too many levels of symbolic links",
+            libc::EOVERFLOW => "Value too large for defined data type",
+            libc::ESTALE => "Stale file handle",
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.words() {
+            Some(words) => f.write_str(words),
+            None => write!(f, "error {}", self.0),
+        }
+    }
+}
