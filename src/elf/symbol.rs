@@ -1,0 +1,164 @@
+//! Symbols (gABI, "Symbol Table").
+
+use goblin::elf::section_header::{SHN_ABS, SHN_UNDEF};
+use goblin::elf::sym::{
+    STB_GLOBAL, STB_GNU_UNIQUE, STB_LOCAL, STB_WEAK, STT_COMMON, STT_FUNC, STT_GNU_IFUNC,
+    STT_NOTYPE, STT_OBJECT, STT_TLS, STV_DEFAULT, STV_PROTECTED,
+};
+
+use super::table::{Record, read};
+use crate::addr::Vaddr;
+
+/// How far a symbol is visible (`STB_*`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Binding {
+    /// Inside its object only; also every binding that is not known.
+    Local,
+    /// Everywhere.
+    Global,
+    /// Everywhere; a reference may stay undefined.
+    Weak,
+    /// One definition for the whole process (GNU extension).
+    Unique,
+}
+
+/// One entry of a symbol table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Symbol {
+    /// `st_name`: offset in the string table.
+    pub name: u32,
+    info: u8,
+    other: u8,
+    shndx: u16,
+    /// `st_value`.
+    pub value: u64,
+    /// `st_size`, in bytes.
+    pub size: u64,
+}
+
+impl Record for Symbol {
+    const SIZE: usize = 24;
+
+    #[inline]
+    fn decode(bytes: &[u8]) -> Self {
+        Self {
+            name: read(bytes, 0).unwrap_or_default(),
+            info: read(bytes, 4).unwrap_or_default(),
+            other: read(bytes, 5).unwrap_or_default(),
+            shndx: read(bytes, 6).unwrap_or_default(),
+            value: read(bytes, 8).unwrap_or_default(),
+            size: read(bytes, 16).unwrap_or_default(),
+        }
+    }
+}
+
+impl Symbol {
+    /// The binding.
+    #[inline]
+    #[must_use]
+    pub const fn binding(&self) -> Binding {
+        match self.info >> 4 {
+            STB_GLOBAL => Binding::Global,
+            STB_WEAK => Binding::Weak,
+            STB_GNU_UNIQUE => Binding::Unique,
+            _ => Binding::Local,
+        }
+    }
+
+    /// Whether a reference through this entry is bound inside its own object, without a lookup: a local symbol, or one
+    /// of hidden or internal visibility.
+    #[inline]
+    #[must_use]
+    pub const fn binds_locally(&self) -> bool {
+        self.info >> 4 == STB_LOCAL || self.is_hidden()
+    }
+
+    /// Hidden or internal visibility: no other object may bind to it.
+    #[inline]
+    #[must_use]
+    pub const fn is_hidden(&self) -> bool {
+        !matches!(self.other & 3, STV_DEFAULT | STV_PROTECTED)
+    }
+
+    /// Protected visibility.
+    #[inline]
+    #[must_use]
+    pub const fn is_protected(&self) -> bool {
+        self.other & 3 == STV_PROTECTED
+    }
+
+    /// Whether the symbol is not defined here.
+    #[inline]
+    #[must_use]
+    pub const fn is_undefined(&self) -> bool {
+        self.shndx as u32 == SHN_UNDEF
+    }
+
+    /// Whether the value is absolute, that is, not moved by the load bias.
+    #[inline]
+    #[must_use]
+    pub const fn is_absolute(&self) -> bool {
+        self.shndx as u32 == SHN_ABS
+    }
+
+    /// A function whose address a resolver chooses at run time.
+    #[inline]
+    #[must_use]
+    pub const fn is_ifunc(&self) -> bool {
+        self.info & 15 == STT_GNU_IFUNC && !self.is_undefined()
+    }
+
+    /// A thread-local variable.
+    #[inline]
+    #[must_use]
+    pub const fn is_tls(&self) -> bool {
+        self.info & 15 == STT_TLS
+    }
+
+    /// Whether this entry can satisfy a reference at all. `call_only` asks for a real definition: an executable's PLT
+    /// entry (undefined, with a value) gives a function its address but must not be what a call binds to.
+    #[inline]
+    #[must_use]
+    pub const fn can_define(&self, call_only: bool) -> bool {
+        let is_code_or_data = matches!(
+            self.info & 15,
+            STT_NOTYPE | STT_OBJECT | STT_FUNC | STT_COMMON | STT_TLS | STT_GNU_IFUNC
+        );
+        let has_value = self.value != 0 || self.is_absolute() || self.is_tls();
+        is_code_or_data && has_value && !(call_only && self.is_undefined())
+    }
+
+    /// The value as an address in the object.
+    #[inline]
+    #[must_use]
+    pub const fn vaddr(&self) -> Vaddr {
+        Vaddr(self.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn symbol(info: u8, other: u8, shndx: u16, value: u64) -> Symbol {
+        Symbol { info, other, shndx, value, ..Symbol::default() }
+    }
+
+    #[test]
+    fn a_plt_entry_gives_an_address_but_takes_no_calls() {
+        let plt = symbol(0x12, 0, 0, 0x1040);
+        assert!(plt.can_define(false) && !plt.can_define(true));
+        assert!(!symbol(0x12, 0, 0, 0).can_define(false));
+        assert!(symbol(0x11, 0, 0xfff1, 0).can_define(true));
+        assert!(!symbol(0x13, 0, 1, 8).can_define(true), "a section symbol defines nothing");
+    }
+
+    #[test]
+    fn visibility() {
+        assert!(symbol(0x12, 2, 1, 8).binds_locally());
+        assert!(symbol(0x02, 0, 1, 8).binds_locally());
+        assert!(!symbol(0x12, 3, 1, 8).binds_locally() && symbol(0x12, 3, 1, 8).is_protected());
+        assert_eq!(symbol(0xa1, 0, 1, 8).binding(), Binding::Unique);
+        assert!(symbol(0x1a, 0, 1, 8).is_ifunc() && !symbol(0x1a, 0, 0, 8).is_ifunc());
+    }
+}
