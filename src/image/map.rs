@@ -1,0 +1,169 @@
+//! Carries out a [`Plan`]: reserves once, lays the segments over the reservation, clears what must be zero.
+//!
+//! # Safety
+//!
+//! Everything is mapped inside a reservation that this file has made itself and that nobody else knows yet, or over
+//! addresses that were free (`ET_EXEC`). A failure unmaps the reservation, so nothing half done is left. The slices that
+//! an [`Image`] holds stay valid because a mapping lives until its object is unloaded, and the parsed object goes first.
+#![allow(unsafe_code)]
+
+use super::plan::{Pages, Plan};
+use super::view::Image;
+use crate::addr::{Addr, Bias, Vaddr, page_down};
+use crate::elf::segment::Segments;
+use crate::errno::Errno;
+use crate::sys::memory::{Backing, Protection, map, map_if_free, map_over, protect, unmap};
+use crate::sys::Fd;
+
+/// What went wrong, in ld.so's words.
+pub type Failure = (&'static str, Errno);
+
+const MAP_FAILED: &str = "failed to map segment from shared object";
+const PROTECT_FAILED: &str = "cannot change memory protections";
+
+/// A range of the process that goes away again unless it is kept.
+struct Reservation {
+    start: Addr,
+    size: u64,
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        // SAFETY: the range was reserved by this value and is not known to anyone while the value lives.
+        unsafe { unmap(self.start, self.size) };
+    }
+}
+
+/// Maps an object and returns its load bias.
+///
+/// # Errors
+/// What the kernel refused; nothing stays mapped then.
+pub fn map_object(fd: &Fd, plan: &Plan) -> Result<Bias, Failure> {
+    let (reservation, first_done) = reserve(fd, plan)?;
+    let bias = Bias(reservation.start.0.wrapping_sub(plan.start));
+    for (index, piece) in plan.pieces.iter().enumerate() {
+        let protection = Protection::from(piece.access);
+        let place = |pages: Pages| (bias.apply(Vaddr(pages.start)), pages.size);
+        if piece.file.size != 0 && !(index == 0 && first_done) {
+            let (address, size) = place(piece.file);
+            let backing = Backing::File(fd, piece.offset);
+            // SAFETY: inside the reservation.
+            unsafe { map_over(address, size, protection, backing) }
+                .map_err(|errno| (MAP_FAILED, errno))?;
+        }
+        clear(bias, piece.clear, protection)?;
+        if piece.zero.size != 0 {
+            let (address, size) = place(piece.zero);
+            // SAFETY: inside the reservation.
+            unsafe { map_over(address, size, protection, Backing::Anonymous) }
+                .map_err(|errno| ("cannot map zero-fill pages", errno))?;
+        }
+    }
+    if first_done {
+        for gap in &plan.gaps {
+            let address = bias.apply(Vaddr(gap.start));
+            // SAFETY: inside the reservation, and no segment has these pages.
+            unsafe { protect(address, gap.size, Protection::empty()) }
+                .map_err(|errno| (PROTECT_FAILED, errno))?;
+        }
+    }
+    core::mem::forget(reservation);
+    Ok(bias)
+}
+
+/// Takes the address range. Where nothing but page alignment is asked, the first segment is mapped over the whole range
+/// at once, which saves a call: the other segments and the gaps replace the surplus. Says whether it did.
+fn reserve(fd: &Fd, plan: &Plan) -> Result<(Reservation, bool), Failure> {
+    let failed = |errno| (MAP_FAILED, errno);
+    if plan.fixed {
+        let start = Addr(plan.start);
+        map_if_free(start, plan.size, Protection::empty(), Backing::Anonymous).map_err(failed)?;
+        return Ok((Reservation { start, size: plan.size }, false));
+    }
+    if plan.align > crate::addr::PAGE {
+        return reserve_aligned(plan).map(|reservation| (reservation, false));
+    }
+    let first = plan.pieces.first().filter(|piece| piece.file.size != 0);
+    let (protection, backing) = match first {
+        Some(piece) => (piece.access.into(), Backing::File(fd, piece.offset)),
+        None => (Protection::empty(), Backing::Anonymous),
+    };
+    let start = map(plan.size, protection, backing).map_err(failed)?;
+    Ok((Reservation { start, size: plan.size }, first.is_some()))
+}
+
+/// Reserves with room to spare and gives back what is outside the aligned part.
+fn reserve_aligned(plan: &Plan) -> Result<Reservation, Failure> {
+    let too_large = (MAP_FAILED, Errno::ENOMEM);
+    let room = plan.size.checked_add(plan.align).ok_or(too_large)?;
+    let start = map(room, Protection::empty(), Backing::Anonymous)
+        .map_err(|errno| (MAP_FAILED, errno))?;
+    // The bias is what must be aligned: then every segment has the alignment of its virtual address.
+    let bias = start.0.wrapping_sub(plan.start).next_multiple_of(plan.align);
+    let aligned = bias.wrapping_add(plan.start);
+    let (before, after) = (aligned - start.0, start.0 + room - (aligned + plan.size));
+    // SAFETY: both ends belong to the range reserved just now.
+    unsafe {
+        if before != 0 {
+            unmap(start, before);
+        }
+        if after != 0 {
+            unmap(Addr(aligned + plan.size), after);
+        }
+    }
+    Ok(Reservation { start: Addr(aligned), size: plan.size })
+}
+
+/// Zeroes the bytes between a segment's last file byte and the end of that page.
+fn clear(bias: Bias, (from, to): (u64, u64), protection: Protection) -> Result<(), Failure> {
+    if from == to {
+        return Ok(());
+    }
+    let address = bias.apply(Vaddr(from));
+    let page = Addr(page_down(address.0));
+    let writable = protection.contains(Protection::WRITE);
+    let change = |protection| {
+        // SAFETY: the page is inside the reservation.
+        unsafe { protect(page, crate::addr::PAGE, protection) }
+            .map_err(|errno| (PROTECT_FAILED, errno))
+    };
+    if !writable {
+        change(protection | Protection::WRITE)?;
+    }
+    // SAFETY: the bytes lie in one page of the reservation, which is writable now.
+    unsafe { core::ptr::write_bytes(address.0 as *mut u8, 0, (to - from) as usize) };
+    if !writable {
+        change(protection)?;
+    }
+    Ok(())
+}
+
+/// Views an object that is mapped with `bias`.
+///
+/// # Safety
+/// `segments` are mapped there and readable where they say so, and stay so while the view lives.
+#[must_use]
+pub unsafe fn view<'a>(bias: Bias, segments: &Segments) -> Image<'a> {
+    let parts = segments.loads.iter().map(|load| {
+        let readable = load.access.contains(crate::elf::segment::Access::READ);
+        let start = bias.apply(load.vaddr).0 as *const u8;
+        let len = if readable { load.filesz as usize } else { 0 };
+        // SAFETY: the caller's promise; an empty slice needs no memory.
+        let bytes = match len {
+            0 => &[][..],
+            _ => unsafe { core::slice::from_raw_parts(start, len) },
+        };
+        (*load, bytes)
+    });
+    Image::new(bias, parts)
+}
+
+/// Unmaps an object.
+///
+/// # Safety
+/// The object is mapped with `bias`, and nothing refers into it.
+pub unsafe fn unmap_object(bias: Bias, segments: &Segments) {
+    let (start, end) = segments.extent();
+    // SAFETY: as the caller promises.
+    unsafe { unmap(bias.apply(Vaddr(start)), end - start) };
+}

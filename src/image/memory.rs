@@ -1,0 +1,232 @@
+//! The one door through which rld changes a mapped object.
+//!
+//! # Safety
+//!
+//! [`Words::new`] is `unsafe`: it trusts that the windows are mapped and writable. Every access after that is checked
+//! against them. The windows leave out the tables that rld holds as slices ([`Image`](super::Image)), so a relocation can
+//! never change what a shared reference points to.
+#![allow(unsafe_code)]
+
+use alloc::vec::Vec;
+
+use crate::addr::{Addr, Vaddr, page_down};
+use crate::elf::segment::{Access, Segments, Span};
+use crate::errno::Errno;
+use crate::image::Image;
+use crate::sys::memory::{Protection, protect};
+
+/// Part of the address space, in addresses of the process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Window {
+    start: u64,
+    end: u64,
+}
+
+/// An address that no window holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Outside(pub Addr);
+
+/// The words of one object that relocation may read and write.
+#[derive(Clone, Debug)]
+pub struct Words {
+    windows: Vec<Window>,
+    current: Window,
+}
+
+impl Words {
+    /// The writable segments of `image`, or all of them where `text` says that read-only ones were made writable for
+    /// text relocations; without the `tables` that rld reads.
+    ///
+    /// # Safety
+    /// Those segments are mapped and writable while the value lives.
+    #[must_use]
+    pub unsafe fn new(image: &Image<'_>, text: bool, tables: &[Span]) -> Self {
+        let mut windows = Vec::new();
+        for segment in image.segments() {
+            if !text && !segment.access.contains(Access::WRITE) {
+                continue;
+            }
+            let start = image.address(segment.vaddr).0;
+            let mut rest = Window { start, end: start.wrapping_add(segment.memsz) };
+            let mut holes: Vec<Window> = tables
+                .iter()
+                .filter(|table| segment.holds(table.vaddr, table.size))
+                .map(|table| {
+                    let start = image.address(table.vaddr).0;
+                    Window { start, end: start + table.size }
+                })
+                .collect();
+            holes.sort_unstable_by_key(|hole| hole.start);
+            for hole in holes {
+                if hole.start > rest.start {
+                    windows.push(Window { start: rest.start, end: hole.start });
+                }
+                rest.start = rest.start.max(hole.end);
+            }
+            if rest.start < rest.end {
+                windows.push(rest);
+            }
+        }
+        let current = windows.first().copied().unwrap_or(Window { start: 0, end: 0 });
+        Self { windows, current }
+    }
+
+    #[inline]
+    fn check(&mut self, at: Addr, len: u64) -> Result<(), Outside> {
+        let holds = |window: &Window| {
+            at.0 >= window.start && at.0 < window.end && window.end - at.0 >= len
+        };
+        if holds(&self.current) {
+            return Ok(());
+        }
+        self.current = *self.windows.iter().find(|window| holds(window)).ok_or(Outside(at))?;
+        Ok(())
+    }
+
+    /// Reads a 64-bit word.
+    ///
+    /// # Errors
+    /// [`Outside`] of every window.
+    #[inline]
+    pub fn read(&mut self, at: Addr) -> Result<u64, Outside> {
+        self.check(at, 8)?;
+        // SAFETY: the word lies in a window.
+        Ok(unsafe { (at.0 as *const u64).read_unaligned() })
+    }
+
+    /// Writes a 64-bit word.
+    ///
+    /// # Errors
+    /// [`Outside`] of every window.
+    #[inline]
+    pub fn write(&mut self, at: Addr, value: u64) -> Result<(), Outside> {
+        self.check(at, 8)?;
+        // SAFETY: the word lies in a window, which is writable and which no reference points into.
+        unsafe { (at.0 as *mut u64).write_unaligned(value) };
+        Ok(())
+    }
+
+    /// Writes a 32-bit word.
+    ///
+    /// # Errors
+    /// [`Outside`] of every window.
+    #[inline]
+    pub fn write32(&mut self, at: Addr, value: u32) -> Result<(), Outside> {
+        self.check(at, 4)?;
+        // SAFETY: as in `write`.
+        unsafe { (at.0 as *mut u32).write_unaligned(value) };
+        Ok(())
+    }
+
+    /// Adds the load bias to a word.
+    ///
+    /// # Errors
+    /// [`Outside`] of every window.
+    #[inline]
+    pub fn rebase(&mut self, at: Addr, bias: u64) -> Result<(), Outside> {
+        let value = self.read(at)?;
+        self.write(at, value.wrapping_add(bias))
+    }
+
+    /// Copies `len` bytes from `source`, for a COPY relocation.
+    ///
+    /// # Errors
+    /// [`Outside`] of every window, for the target.
+    ///
+    /// # Safety
+    /// `len` bytes at `source` are mapped and readable.
+    pub unsafe fn copy(&mut self, source: Addr, at: Addr, len: u64) -> Result<(), Outside> {
+        self.check(at, len)?;
+        // SAFETY: the source is the caller's promise; the target lies in a window.
+        unsafe { core::ptr::copy(source.0 as *const u8, at.0 as *mut u8, len as usize) };
+        Ok(())
+    }
+}
+
+/// Makes the read-only segments of an object writable, or gives them their own permissions back.
+///
+/// # Errors
+/// What mprotect(2) answers.
+///
+/// # Safety
+/// The object is mapped as `segments` say with the image's bias, and its code does not run meanwhile.
+pub unsafe fn open_text(
+    image: &Image<'_>,
+    segments: &Segments,
+    open: bool,
+) -> Result<(), Errno> {
+    for load in segments.loads.iter().filter(|load| !load.access.contains(Access::WRITE)) {
+        let mut protection = Protection::from(load.access);
+        protection.set(Protection::WRITE, open);
+        let start = page_down(load.vaddr.0);
+        let size = crate::addr::page_up(load.end()).unwrap_or(start) - start;
+        // SAFETY: the pages are the object's own.
+        unsafe { protect(image.address(Vaddr(start)), size, protection) }?;
+    }
+    Ok(())
+}
+
+/// Makes PT_GNU_RELRO read-only: the whole pages of it, as the linker has padded them.
+///
+/// # Errors
+/// What mprotect(2) answers.
+///
+/// # Safety
+/// The object is mapped with the image's bias, `relro` lies in it, and nothing will write there.
+pub unsafe fn seal_relro(image: &Image<'_>, relro: Span) -> Result<(), Errno> {
+    let start = page_down(relro.vaddr.0);
+    let end = page_down(relro.vaddr.0.saturating_add(relro.size));
+    if end <= start {
+        return Ok(());
+    }
+    // SAFETY: the pages are the object's own.
+    unsafe { protect(image.address(Vaddr(start)), end - start, Protection::READ) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::addr::Bias;
+    use crate::elf::segment::Segment;
+
+    fn words(memory: &mut [u64], tables: &[Span]) -> (Words, u64) {
+        let base = memory.as_ptr() as u64;
+        let segment = Segment {
+            kind: 1,
+            access: Access::READ | Access::WRITE,
+            offset: 0,
+            vaddr: Vaddr(0x100),
+            filesz: 0,
+            memsz: memory.len() as u64 * 8,
+            align: 8,
+        };
+        let image = Image::new(Bias(base.wrapping_sub(0x100)), [(segment, &[][..])]);
+        // SAFETY: the segment is the vector's memory, which outlives the value in each test.
+        (unsafe { Words::new(&image, false, tables) }, base)
+    }
+
+    #[test]
+    fn writes_inside_and_refuses_outside() {
+        let mut memory = [0u64; 4];
+        let (mut words, base) = words(&mut memory, &[]);
+        assert_eq!(words.write(Addr(base + 24), 7), Ok(()));
+        assert_eq!(words.rebase(Addr(base + 24), 3), Ok(()));
+        assert_eq!(words.read(Addr(base + 24)), Ok(10));
+        for outside in [base - 8, base - 1, base + 25, base + 32, 0, u64::MAX] {
+            assert_eq!(words.write(Addr(outside), 7), Err(Outside(Addr(outside))));
+        }
+        assert_eq!(words.write32(Addr(base + 28), 1), Ok(()));
+        assert!(words.write32(Addr(base + 29), 1).is_err());
+    }
+
+    #[test]
+    fn tables_are_left_alone() {
+        let mut memory = [0u64; 4];
+        let table = Span { vaddr: Vaddr(0x108), size: 8 };
+        let (mut words, base) = words(&mut memory, &[table]);
+        assert!(words.write(Addr(base), 1).is_ok());
+        assert!(words.write(Addr(base + 8), 1).is_err());
+        assert!(words.write(Addr(base + 4), 1).is_err());
+        assert!(words.write(Addr(base + 16), 1).is_ok());
+    }
+}

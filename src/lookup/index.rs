@@ -1,0 +1,108 @@
+//! All definitions of a scope in one table, so that a lookup does not grow with the number of objects.
+//!
+//! The table is made from the hashes that GNU hash tables already hold, so neither symbols nor names are touched to make
+//! it. Entries with one hash stand together, in scope order and in table order inside an object: a lookup sees the same
+//! candidates in the same order as a walk from object to object.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::elf::hash::{HashTable, gnu};
+use crate::object::Exports;
+
+/// One definition: the upper 31 bits of its name's GNU hash, the position of its object in the scope, its symbol index.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Entry {
+    hash: u32,
+    /// Position of the object in the scope.
+    pub member: u32,
+    /// Index in that object's symbol table.
+    pub symbol: u32,
+}
+
+/// The definitions of a scope by hash.
+#[derive(Clone, Debug)]
+pub struct Index {
+    /// Where each bucket starts in `entries`; one more than there are buckets.
+    starts: Vec<u32>,
+    entries: Vec<Entry>,
+    shift: u32,
+}
+
+/// Spreads GNU hashes, whose low bits are good and whose lowest is lost, over the buckets.
+const SPREAD: u32 = 0x9e37_79b1;
+
+impl Index {
+    /// Indexes the definitions of `members`, in scope order.
+    #[must_use]
+    pub fn new(members: &[&Exports<'_>]) -> Self {
+        let total: usize = members.iter().map(|member| member.count()).sum();
+        let bits = usize::BITS - total.max(16).leading_zeros();
+        let shift = u32::BITS - bits.min(28);
+        let buckets = 1usize << (u32::BITS - shift);
+        let mut index = Self { starts: vec![0; buckets + 1], entries: Vec::new(), shift };
+        // Count, turn counts into starts, then place: a counting sort that keeps the order of arrival.
+        for member in members {
+            each(member, |_, hash| {
+                let bucket = index.bucket(hash);
+                if let Some(count) = index.starts.get_mut(bucket + 1) {
+                    *count += 1;
+                }
+            });
+        }
+        let mut sum = 0;
+        for start in &mut index.starts {
+            sum += *start;
+            *start = sum;
+        }
+        index.entries = vec![Entry::default(); sum as usize];
+        for (position, member) in (0..).zip(members) {
+            each(member, |symbol, hash| {
+                let bucket = index.bucket(hash);
+                let Some(next) = index.starts.get_mut(bucket) else { return };
+                if let Some(entry) = index.entries.get_mut(*next as usize) {
+                    *entry = Entry { hash: hash | 1, member: position, symbol };
+                }
+                *next += 1;
+            });
+        }
+        // Placing has moved each start to the start of the next bucket.
+        index.starts.rotate_right(1);
+        if let Some(first) = index.starts.first_mut() {
+            *first = 0;
+        }
+        index
+    }
+
+    #[inline]
+    const fn bucket(&self, hash: u32) -> usize {
+        ((hash | 1).wrapping_mul(SPREAD) >> self.shift) as usize
+    }
+
+    /// The definitions whose name may have this hash, in scope order.
+    #[inline]
+    pub fn candidates(&self, hash: u32) -> impl Iterator<Item = &Entry> {
+        let bucket = self.bucket(hash);
+        let start = self.starts.get(bucket).copied().unwrap_or_default() as usize;
+        let end = self.starts.get(bucket + 1).copied().unwrap_or_default() as usize;
+        let entries = self.entries.get(start..end).unwrap_or_default();
+        entries.iter().filter(move |entry| entry.hash == hash | 1)
+    }
+}
+
+/// Calls `found` with every symbol that the object's hash table covers, and its hash.
+fn each(exports: &Exports<'_>, mut found: impl FnMut(u32, u32)) {
+    match &exports.hash {
+        HashTable::None => {}
+        HashTable::Gnu(table) => table.entries().for_each(|(symbol, hash)| found(symbol, hash)),
+        HashTable::Sysv(table) => {
+            for (number, symbol) in (0u32..).zip(exports.symbols.slice(0, table.symbols()).iter()) {
+                if symbol.can_define(false)
+                    && let Some(name) = exports.strings.get(symbol.name)
+                {
+                    found(number, gnu(name));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! One object of the link map: what its file says, parsed once and immutable from then on.
+
+use alloc::ffi::CString;
+use alloc::vec::Vec;
+
+use crate::addr::{Addr, ObjectId, Vaddr};
+use crate::elf::dynamic::{Area, Dynamic};
+use crate::elf::hash::{Gnu, HashTable, Sysv};
+use crate::elf::header::{Header, Kind};
+use crate::elf::note::{Note, notes};
+use crate::elf::segment::{Segments, Span};
+use crate::elf::strtab::Strtab;
+use crate::elf::symbol::Symbol;
+use crate::elf::table::{Record, Table};
+use crate::elf::version::{Version, Versions, Versym};
+use crate::elf::{Malformed, symbol};
+use crate::error::{Error, Result};
+use crate::image::Image;
+use crate::reloc::Relocation;
+use crate::sys::Identity;
+
+/// What an object is to the process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// The program itself.
+    Program,
+    /// A library, preloaded or needed.
+    Library,
+    /// The kernel's vDSO.
+    Vdso,
+    /// rld.
+    Loader,
+}
+
+/// What the symbols of an object are found through.
+#[derive(Clone, Default)]
+pub struct Exports<'a> {
+    /// `DT_GNU_HASH` or `DT_HASH`.
+    pub hash: HashTable<'a>,
+    /// `DT_SYMTAB`, to the end of its segment.
+    pub symbols: Table<'a, Symbol>,
+    /// `DT_STRTAB`.
+    pub strings: Strtab<'a>,
+    /// `DT_VERSYM`; empty when the object has no versions.
+    pub versyms: Table<'a, u16>,
+    /// Version names by index.
+    pub versions: Versions<'a>,
+}
+
+impl<'a> Exports<'a> {
+    /// The version that a reference of this object through symbol `index` asks for; `None` when it asks for none.
+    #[inline]
+    #[must_use]
+    pub fn wanted_version(&self, index: u32) -> Option<Version<'a>> {
+        let versym = Versym(self.versyms.get(index as usize)?);
+        let version = self.versions.get(versym.index());
+        (version.hash != 0).then_some(version)
+    }
+
+    /// How many symbols the hash table accounts for.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        match &self.hash {
+            HashTable::None => 0,
+            HashTable::Gnu(table) => table.first as usize + table.covered(),
+            HashTable::Sysv(table) => table.symbols(),
+        }
+        .min(self.symbols.len())
+    }
+}
+
+/// The relocation tables of an object.
+#[derive(Clone, Copy, Default)]
+pub struct Relocations<'a> {
+    /// `DT_RELR`.
+    pub relr: Table<'a, u64>,
+    /// `DT_RELA`.
+    pub rela: Table<'a, Relocation>,
+    /// `DT_JMPREL`.
+    pub plt: Table<'a, Relocation>,
+}
+
+/// One object.
+#[derive(Clone)]
+pub struct Object<'a> {
+    /// Its path, as it was found; empty for the program, as ld.so has it.
+    pub name: CString,
+    /// Names under which it was asked for.
+    pub aliases: Vec<Vec<u8>>,
+    /// What it is to the process.
+    pub role: Role,
+    /// Device and inode; none for what was not opened here.
+    pub identity: Option<Identity>,
+    /// The object on whose behalf it was loaded.
+    pub loader: Option<ObjectId>,
+    /// Its `DT_NEEDED`, resolved, in order.
+    pub needed: Vec<ObjectId>,
+    /// Its bytes.
+    pub image: Image<'a>,
+    /// Its program headers.
+    pub segments: Segments,
+    /// Where the program headers are in memory, and how many.
+    pub phdr: Addr,
+    /// `e_phnum`.
+    pub phnum: u16,
+    /// `ET_EXEC` or `ET_DYN`.
+    pub kind: Kind,
+    /// `e_entry`, biased.
+    pub entry: Addr,
+    /// Its dynamic section.
+    pub dynamic: Dynamic,
+    /// `DT_SONAME`.
+    pub soname: Option<&'a [u8]>,
+    /// Its symbols.
+    pub exports: Exports<'a>,
+    /// Its relocations.
+    pub relocations: Relocations<'a>,
+    /// The instruction set levels it needs (`GNU_PROPERTY_X86_ISA_1_NEEDED`).
+    pub isa_needed: u32,
+}
+
+/// An object whose headers were read and whose bytes can be seen, before its dynamic section is read.
+pub struct Mapped<'a> {
+    /// Its ELF header.
+    pub header: Header,
+    /// Its program headers.
+    pub segments: Segments,
+    /// Its bytes.
+    pub image: Image<'a>,
+    /// Where its program headers are in memory.
+    pub phdr: Addr,
+    /// Device and inode.
+    pub identity: Option<Identity>,
+}
+
+impl<'a> Object<'a> {
+    /// Reads the dynamic section and all that it points to.
+    ///
+    /// # Errors
+    /// The first defect found, with the structure that shows it.
+    pub fn parse(name: CString, role: Role, mapped: Mapped<'a>) -> Result<Self> {
+        let Mapped { header, segments, image, phdr, identity } = mapped;
+        let parts = Parts::parse(&image, &segments)
+            .map_err(|malformed| Error::malformed(name.to_bytes(), malformed))?;
+        Ok(Self {
+            name,
+            aliases: Vec::new(),
+            role,
+            identity,
+            loader: None,
+            needed: Vec::new(),
+            phdr,
+            phnum: header.phnum,
+            kind: header.kind,
+            entry: image.address(header.entry),
+            soname: parts.soname,
+            exports: parts.exports,
+            relocations: parts.relocations,
+            isa_needed: parts.isa_needed,
+            dynamic: parts.dynamic,
+            image,
+            segments,
+        })
+    }
+
+    /// The object's name for messages: its path, or `program` where it is the program.
+    #[must_use]
+    pub fn display_name<'n>(&'n self, program: &'n [u8]) -> &'n [u8] {
+        match self.name.to_bytes() {
+            b"" => program,
+            name => name,
+        }
+    }
+
+    /// Whether the object goes by `name`: its path, its soname, or a name it was asked for before.
+    #[must_use]
+    pub fn answers_to(&self, name: &[u8]) -> bool {
+        self.name.to_bytes() == name || self.aliases.iter().any(|alias| alias == name)
+    }
+
+    /// The strings of `DT_NEEDED`, in order.
+    ///
+    /// # Errors
+    /// When one lies outside the string table.
+    pub fn needed_names(&self) -> Result<Vec<&'a [u8]>> {
+        let string = |&offset: &u32| {
+            self.exports.strings.get(offset).ok_or_else(|| {
+                let words = "invalid string table offset";
+                let malformed = Malformed::new(words, "DT_NEEDED", offset.into());
+                Error::malformed(self.name.to_bytes(), malformed)
+            })
+        };
+        self.dynamic.needed.iter().map(string).collect()
+    }
+
+    /// The string of `DT_RPATH` or `DT_RUNPATH`, if it lies in the string table.
+    #[must_use]
+    pub fn string(&self, offset: Option<u32>) -> Option<&'a [u8]> {
+        self.exports.strings.get(offset?)
+    }
+
+    /// The notes of the object.
+    pub fn notes(&self) -> impl Iterator<Item = Note<'a>> {
+        image_notes(&self.image, &self.segments)
+    }
+
+    /// The tables that rld keeps as slices, which relocation must leave alone.
+    #[must_use]
+    pub fn tables(&self) -> Vec<Span> {
+        let dynamic = &self.dynamic;
+        let area = |area: Area| Span { vaddr: area.vaddr, size: area.size };
+        let to_end = |vaddr: Vaddr| {
+            let size = self.image.tail(vaddr).map_or(0, |tail| tail.len() as u64);
+            Span { vaddr, size }
+        };
+        let counted = |vaddr: Vaddr, record: usize| Span {
+            vaddr,
+            size: (self.exports.count() * record) as u64,
+        };
+        let mut tables = Vec::from([
+            area(dynamic.strtab),
+            area(dynamic.rela),
+            area(dynamic.jmprel),
+            area(dynamic.relr),
+        ]);
+        tables.extend(dynamic.symtab.map(|at| counted(at, Symbol::SIZE)));
+        tables.extend(dynamic.versym.map(|at| counted(at, 2)));
+        // Their sizes are not stated; they end before the next table or with their segment.
+        let unsized_tables = [dynamic.hash, dynamic.gnu_hash, dynamic.verneed, dynamic.verdef];
+        for at in unsized_tables.into_iter().flatten() {
+            let next = self.next_place_after(at);
+            let mut span = to_end(at);
+            span.size = span.size.min(next.saturating_sub(at.0));
+            tables.push(span);
+        }
+        tables.retain(|table| table.size != 0);
+        tables
+    }
+
+    /// The first known place behind `at`: a table, or what relocation writes to.
+    fn next_place_after(&self, at: Vaddr) -> u64 {
+        let dynamic = &self.dynamic;
+        let places = [
+            Some(dynamic.strtab.vaddr),
+            Some(dynamic.rela.vaddr),
+            Some(dynamic.jmprel.vaddr),
+            Some(dynamic.relr.vaddr),
+            dynamic.symtab,
+            dynamic.versym,
+            dynamic.hash,
+            dynamic.gnu_hash,
+            dynamic.verneed,
+            dynamic.verdef,
+            dynamic.pltgot,
+            self.segments.dynamic.map(|span| span.vaddr),
+            self.segments.relro.map(|span| span.vaddr),
+            Some(dynamic.init_array.vaddr),
+            Some(dynamic.fini_array.vaddr),
+        ];
+        let behind = places.into_iter().flatten().map(|place| place.0).filter(|&next| next > at.0);
+        behind.min().unwrap_or(u64::MAX)
+    }
+}
+
+struct Parts<'a> {
+    dynamic: Dynamic,
+    soname: Option<&'a [u8]>,
+    exports: Exports<'a>,
+    relocations: Relocations<'a>,
+    isa_needed: u32,
+}
+
+impl<'a> Parts<'a> {
+    fn parse(image: &Image<'a>, segments: &Segments) -> core::result::Result<Self, Malformed> {
+        let dynamic = match segments.dynamic {
+            Some(span) => {
+                Dynamic::parse(Table::new(image.area("PT_DYNAMIC", span.vaddr, span.size)?))?
+            }
+            None => Dynamic::default(),
+        };
+        let area = |what, area: Area| image.area(what, area.vaddr, area.size);
+        let rest = |what, at: Option<Vaddr>| at.map(|at| image.rest(what, at)).transpose();
+
+        let strings = Strtab::new(area("DT_STRTAB", dynamic.strtab)?);
+        let verneed = rest("DT_VERNEED", dynamic.verneed)?;
+        let verdef = rest("DT_VERDEF", dynamic.verdef)?;
+        let hash = match (dynamic.gnu_hash, dynamic.hash) {
+            (Some(at), _) => HashTable::Gnu(Gnu::parse(image.rest("DT_GNU_HASH", at)?)?),
+            (None, Some(at)) => HashTable::Sysv(Sysv::parse(image.rest("DT_HASH", at)?)?),
+            (None, None) => HashTable::None,
+        };
+        let exports = Exports {
+            hash,
+            symbols: Table::new(rest("DT_SYMTAB", dynamic.symtab)?.unwrap_or_default()),
+            strings,
+            versyms: Table::new(rest("DT_VERSYM", dynamic.versym)?.unwrap_or_default()),
+            versions: Versions::parse(verneed, verdef, strings)?,
+        };
+        let relocations = Relocations {
+            relr: Table::new(area("DT_RELR", dynamic.relr)?),
+            rela: Table::new(area("DT_RELA", dynamic.rela)?),
+            plt: Table::new(area("DT_JMPREL", dynamic.jmprel)?),
+        };
+        let soname = dynamic.soname.and_then(|offset| strings.get(offset));
+        let isa_needed = crate::elf::note::isa_needed(image_notes(image, segments));
+        Ok(Self { dynamic, soname, exports, relocations, isa_needed })
+    }
+}
+
+fn image_notes<'a>(image: &Image<'a>, segments: &Segments) -> impl Iterator<Item = Note<'a>> {
+    let spans: Vec<_> = segments.notes.iter().map(|note| (*note, image.clone())).collect();
+    spans.into_iter().flat_map(|(segment, image)| {
+        notes(image.bytes(segment.vaddr, segment.filesz).unwrap_or_default(), segment.align)
+    })
+}
+
+/// The definition of a symbol: which object, and the symbol itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Definition {
+    /// The object that defines it.
+    pub object: ObjectId,
+    /// The symbol.
+    pub symbol: symbol::Symbol,
+}

@@ -1,0 +1,402 @@
+//! Applies an object's relocations. What needs foreign code (IFUNC resolvers) or other objects' finished data (COPY)
+//! is only noted, and done after all objects are relocated.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::Relocation;
+use super::value::{Operands, Store, value};
+use crate::addr::{Addr, ObjectId};
+use crate::arch::x86_64::RelocationKind as Kind;
+use crate::elf::table::Table;
+use crate::error::{Error, Problem, Result};
+use crate::image::Words;
+use crate::image::memory::Outside;
+use crate::lookup::Class;
+use crate::lookup::scope::{Scope, Undefined};
+use crate::object::{Definition, Object};
+use crate::text::Text;
+use crate::tls::Layout;
+
+/// The code of rld that TLS descriptors point to.
+#[derive(Clone, Copy, Debug)]
+pub struct DescriptorEntries {
+    /// Returns the offset that the descriptor holds.
+    pub fixed: Addr,
+    /// Returns the offset that leads to address 0 plus the addend: an undefined weak variable.
+    pub undefined: Addr,
+}
+
+/// A word that an IFUNC resolver decides.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pending {
+    /// The object that holds the word.
+    pub object: ObjectId,
+    /// The resolver.
+    pub resolver: Addr,
+    /// How its answer becomes a value.
+    pub kind: Kind,
+    /// The other operands of that value.
+    pub operands: Operands,
+}
+
+/// Bytes that a program keeps in place of a library's (R_X86_64_COPY).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Copy {
+    /// The object that holds the copy.
+    pub object: ObjectId,
+    /// The original.
+    pub source: Addr,
+    /// The copy.
+    pub target: Addr,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// What remains to be done when all objects are relocated.
+#[derive(Debug, Default)]
+pub struct Deferred {
+    /// IFUNC words in the order of their relocations.
+    pub pending: Vec<Pending>,
+    /// COPY relocations.
+    pub copies: Vec<Copy>,
+    /// Sentences for the user, without the program's name.
+    pub warnings: Vec<String>,
+}
+
+/// All that the relocations of all objects have in common.
+pub struct Relocator<'r, 'm, 'a> {
+    /// The objects.
+    pub objects: &'m [Object<'a>],
+    /// Where references are looked up.
+    pub scope: &'r mut Scope<'m, 'a>,
+    /// Thread-local storage.
+    pub tls: &'r Layout,
+    /// Code for TLS descriptors.
+    pub descriptors: DescriptorEntries,
+    /// What remains.
+    pub deferred: Deferred,
+    /// The program's name, for messages about it.
+    pub program: &'r [u8],
+    symbols: SymbolMemo,
+}
+
+impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
+    /// A relocator that has done nothing yet.
+    #[must_use]
+    pub fn new(
+        objects: &'m [Object<'a>],
+        scope: &'r mut Scope<'m, 'a>,
+        tls: &'r Layout,
+        descriptors: DescriptorEntries,
+        program: &'r [u8],
+    ) -> Self {
+        let (deferred, symbols) = (Deferred::default(), SymbolMemo::default());
+        Self { objects, scope, tls, descriptors, deferred, program, symbols }
+    }
+
+    /// Relocates one object.
+    ///
+    /// # Errors
+    /// An undefined symbol, an unknown relocation type, a value that does not fit, or a place that is not writable.
+    pub fn relocate(&mut self, id: ObjectId, words: &mut Words) -> Result<()> {
+        let Some(object) = self.objects.get(id.index()) else { return Ok(()) };
+        self.symbols.start(object.exports.count());
+        let tables = object.relocations;
+        relr(object, tables.relr, words).map_err(|outside| self.outside(object, outside))?;
+        self.table(id, object, tables.rela, words)?;
+        self.table(id, object, tables.plt, words)
+    }
+
+    fn table(
+        &mut self,
+        id: ObjectId,
+        object: &'m Object<'a>,
+        table: Table<'a, Relocation>,
+        words: &mut Words,
+    ) -> Result<()> {
+        const RELATIVE: u32 = 8;
+        let bias = object.image.bias;
+        for relocation in table.iter() {
+            let place = bias.apply(relocation.offset);
+            if relocation.kind == RELATIVE {
+                words
+                    .write(place, bias.0.wrapping_add(relocation.addend))
+                    .map_err(|outside| self.outside(object, outside))?;
+            } else {
+                self.one(id, object, relocation, words)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn one(
+        &mut self,
+        id: ObjectId,
+        object: &'m Object<'a>,
+        relocation: Relocation,
+        words: &mut Words,
+    ) -> Result<()> {
+        let Relocation { offset, addend, .. } = relocation;
+        let Some(kind) = Kind::from_number(relocation.kind) else {
+            let problem =
+                Problem::UnsupportedRelocation { kind: relocation.kind, offset: offset.0 };
+            return Err(self.error(object, problem));
+        };
+        let place = object.image.address(offset);
+        let mut operands =
+            Operands { addend, bias: object.image.bias.0, place: place.0, ..Operands::default() };
+        if kind == Kind::IRelative {
+            let resolver = Addr(operands.bias.wrapping_add(addend));
+            // The addend is the resolver; nothing is added to its answer.
+            operands.addend = 0;
+            return self.defer_ifunc(id, object, resolver, Kind::GlobDat, operands);
+        }
+        if kind == Kind::None {
+            return Ok(());
+        }
+        let found = self.symbol(id, object, relocation.symbol, kind)?;
+        let definer = match found {
+            Some(definition) => self.objects.get(definition.object.index()),
+            None => None,
+        };
+        if let (Some(definition), Some(definer)) = (found, definer) {
+            let Definition { symbol, .. } = definition;
+            operands.size = symbol.size;
+            operands.symbol = match kind {
+                Kind::DtpMod | Kind::DtpOff | Kind::TpOff | Kind::TlsDesc => {
+                    let module = self.tls.module(definition.object).ok_or_else(|| {
+                        let words = "thread-local symbol in an object without PT_TLS";
+                        self.error(definer, Problem::Words(words))
+                    })?;
+                    (operands.module, operands.tls_offset) = (module.id, module.offset);
+                    symbol.value
+                }
+                _ if symbol.is_absolute() => symbol.value,
+                _ => definer.image.address(symbol.vaddr()).0,
+            };
+            if kind == Kind::Copy {
+                return self.defer_copy(id, object, relocation, &definition, operands);
+            }
+            if symbol.is_ifunc() {
+                let resolver = Addr(operands.symbol);
+                return self.defer_ifunc(id, definer, resolver, kind, operands);
+            }
+        } else if matches!(kind, Kind::Copy | Kind::DtpMod | Kind::DtpOff | Kind::TpOff) {
+            // An undefined weak variable keeps what the link editor left.
+            return Ok(());
+        }
+        if kind == Kind::TlsDesc {
+            return self.descriptor(object, place, found.is_some(), &operands, words);
+        }
+        let stored = match value(kind, &operands) {
+            Ok(Store::Word(word)) => words.write(place, word),
+            Ok(Store::Half(half)) => words.write32(place, half),
+            Ok(Store::Nothing) => Ok(()),
+            Err(_) => {
+                let symbol = self.symbol_name(object, relocation.symbol).to_vec();
+                let problem = Problem::Overflow { relocation: kind.name(), symbol };
+                return Err(self.error(object, problem));
+            }
+        };
+        stored.map_err(|outside| self.outside(object, outside))
+    }
+
+    /// The definition that symbol `index` of `object` binds to for a relocation of `kind`. Each symbol of an object is
+    /// looked up once, however many relocations name it.
+    fn symbol(
+        &mut self,
+        id: ObjectId,
+        object: &'m Object<'a>,
+        index: u32,
+        kind: Kind,
+    ) -> Result<Option<Definition>> {
+        let class = Class {
+            definition_only: kind.needs_definition(),
+            skip_program: kind == Kind::Copy,
+            newest: false,
+        };
+        let cacheable = !class.skip_program;
+        if cacheable && let Some(known) = self.symbols.get(index, class) {
+            return Ok(known);
+        }
+        // The null symbol is local like any other: it stands for the start of the object, and of its TLS block.
+        let null = (index == 0).then(crate::elf::symbol::Symbol::default);
+        let Some(symbol) = object.exports.symbols.get(index as usize).or(null) else {
+            let words = "relocation names a symbol outside the symbol table";
+            return Err(self.error(object, Problem::Words(words)));
+        };
+        let found = self.scope.resolve(id, object, index, &symbol, class);
+        let found = found.map_err(|undefined| self.undefined(object, &undefined))?;
+        if cacheable {
+            self.symbols.set(index, class, found);
+        }
+        Ok(found)
+    }
+
+    fn defer_ifunc(
+        &mut self,
+        object: ObjectId,
+        definer: &Object<'a>,
+        resolver: Addr,
+        kind: Kind,
+        operands: Operands,
+    ) -> Result<()> {
+        if !definer.image.holds(resolver) {
+            let words = "IFUNC resolver outside its object";
+            return Err(self.error(definer, Problem::Words(words)));
+        }
+        self.deferred.pending.push(Pending { object, resolver, kind, operands });
+        Ok(())
+    }
+
+    fn defer_copy(
+        &mut self,
+        id: ObjectId,
+        object: &Object<'a>,
+        relocation: Relocation,
+        definition: &Definition,
+        operands: Operands,
+    ) -> Result<()> {
+        let own = object.exports.symbols.get(relocation.symbol as usize).unwrap_or_default();
+        let original = definition.symbol.size;
+        if original > own.size {
+            let name = Text(self.symbol_name(object, relocation.symbol));
+            self.deferred.warnings.push(alloc::format!(
+                "Symbol `{name}' has different size in shared object, consider re-linking"
+            ));
+        }
+        let size = own.size.min(original);
+        let source = Addr(operands.symbol);
+        let definer = self.objects.get(definition.object.index());
+        let readable = definer.is_some_and(|definer| {
+            let vaddr = definer.image.bias.remove(source);
+            definer.image.segments().any(|segment| segment.holds(vaddr, size))
+        });
+        if !readable {
+            let words = "COPY relocation from outside the defining object";
+            return Err(self.error(object, Problem::Words(words)));
+        }
+        let target = Addr(operands.place);
+        self.deferred.copies.push(Copy { object: id, source, target, size });
+        Ok(())
+    }
+
+    /// Fills a TLS descriptor: the code to call and its argument (TLSDESC for x86-64, static model).
+    fn descriptor(
+        &self,
+        object: &Object<'a>,
+        place: Addr,
+        defined: bool,
+        operands: &Operands,
+        words: &mut Words,
+    ) -> Result<()> {
+        let (entry, argument) = if defined {
+            let offset = operands.symbol.wrapping_add(operands.addend);
+            (self.descriptors.fixed, offset.wrapping_sub(operands.tls_offset))
+        } else {
+            (self.descriptors.undefined, operands.addend)
+        };
+        words
+            .write(place, entry.0)
+            .and_then(|()| words.write(Addr(place.0.wrapping_add(8)), argument))
+            .map_err(|outside| self.outside(object, outside))
+    }
+
+    fn symbol_name(&self, object: &Object<'a>, index: u32) -> &'a [u8] {
+        let symbol = object.exports.symbols.get(index as usize).unwrap_or_default();
+        object.exports.strings.get(symbol.name).unwrap_or_default()
+    }
+
+    fn error(&self, object: &Object<'_>, problem: Problem) -> Error {
+        Error::new(object.display_name(self.program), problem)
+    }
+
+    fn undefined(&self, object: &Object<'_>, undefined: &Undefined<'_>) -> Error {
+        let problem = Problem::UndefinedSymbol {
+            name: undefined.name.to_vec(),
+            version: undefined.version.map(|version| version.name.to_vec()),
+        };
+        let count = self.objects.len();
+        self.error(object, problem).with(alloc::format!("searched in {count} loaded objects"))
+    }
+
+    fn outside(&self, object: &Object<'_>, Outside(place): Outside) -> Error {
+        let vaddr = object.image.bias.remove(place);
+        let words = "relocation of a place that is not writable";
+        self.error(object, Problem::Words(words)).with(alloc::format!("offset {vaddr}"))
+    }
+}
+
+/// Applies relative relocations in their packed form (gABI, "Relative Relocation Table"): an even word is an address to
+/// relocate, an odd one a bitmap of the 63 words that follow.
+fn relr(
+    object: &Object<'_>,
+    table: Table<'_, u64>,
+    words: &mut Words,
+) -> core::result::Result<(), Outside> {
+    let bias = object.image.bias.0;
+    let mut next = 0u64;
+    for entry in table.iter() {
+        if entry & 1 == 0 {
+            let place = bias.wrapping_add(entry);
+            words.rebase(Addr(place), bias)?;
+            next = place.wrapping_add(8);
+            continue;
+        }
+        let mut bits = entry >> 1;
+        while bits != 0 {
+            let skip = u64::from(bits.trailing_zeros());
+            words.rebase(Addr(next.wrapping_add(skip * 8)), bias)?;
+            bits &= bits - 1;
+        }
+        next = next.wrapping_add(63 * 8);
+    }
+    Ok(())
+}
+
+/// What the symbols of the object at hand bind to. The memory is kept from object to object: a slot counts only if it
+/// carries the present object's mark.
+#[derive(Default)]
+struct SymbolMemo {
+    mark: u32,
+    count: usize,
+    slots: Vec<(u32, u32)>,
+    found: Vec<Option<Definition>>,
+}
+
+impl SymbolMemo {
+    fn start(&mut self, count: usize) {
+        self.mark += 1;
+        self.count = count;
+        self.found.clear();
+    }
+
+    const fn slot(index: u32, class: Class) -> usize {
+        index as usize * 2 + class.definition_only as usize
+    }
+
+    fn get(&self, index: u32, class: Class) -> Option<Option<Definition>> {
+        let (mark, found) = *self.slots.get(Self::slot(index, class))?;
+        if mark != self.mark {
+            return None;
+        }
+        self.found.get(found as usize).copied()
+    }
+
+    fn set(&mut self, index: u32, class: Class, definition: Option<Definition>) {
+        if index as usize >= self.count {
+            return;
+        }
+        if self.slots.len() < self.count * 2 {
+            self.slots.resize(self.count * 2, (0, 0));
+        }
+        if let (Some(slot), Ok(at)) = (
+            self.slots.get_mut(Self::slot(index, class)),
+            u32::try_from(self.found.len()),
+        ) {
+            *slot = (self.mark, at);
+            self.found.push(definition);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Relocation: the record, the value it stores, the loops that apply it, and what waits for the end.
+
+pub mod apply;
+pub mod value;
+
+use crate::addr::Vaddr;
+use crate::elf::table::{Record, read};
+
+/// One record of a relocation table with addends (`Elf64_Rela`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Relocation {
+    /// `r_offset`: the word to change.
+    pub offset: Vaddr,
+    /// `ELF64_R_TYPE`.
+    pub kind: u32,
+    /// `ELF64_R_SYM`: index in the dynamic symbol table.
+    pub symbol: u32,
+    /// `r_addend`, as two's complement.
+    pub addend: u64,
+}
+
+impl Record for Relocation {
+    const SIZE: usize = 24;
+
+    #[inline]
+    fn decode(bytes: &[u8]) -> Self {
+        Self {
+            offset: Vaddr(read(bytes, 0).unwrap_or_default()),
+            kind: read(bytes, 8).unwrap_or_default(),
+            symbol: read(bytes, 12).unwrap_or_default(),
+            addend: read(bytes, 16).unwrap_or_default(),
+        }
+    }
+}

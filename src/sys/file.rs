@@ -1,0 +1,183 @@
+//! Files: open, read, identify.
+//!
+//! # Safety
+//!
+//! Every call here passes the kernel either a NUL-terminated string or a buffer borrowed for the length that is stated,
+//! so it can read and write nothing else. A descriptor is owned by one [`Fd`] and closed once.
+#![allow(unsafe_code)]
+
+use core::ffi::CStr;
+use core::mem::MaybeUninit;
+
+use super::call::call;
+use crate::errno::Errno;
+
+/// An open file, closed when dropped.
+#[derive(Debug)]
+pub struct Fd(u64);
+
+/// What makes a file the same file under another name.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct Identity {
+    /// `st_dev`.
+    pub device: u64,
+    /// `st_ino`.
+    pub inode: u64,
+}
+
+/// What fstat(2) says about a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Status {
+    /// Device and inode.
+    pub identity: Identity,
+    /// Bytes.
+    pub size: u64,
+    /// `st_mode`.
+    pub mode: u32,
+}
+
+impl Status {
+    /// Whether it is a directory.
+    #[must_use]
+    pub const fn is_dir(&self) -> bool {
+        self.mode & libc::S_IFMT == libc::S_IFDIR
+    }
+
+    /// Whether it is a regular file.
+    #[must_use]
+    pub const fn is_file(&self) -> bool {
+        self.mode & libc::S_IFMT == libc::S_IFREG
+    }
+
+    /// Whether the set-user-ID bit is on.
+    #[must_use]
+    pub const fn is_setuid(&self) -> bool {
+        self.mode & libc::S_ISUID != 0
+    }
+}
+
+fn arg(path: &CStr) -> u64 {
+    path.as_ptr() as u64
+}
+
+fn status(number: i64, first: u64) -> Result<Status, Errno> {
+    let mut stat = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: the kernel fills the whole of the buffer or answers with an error.
+    let stat = unsafe {
+        call(number, [first, stat.as_mut_ptr() as u64])?;
+        stat.assume_init()
+    };
+    Ok(Status {
+        identity: Identity { device: stat.st_dev, inode: stat.st_ino },
+        #[expect(clippy::cast_sign_loss, reason = "the kernel's sizes are not negative")]
+        size: stat.st_size as u64,
+        mode: stat.st_mode,
+    })
+}
+
+impl Fd {
+    /// Opens for reading, closed on exec.
+    ///
+    /// # Errors
+    /// What open(2) answers.
+    pub fn open(path: &CStr) -> Result<Self, Errno> {
+        #[expect(clippy::cast_sign_loss, reason = "flags are a bit set")]
+        let flags = (libc::O_RDONLY | libc::O_CLOEXEC) as u64;
+        // SAFETY: the path is NUL-terminated and only read.
+        let fd = unsafe { call(libc::SYS_open, [arg(path), flags]) }?;
+        Ok(Self(fd))
+    }
+
+    /// The descriptor's number, for mmap(2).
+    #[must_use]
+    pub const fn number(&self) -> u64 {
+        self.0
+    }
+
+    /// Reads at `offset` until the buffer is full or the file ends; returns the bytes read.
+    ///
+    /// # Errors
+    /// What pread(2) answers, but for an interruption.
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, Errno> {
+        let mut done = 0;
+        while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            let arguments =
+                [self.0, rest.as_mut_ptr() as u64, rest.len() as u64, offset + done as u64];
+            // SAFETY: the kernel writes at most the length of the borrowed buffer.
+            match unsafe { call(libc::SYS_pread64, arguments) } {
+                Ok(0) => break,
+                Ok(count) => done += count as usize,
+                Err(Errno(libc::EINTR)) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(done)
+    }
+
+    /// Device, inode, size and mode.
+    ///
+    /// # Errors
+    /// What fstat(2) answers.
+    pub fn status(&self) -> Result<Status, Errno> {
+        status(libc::SYS_fstat, self.0)
+    }
+}
+
+impl Drop for Fd {
+    fn drop(&mut self) {
+        // SAFETY: the descriptor is this value's own. An error of close(2) leaves nothing to do.
+        let _ = unsafe { call(libc::SYS_close, [self.0]) };
+    }
+}
+
+/// What stat(2) says about a path.
+///
+/// # Errors
+/// What stat(2) answers.
+pub fn stat(path: &CStr) -> Result<Status, Errno> {
+    status(libc::SYS_stat, arg(path))
+}
+
+/// Whether access(2) finds the path readable; for files whose absence is the rule.
+#[must_use]
+pub fn is_readable(path: &CStr) -> bool {
+    #[expect(clippy::cast_sign_loss, reason = "a small constant")]
+    let mode = libc::R_OK as u64;
+    // SAFETY: the path is NUL-terminated and only read.
+    unsafe { call(libc::SYS_access, [arg(path), mode]) }.is_ok()
+}
+
+/// The target of a symbolic link, as much as fits `buffer`.
+///
+/// # Errors
+/// What readlink(2) answers.
+pub fn read_link<'b>(path: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+    let arguments = [arg(path), buffer.as_mut_ptr() as u64, buffer.len() as u64];
+    // SAFETY: the kernel writes at most the length of the borrowed buffer.
+    let len = unsafe { call(libc::SYS_readlink, arguments) }?;
+    Ok(buffer.get(..len as usize).unwrap_or_default())
+}
+
+/// The current directory, as much as fits `buffer`, without its NUL.
+///
+/// # Errors
+/// What getcwd(2) answers.
+pub fn current_dir(buffer: &mut [u8]) -> Result<&[u8], Errno> {
+    let arguments = [buffer.as_mut_ptr() as u64, buffer.len() as u64];
+    // SAFETY: the kernel writes at most the length of the borrowed buffer.
+    let len = unsafe { call(libc::SYS_getcwd, arguments) }?;
+    Ok(buffer.get(..(len as usize).saturating_sub(1)).unwrap_or_default())
+}
+
+/// Writes all of `bytes` to a descriptor of the process, as one write(2) where the kernel takes it whole. Errors end
+/// it: there is nowhere left to report them.
+pub fn write_all(fd: u64, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        // SAFETY: the kernel only reads the borrowed bytes.
+        match unsafe { call(libc::SYS_write, [fd, bytes.as_ptr() as u64, bytes.len() as u64]) } {
+            Ok(count) => bytes = bytes.get(count as usize..).unwrap_or_default(),
+            Err(Errno(libc::EINTR)) => {}
+            Err(_) => return,
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The kernel: system calls, descriptors, memory, the process, and the stack it starts with.
+//!
+//! x86-64 Linux only. Nothing here allocates.
+
+mod call;
+pub mod file;
+pub mod memory;
+pub mod process;
+pub mod stack;
+
+pub use file::{Fd, Identity};
+pub use memory::{Backing, Protection};

@@ -1,0 +1,98 @@
+//! The process: its end, its thread pointer, and what the kernel keeps for its threads.
+//!
+//! # Safety
+//!
+//! Calls that hand the kernel an address it will use later (thread pointer, robust list, rseq) are `unsafe`: the memory
+//! must live as long as the thread.
+#![allow(unsafe_code)]
+
+use super::call::call;
+use crate::addr::Addr;
+use crate::errno::Errno;
+
+/// Ends the process with all its threads.
+pub fn exit(status: i32) -> ! {
+    #[expect(clippy::cast_sign_loss, reason = "the kernel takes the low byte")]
+    let status = status as u64;
+    loop {
+        // SAFETY: nothing of this process goes on.
+        let _ = unsafe { call(libc::SYS_exit_group, [status]) };
+    }
+}
+
+/// The calling process's id.
+#[must_use]
+pub fn id() -> u32 {
+    // SAFETY: no arguments, no effect.
+    #[expect(clippy::cast_possible_truncation, reason = "ids fit 32 bits")]
+    unsafe {
+        call::<0>(libc::SYS_getpid, []).unwrap_or_default() as u32
+    }
+}
+
+/// Sets the FS base, which is the thread pointer (psABI, "Thread-Local Storage").
+///
+/// # Errors
+/// What arch_prctl(2) answers.
+///
+/// # Safety
+/// `thread_pointer` is a thread control block that lives as long as the thread.
+pub unsafe fn set_thread_pointer(thread_pointer: Addr) -> Result<(), Errno> {
+    const ARCH_SET_FS: u64 = 0x1002;
+    // SAFETY: as the caller promises.
+    unsafe { call(libc::SYS_arch_prctl, [ARCH_SET_FS, thread_pointer.0]) }.map(|_| ())
+}
+
+/// Tells the kernel which word to clear and wake when the thread ends; returns the thread's id.
+///
+/// # Safety
+/// The word lives as long as the thread.
+pub unsafe fn set_tid_address(word: Addr) -> u32 {
+    // SAFETY: as the caller promises.
+    #[expect(clippy::cast_possible_truncation, reason = "ids fit 32 bits")]
+    unsafe {
+        call(libc::SYS_set_tid_address, [word.0]).unwrap_or_default() as u32
+    }
+}
+
+/// Registers the head of the thread's list of robust futexes.
+///
+/// # Errors
+/// What set_robust_list(2) answers.
+///
+/// # Safety
+/// The head lives as long as the thread.
+pub unsafe fn set_robust_list(head: Addr, size: u64) -> Result<(), Errno> {
+    // SAFETY: as the caller promises.
+    unsafe { call(libc::SYS_set_robust_list, [head.0, size]) }.map(|_| ())
+}
+
+/// Registers the thread's restartable sequence area.
+///
+/// # Errors
+/// What rseq(2) answers.
+///
+/// # Safety
+/// The area, of `size` bytes, lives as long as the thread.
+pub unsafe fn register_rseq(area: Addr, size: u64, signature: u32) -> Result<(), Errno> {
+    // SAFETY: as the caller promises.
+    unsafe { call(libc::SYS_rseq, [area.0, size, 0, signature.into()]) }.map(|_| ())
+}
+
+/// Waits while the futex word holds `value`.
+pub fn futex_wait(word: &core::sync::atomic::AtomicU32, value: u32) {
+    let arguments = [word.as_ptr() as u64, FUTEX_WAIT_PRIVATE, value.into(), 0];
+    // SAFETY: the kernel only reads the word.
+    let _ = unsafe { call(libc::SYS_futex, arguments) };
+}
+
+/// Wakes one thread that waits for the futex word.
+pub fn futex_wake_one(word: &core::sync::atomic::AtomicU32) {
+    // SAFETY: the kernel does not touch the word.
+    let _ = unsafe { call(libc::SYS_futex, [word.as_ptr() as u64, FUTEX_WAKE_PRIVATE, 1]) };
+}
+
+#[expect(clippy::cast_sign_loss, reason = "small constants")]
+const FUTEX_WAIT_PRIVATE: u64 = (libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG) as u64;
+#[expect(clippy::cast_sign_loss, reason = "small constants")]
+const FUTEX_WAKE_PRIVATE: u64 = (libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG) as u64;

@@ -1,0 +1,136 @@
+//! Where each module's block lies below the thread pointer (TLS variant II), from sizes and alignments alone.
+
+use alloc::vec::Vec;
+
+use crate::addr::{Addr, ObjectId};
+use crate::arch::x86_64::tcb;
+use crate::elf::segment::TlsSegment;
+
+/// One module with thread-local variables.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Module {
+    /// The object.
+    pub object: ObjectId,
+    /// Its id: 1 for the first.
+    pub id: u64,
+    /// How far below the thread pointer its block starts.
+    pub offset: u64,
+    /// Where its initialisation image is in the process.
+    pub image: Addr,
+    /// Its segment.
+    pub segment: TlsSegment,
+}
+
+/// The static TLS block of every thread.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Layout {
+    /// The modules by ascending id.
+    pub modules: Vec<Module>,
+    /// Bytes in use below the thread pointer (glibc: `tls_static_used`).
+    pub used: u64,
+    /// Bytes below the thread pointer, with the surplus for modules that come later.
+    pub size: u64,
+    /// Alignment of the thread pointer.
+    pub align: u64,
+}
+
+/// A block that has no room in the address space.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TooLarge;
+
+impl Layout {
+    /// Lays out `modules` in the order in which they were loaded, as glibc does: a module may take the room that the
+    /// alignment of an earlier one left free. `surplus` bytes stay for libraries opened at run time.
+    ///
+    /// # Errors
+    /// The blocks do not fit the address space.
+    pub fn new(
+        modules: impl Iterator<Item = (ObjectId, Addr, TlsSegment)>,
+        surplus: u64,
+    ) -> Result<Self, TooLarge> {
+        let mut this = Self { align: tcb::ALIGN, ..Self::default() };
+        // The free room below an aligned block: from `free_top` down to `free_bottom`, as distances from the pointer.
+        let (mut free_top, mut free_bottom) = (0u64, 0u64);
+        for ((object, image, segment), id) in modules.zip(1..) {
+            let TlsSegment { memsz, align, skew, .. } = segment;
+            let first_byte = skew.wrapping_neg() & (align - 1);
+            let above = |distance: u64| {
+                let end = distance.checked_add(memsz).ok_or(TooLarge)?;
+                let block = end.saturating_sub(first_byte).checked_next_multiple_of(align);
+                block.and_then(|block| block.checked_add(first_byte)).ok_or(TooLarge)
+            };
+            this.align = this.align.max(align);
+            let in_gap = above(free_top)?;
+            let offset = if free_bottom - free_top >= memsz && in_gap <= free_bottom {
+                free_top = in_gap;
+                in_gap
+            } else {
+                let offset = above(this.used)?;
+                if offset - memsz > this.used + (free_bottom - free_top) {
+                    (free_top, free_bottom) = (this.used, offset - memsz);
+                }
+                this.used = offset;
+                offset
+            };
+            this.modules.push(Module { object, id, offset, image, segment });
+        }
+        let size = this.used.checked_add(surplus).ok_or(TooLarge)?;
+        this.size = size.checked_next_multiple_of(this.align).ok_or(TooLarge)?;
+        if this.size > 1 << 40 { Err(TooLarge) } else { Ok(this) }
+    }
+
+    /// The module of `object`, if it has thread-local variables.
+    #[must_use]
+    pub fn module(&self, object: ObjectId) -> Option<&Module> {
+        self.modules.iter().find(|module| module.object == object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::addr::Vaddr;
+
+    fn layout(blocks: &[(u64, u64, u64)]) -> Layout {
+        let modules = blocks.iter().zip(0..).map(|(&(memsz, align, skew), object)| {
+            let image = Vaddr(0);
+            (ObjectId(object), Addr(0), TlsSegment { image, filesz: 0, memsz, align, skew })
+        });
+        Layout::new(modules, 1664).unwrap()
+    }
+
+    fn offsets(blocks: &[(u64, u64, u64)]) -> Vec<u64> {
+        layout(blocks).modules.iter().map(|module| module.offset).collect()
+    }
+
+    #[test]
+    fn the_golden_state_of_glibc() {
+        // A program with 4 bytes and libc.so.6 of 2.36 with 144: contract, initial-state.
+        let layout = layout(&[(4, 4, 0), (144, 8, 0)]);
+        assert_eq!(layout.modules[0].offset, 4);
+        assert_eq!(layout.modules[1].offset, 152);
+        assert_eq!((layout.used, layout.size, layout.align), (152, 1856, 64));
+    }
+
+    #[test]
+    fn alignment_is_of_the_first_byte() {
+        for &(memsz, align, skew) in &[(8, 64, 0), (8, 64, 16), (100, 4096, 8), (1, 1, 0)] {
+            let offset = offsets(&[(3, 1, 0), (memsz, align, skew)])[1];
+            assert!(offset >= memsz + 3);
+            assert_eq!(offset.wrapping_neg() & (align - 1), skew, "{memsz} {align} {skew}");
+        }
+    }
+
+    #[test]
+    fn a_small_module_fills_the_gap_of_an_aligned_one() {
+        let got = offsets(&[(8, 8, 0), (16, 256, 0), (32, 8, 0)]);
+        assert_eq!(got, [8, 256, 40]);
+    }
+
+    #[test]
+    fn absurd_sizes_are_refused() {
+        let segment = TlsSegment { image: Vaddr(0), filesz: 0, memsz: 1 << 46, align: 8, skew: 0 };
+        let module = (ObjectId(0), Addr(0), segment);
+        assert_eq!(Layout::new([module; 3].into_iter(), 0), Err(TooLarge));
+    }
+}
