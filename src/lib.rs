@@ -6,15 +6,44 @@
 
 extern crate alloc;
 
+// Floor 1: addresses, bytes, the machine, the kernel.
 pub mod addr;
 pub mod text;
+
 pub mod errno;
+
 pub mod elf;
+
 pub mod arch;
+
 pub mod sys;
+
 pub mod error;
+
+// Floor 2: an object's bytes.
 pub mod image;
+
+// Floor 3: which objects, from where.
+pub mod env;
+
+pub mod cache;
+
+pub mod search;
+
 pub mod object;
+
+pub mod linkmap;
+
+// Floor 4: names.
 pub mod lookup;
-pub mod reloc;
+
+// Floor 5 and 6: values and thread-local storage.
 pub mod tls;
+
+pub mod reloc;
+
+// Floor 7: order.
+pub mod init;
+
+// Floor 8: what a libc expects.
+pub mod abi;

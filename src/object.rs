@@ -8,7 +8,7 @@ use crate::elf::dynamic::{Area, Dynamic};
 use crate::elf::hash::{Gnu, HashTable, Sysv};
 use crate::elf::header::{Header, Kind};
 use crate::elf::note::{Note, notes};
-use crate::elf::segment::{Segments, Span};
+use crate::elf::segment::{Segment, Segments, Span};
 use crate::elf::strtab::Strtab;
 use crate::elf::symbol::Symbol;
 use crate::elf::table::{Record, Table};
@@ -87,6 +87,8 @@ pub struct Object<'a> {
     pub name: CString,
     /// Names under which it was asked for.
     pub aliases: Vec<Vec<u8>>,
+    /// Its directory, where its path is relative to a directory that may change.
+    absolute_directory: Option<Vec<u8>>,
     /// What it is to the process.
     pub role: Role,
     /// Device and inode; none for what was not opened here.
@@ -145,6 +147,7 @@ impl<'a> Object<'a> {
         Ok(Self {
             name,
             aliases: Vec::new(),
+            absolute_directory: None,
             role,
             identity,
             loader: None,
@@ -172,10 +175,16 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// Whether the object goes by `name`: its path, its soname, or a name it was asked for before.
+    /// The directory it lies in, which `$ORIGIN` means in its strings.
     #[must_use]
-    pub fn answers_to(&self, name: &[u8]) -> bool {
-        self.name.to_bytes() == name || self.aliases.iter().any(|alias| alias == name)
+    pub fn directory(&self) -> &[u8] {
+        self.absolute_directory.as_deref().unwrap_or_else(|| dirname(self.name.to_bytes()))
+    }
+
+    /// Fixes what its relative path starts from.
+    pub fn set_relative_to(&mut self, current: &[u8]) {
+        let relative = dirname(self.name.to_bytes());
+        self.absolute_directory = Some([current, b"/", relative].concat());
     }
 
     /// The strings of `DT_NEEDED`, in order.
@@ -262,6 +271,16 @@ impl<'a> Object<'a> {
     }
 }
 
+/// What stands before the last slash of a path; empty where there is none.
+#[must_use]
+pub fn dirname(path: &[u8]) -> &[u8] {
+    match path.iter().rposition(|&byte| byte == b'/') {
+        Some(0) => b"/",
+        Some(at) => path.get(..at).unwrap_or_default(),
+        None => b"",
+    }
+}
+
 struct Parts<'a> {
     dynamic: Dynamic,
     soname: Option<&'a [u8]>,
@@ -307,11 +326,13 @@ impl<'a> Parts<'a> {
     }
 }
 
-fn image_notes<'a>(image: &Image<'a>, segments: &Segments) -> impl Iterator<Item = Note<'a>> {
-    let spans: Vec<_> = segments.notes.iter().map(|note| (*note, image.clone())).collect();
-    spans.into_iter().flat_map(|(segment, image)| {
-        notes(image.bytes(segment.vaddr, segment.filesz).unwrap_or_default(), segment.align)
-    })
+fn image_notes<'a>(
+    image: &Image<'a>,
+    segments: &Segments,
+) -> impl Iterator<Item = Note<'a>> + use<'a> {
+    let bytes = |note: &Segment| Some((image.bytes(note.vaddr, note.filesz)?, note.align));
+    let found: Vec<_> = segments.notes.iter().filter_map(bytes).collect();
+    found.into_iter().flat_map(|(bytes, align)| notes(bytes, align))
 }
 
 /// The definition of a symbol: which object, and the symbol itself.

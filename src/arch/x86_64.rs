@@ -71,10 +71,7 @@ impl RelocationKind {
     #[inline]
     #[must_use]
     pub const fn needs_definition(self) -> bool {
-        matches!(
-            self,
-            Self::JumpSlot | Self::DtpMod | Self::DtpOff | Self::TpOff | Self::TlsDesc
-        )
+        matches!(self, Self::JumpSlot | Self::DtpMod | Self::DtpOff | Self::TpOff | Self::TlsDesc)
     }
 
     /// The psABI's name, for the types whose value may not fit.

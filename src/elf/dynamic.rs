@@ -21,10 +21,7 @@ impl Record for Entry {
     const SIZE: usize = 16;
 
     fn decode(bytes: &[u8]) -> Self {
-        Self {
-            tag: read(bytes, 0).unwrap_or_default(),
-            value: read(bytes, 8).unwrap_or_default(),
-        }
+        Self { tag: read(bytes, 0).unwrap_or_default(), value: read(bytes, 8).unwrap_or_default() }
     }
 }
 

@@ -100,9 +100,11 @@ impl<'a> Gnu<'a> {
     pub fn entries(&self) -> impl Iterator<Item = (u32, u32)> + use<'a> {
         let first = self.first;
         let count = self.covered();
-        self.chain.slice(0, count).iter().zip(0u32..).map(move |(hash, at)| {
-            (first.wrapping_add(at), hash & !1)
-        })
+        self.chain
+            .slice(0, count)
+            .iter()
+            .zip(0u32..)
+            .map(move |(hash, at)| (first.wrapping_add(at), hash & !1))
     }
 
     /// How many symbols the chains cover: up to the end of the chain of the highest bucket.

@@ -295,9 +295,6 @@ mod tests {
             words(&[header(PT_LOAD, 0, 0x1000, 9, 9), header(PT_LOAD, 0, 0, 9, 9)]),
             "ELF load commands overlap or are not in ascending order"
         );
-        assert_eq!(
-            words(&[header(PT_DYNAMIC, 0, 0, 0, 9)]),
-            "object file has no dynamic section"
-        );
+        assert_eq!(words(&[header(PT_DYNAMIC, 0, 0, 0, 9)]), "object file has no dynamic section");
     }
 }

@@ -219,7 +219,10 @@ mod tests {
         let bytes = verneed(1, 11, 0x8003);
         let versions = Versions::parse(Some(&bytes), None, strtab).unwrap();
         let version = versions.get(3);
-        assert_eq!((version.hash, version.name, version.hidden), (0x1234, &b"GLIBC_2.34"[..], true));
+        assert_eq!(
+            (version.hash, version.name, version.hidden),
+            (0x1234, &b"GLIBC_2.34"[..], true)
+        );
         assert_eq!(versions.get(9).hash, 0);
         let mut seen = Vec::new();
         needs(&bytes, strtab, |_, need| seen.push((need.file, need.weak))).unwrap();

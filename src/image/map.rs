@@ -12,8 +12,8 @@ use super::view::Image;
 use crate::addr::{Addr, Bias, Vaddr, page_down};
 use crate::elf::segment::Segments;
 use crate::errno::Errno;
-use crate::sys::memory::{Backing, Protection, map, map_if_free, map_over, protect, unmap};
 use crate::sys::Fd;
+use crate::sys::memory::{Backing, Protection, map, map_if_free, map_over, protect, unmap};
 
 /// What went wrong, in ld.so's words.
 pub type Failure = (&'static str, Errno);
@@ -96,8 +96,8 @@ fn reserve(fd: &Fd, plan: &Plan) -> Result<(Reservation, bool), Failure> {
 fn reserve_aligned(plan: &Plan) -> Result<Reservation, Failure> {
     let too_large = (MAP_FAILED, Errno::ENOMEM);
     let room = plan.size.checked_add(plan.align).ok_or(too_large)?;
-    let start = map(room, Protection::empty(), Backing::Anonymous)
-        .map_err(|errno| (MAP_FAILED, errno))?;
+    let start =
+        map(room, Protection::empty(), Backing::Anonymous).map_err(|errno| (MAP_FAILED, errno))?;
     // The bias is what must be aligned: then every segment has the alignment of its virtual address.
     let bias = start.0.wrapping_sub(plan.start).next_multiple_of(plan.align);
     let aligned = bias.wrapping_add(plan.start);

@@ -73,9 +73,8 @@ impl Words {
 
     #[inline]
     fn check(&mut self, at: Addr, len: u64) -> Result<(), Outside> {
-        let holds = |window: &Window| {
-            at.0 >= window.start && at.0 < window.end && window.end - at.0 >= len
-        };
+        let holds =
+            |window: &Window| at.0 >= window.start && at.0 < window.end && window.end - at.0 >= len;
         if holds(&self.current) {
             return Ok(());
         }
@@ -150,11 +149,7 @@ impl Words {
 ///
 /// # Safety
 /// The object is mapped as `segments` say with the image's bias, and its code does not run meanwhile.
-pub unsafe fn open_text(
-    image: &Image<'_>,
-    segments: &Segments,
-    open: bool,
-) -> Result<(), Errno> {
+pub unsafe fn open_text(image: &Image<'_>, segments: &Segments, open: bool) -> Result<(), Errno> {
     for load in segments.loads.iter().filter(|load| !load.access.contains(Access::WRITE)) {
         let mut protection = Protection::from(load.access);
         protection.set(Protection::WRITE, open);

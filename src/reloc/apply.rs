@@ -391,10 +391,9 @@ impl SymbolMemo {
         if self.slots.len() < self.count * 2 {
             self.slots.resize(self.count * 2, (0, 0));
         }
-        if let (Some(slot), Ok(at)) = (
-            self.slots.get_mut(Self::slot(index, class)),
-            u32::try_from(self.found.len()),
-        ) {
+        if let (Some(slot), Ok(at)) =
+            (self.slots.get_mut(Self::slot(index, class)), u32::try_from(self.found.len()))
+        {
             *slot = (self.mark, at);
             self.found.push(definition);
         }

@@ -93,7 +93,8 @@ impl InitialStack {
     /// The arguments in order.
     pub fn arguments(&self) -> impl DoubleEndedIterator<Item = &'static CStr> + ExactSizeIterator {
         // SAFETY: the kernel wrote `argc` pointers to strings that live as long as the process.
-        let words = unsafe { core::slice::from_raw_parts(self.argv_at().cast::<Word>(), self.argc) };
+        let words =
+            unsafe { core::slice::from_raw_parts(self.argv_at().cast::<Word>(), self.argc) };
         // SAFETY: as above; each is NUL-terminated.
         words.iter().map(|&word| unsafe { CStr::from_ptr(word) })
     }
@@ -101,7 +102,8 @@ impl InitialStack {
     /// The environment strings in order.
     pub fn environment(&self) -> impl Iterator<Item = &'static CStr> {
         // SAFETY: the kernel wrote `envc` pointers to strings that live as long as the process.
-        let words = unsafe { core::slice::from_raw_parts(self.envp_at().cast::<Word>(), self.envc) };
+        let words =
+            unsafe { core::slice::from_raw_parts(self.envp_at().cast::<Word>(), self.envc) };
         // SAFETY: as above; each is NUL-terminated.
         words.iter().map(|&word| unsafe { CStr::from_ptr(word) })
     }

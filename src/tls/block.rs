@@ -45,11 +45,8 @@ pub const fn dtv_slots(modules: u64) -> u64 {
 /// What mmap(2) answers.
 pub fn map_main(layout: &Layout, tcb_size: u64) -> Result<Addr, Errno> {
     let size = layout.size.checked_add(tcb_size).and_then(|size| size.checked_add(layout.align));
-    let start = map(
-        size.ok_or(Errno::ENOMEM)?,
-        Protection::READ | Protection::WRITE,
-        Backing::Anonymous,
-    )?;
+    let start =
+        map(size.ok_or(Errno::ENOMEM)?, Protection::READ | Protection::WRITE, Backing::Anonymous)?;
     Ok(Addr((start.0 + layout.size).next_multiple_of(layout.align)))
 }
 
@@ -115,7 +112,9 @@ unsafe fn fill(block: Addr, module: &Module) {
     // SAFETY: as the caller promises; `filesz` was checked against `memsz`.
     unsafe {
         core::ptr::copy_nonoverlapping(image, block, segment.filesz as usize);
-        block.add(segment.filesz as usize).write_bytes(0, (segment.memsz - segment.filesz) as usize);
+        block
+            .add(segment.filesz as usize)
+            .write_bytes(0, (segment.memsz - segment.filesz) as usize);
     }
 }
 

@@ -1,0 +1,308 @@
+//! Recorded and composed CPUID tables, and what [`detect`] makes of them.
+
+use super::*;
+use alloc::vec::Vec;
+use core::cell::Cell;
+
+/// A processor as a list of answers; whatever is not listed answers zero.
+struct Table {
+    xcr0: u64,
+    answers: Vec<(u32, u32, [u32; 4])>,
+    executed: Cell<usize>,
+}
+
+impl Cpuid for Table {
+    fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4] {
+        self.executed.set(self.executed.get() + 1);
+        let mut rows = self.answers.iter();
+        rows.find(|row| (row.0, row.1) == (leaf, subleaf)).map_or([0; 4], |row| row.2)
+    }
+
+    fn xgetbv0(&self) -> u64 {
+        assert!(self.cpuid(1, 0)[2] >> 27 & 1 == 1, "XGETBV would fault");
+        self.xcr0
+    }
+}
+
+impl Table {
+    fn new(xcr0: u64, answers: &[(u32, u32, [u32; 4])]) -> Self {
+        Self { xcr0, answers: answers.to_vec(), executed: Cell::new(0) }
+    }
+
+    /// Changes one answer.
+    fn with(mut self, leaf: u32, subleaf: u32, change: impl FnOnce(&mut [u32; 4])) -> Self {
+        let mut rows = self.answers.iter_mut();
+        let row = rows.find(|row| (row.0, row.1) == (leaf, subleaf));
+        change(&mut row.expect("the table has this leaf").2);
+        self
+    }
+
+    fn detect(&self) -> CpuFeatures {
+        detect(self, &Tunables::default())
+    }
+}
+
+/// An AMD EPYC 9004 (Zen 4) under KVM, recorded.
+fn genoa() -> Table {
+    Table::new(
+        0xe7,
+        &[
+            (0, 0, [0x0000_001c, 0x6874_7541, 0x444d_4163, 0x6974_6e65]),
+            (1, 0, [0x00a1_0f11, 0x0102_0800, 0xfffa_3203, 0x178b_fbff]),
+            (7, 0, [0x0000_0001, 0xf1bf_07ab, 0x0040_5fc6, 0x0000_0010]),
+            (7, 1, [0x0000_0020, 0, 0, 0]),
+            (0xd, 0, [0x0000_00e7, 0x0000_0980, 0x0000_0980, 0]),
+            (0xd, 1, [0x0000_000f, 0x0000_09a8, 0x0000_1800, 0]),
+            (0x8000_0000, 0, [0x8000_0021, 0, 0, 0]),
+            (0x8000_0001, 0, [0x00a1_0f11, 0x4000_0000, 0x0040_03f3, 0x2fd3_fbff]),
+            (0x8000_0005, 0, [0xff48_ff40, 0xff48_ff40, 0x2008_0140, 0x2008_0140]),
+            (0x8000_0006, 0, [0x5c00_2200, 0x6c00_4200, 0x0400_6140, 0x0a00_9140]),
+            (0x8000_0007, 0, [0, 0, 0, 0x0000_0100]),
+            (0x8000_0008, 0, [0x0030_3030, 0x5002_0005, 0x0000_7001, 0]),
+            (0x8000_001d, 3, [0x0000_4163, 0x03c0_003f, 0x0000_7fff, 0x0000_0001]),
+        ],
+    )
+}
+
+/// An Intel Sapphire Rapids under a hypervisor, composed to give the state recorded on one.
+fn sapphire_rapids() -> Table {
+    Table::new(
+        0x602e7,
+        &[
+            (0, 0, [0x0000_0020, 0x756e_6547, 0x6c65_746e, 0x4965_6e69]),
+            (1, 0, [0x0008_06f8, 0x0002_0800, 0xfffa_3203, 0x178b_fbff]),
+            (2, 0, [0x00fe_ff01, 0x0000_00f0, 0, 0]),
+            (4, 0, [0x0000_0021, 0x02c0_003f, 0x0000_003f, 0]),
+            (4, 1, [0x0000_0022, 0x01c0_003f, 0x0000_003f, 0]),
+            (4, 2, [0x0000_0043, 0x03c0_003f, 0x0000_07ff, 0]),
+            (4, 3, [0x0000_4063, 0x0380_003f, 0x0001_bfff, 0x0000_0004]),
+            (7, 0, [0x0000_0001, 0xf1bf_07ab, 0x1b41_5fde, 0x03c0_4010]),
+            (7, 1, [0x0000_0030, 0, 0, 0]),
+            (0xb, 0, [0, 1, 0x0000_0100, 0]),
+            (0xb, 1, [1, 2, 0x0000_0201, 0]),
+            (0xd, 0, [0x0006_02e7, 0x0000_2b00, 0x0000_2b00, 0]),
+            (0xd, 1, [0x0000_001f, 0x0000_2980, 0, 0]),
+            (0x8000_0000, 0, [0x8000_0008, 0, 0, 0]),
+            (0x8000_0001, 0, [0, 0, 0x0000_0121, 0x2c10_0800]),
+            (0x8000_0007, 0, [0, 0, 0, 0x0000_0100]),
+            (0x8000_0008, 0, [0x0000_3934, 0x0000_0200, 0, 0]),
+        ],
+    )
+}
+
+/// A Xeon without AVX (Westmere), composed: three inclusive levels, twelve threads.
+fn westmere() -> Table {
+    Table::new(
+        0x3,
+        &[
+            (0, 0, [0x0000_000b, 0x756e_6547, 0x6c65_746e, 0x4965_6e69]),
+            (1, 0, [0x0002_06c2, 0x0020_0800, 0x00ba_e3ff, 0xbfeb_fbff]),
+            (2, 0, [0x5503_5a01, 0x00f0_b2ff, 0, 0x00ca_0000]),
+            (4, 0, [0x1c00_4121, 0x01c0_003f, 0x0000_003f, 0]),
+            (4, 1, [0x1c00_4122, 0x00c0_003f, 0x0000_007f, 0]),
+            (4, 2, [0x1c00_4143, 0x01c0_003f, 0x0000_01ff, 0]),
+            (4, 3, [0x1c07_c163, 0x03c0_003f, 0x0000_2fff, 0x0000_0002]),
+            (0xb, 0, [1, 2, 0x0000_0100, 0]),
+            (0xb, 1, [5, 12, 0x0000_0201, 0]),
+            (0x8000_0000, 0, [0x8000_0008, 0, 0, 0]),
+            (0x8000_0001, 0, [0, 0, 1, 0x2c10_0800]),
+            (0x8000_0007, 0, [0, 0, 0, 0x0000_0100]),
+            (0x8000_0008, 0, [0x0000_3028, 0, 0, 0]),
+        ],
+    )
+}
+
+const CORE: Preferred = Preferred::FAST_REP_STRING
+    .union(Preferred::FAST_UNALIGNED_LOAD)
+    .union(Preferred::FAST_UNALIGNED_COPY)
+    .union(Preferred::PREFER_PMINUB_FOR_STRINGOP);
+const I686: Preferred = Preferred::I586.union(Preferred::I686);
+
+#[test]
+fn genoa_as_glibc_sees_it() {
+    let features = genoa().detect();
+    let Basic { kind, family, model, stepping, .. } = features.basic;
+    assert_eq!((kind, family, model, stepping), (Kind::Amd, 0x19, 0x11, 1));
+    assert_eq!(features.leaves.0[0].active, [0, 0, 0x7ed8_3203, 0x1788_8110]);
+    assert_eq!(features.leaves.0[1].active, [0, 0xf1af_0328, 0x0040_5f42, 0x10]);
+    assert_eq!(features.leaves.0[2].active, [0, 0, 0x161, 0x0800_0000]);
+    assert_eq!(features.leaves.0[3].active, [7, 0, 0, 0]);
+    assert_eq!(features.leaves.0[6].active, [0x20, 0, 0, 0]);
+    assert_eq!(features.preferred, I686 | Preferred::AVX_FAST_UNALIGNED_LOAD);
+    assert_eq!((features.isa_1, features.isa_level()), (0xf, 4));
+    assert_eq!((features.xsave_state_size, features.xsave_state_full_size), (0x9c0, 0x9c0));
+    assert_eq!((features.data_cache_size, features.shared_cache_size), (0x8000, 0x1400_0000));
+    assert_eq!(features.non_temporal_threshold, 0x0f00_0000);
+    assert_eq!(features.rep_movsb_threshold, 0x840);
+    assert_eq!(features.rep_movsb_stop_threshold, 0x10_0000);
+    assert_eq!(features.level2_cache_assoc, 8);
+    assert_eq!((features.level3_cache_size, features.level3_cache_assoc), (0x1400_0000, 0));
+    assert_eq!(features.level4_cache_size, u64::MAX);
+    assert_eq!((features.hwcap, features.platform), (2, None));
+    assert_eq!(features.minsigstacksize(Some(0xd30)), 0xd30);
+    assert_eq!(features.minsigstacksize(None), 512 + 0x980 + 4);
+    assert_eq!(features.minsigstacksize(Some(0)), 512 + 0x980 + 4);
+}
+
+#[test]
+fn sapphire_rapids_as_glibc_sees_it() {
+    let features = sapphire_rapids().detect();
+    assert_eq!((features.basic.family, features.basic.model), (6, 143));
+    assert_eq!((features.basic.max_cpuid, features.basic.stepping), (32, 8));
+    assert_eq!(features.isa_1, 15);
+    assert_eq!(features.xsave_state_size, 2496);
+    assert_eq!(features.xsave_state_full_size, 11072);
+    assert_eq!(features.data_cache_size, 49152);
+    assert_eq!(features.shared_cache_size, 112_197_632);
+    assert_eq!(features.non_temporal_threshold, 42_860_544);
+    assert_eq!(features.rep_movsb_threshold, 2112);
+    assert_eq!(features.rep_movsb_stop_threshold, 42_860_544);
+    assert_eq!(features.rep_stosb_threshold, 2048);
+    assert_eq!((features.level1_icache_size, features.level1_icache_linesize), (32768, 64));
+    assert_eq!((features.level1_dcache_size, features.level1_dcache_assoc), (49152, 12));
+    assert_eq!(features.level1_dcache_linesize, 64);
+    assert_eq!((features.level2_cache_size, features.level2_cache_assoc), (2_097_152, 16));
+    assert_eq!((features.level3_cache_size, features.level3_cache_assoc), (110_100_480, 15));
+    assert_eq!(features.level4_cache_size, u64::MAX);
+    assert_eq!((features.hwcap, features.platform), (6, Some(c"haswell")));
+    assert_eq!(
+        features.preferred,
+        CORE | I686
+            | Preferred::AVX_FAST_UNALIGNED_LOAD
+            | Preferred::AVOID_SHORT_DISTANCE_REP_MOVSB
+    );
+    assert_eq!(features.minsigstacksize(None), 512 + 0x2b00 + 4);
+}
+
+#[test]
+fn without_avx_the_baseline_remains() {
+    let table = westmere();
+    let features = table.detect();
+    assert_eq!((features.isa_1, features.isa_level()), (3, 2));
+    assert_eq!(features.preferred, CORE | I686 | Preferred::PREFER_NO_AVX512);
+    assert_eq!((features.xsave_state_size, features.xsave_area), (0, None));
+    assert_eq!(features.minsigstacksize(None), 2048);
+    // 12 MiB for twelve threads; no enhanced `rep movsb`, so three quarters of one part.
+    assert_eq!(features.shared_cache_size, 12 << 20);
+    assert_eq!(features.non_temporal_threshold, 768 << 10);
+    assert_eq!(features.rep_movsb_threshold, 2048);
+    assert_eq!((features.hwcap, features.platform), (2, None));
+}
+
+#[test]
+fn avx_needs_the_systems_support() {
+    let mut table = sapphire_rapids();
+    table.xcr0 = 0x3;
+    let features = table.detect();
+    assert!(features.leaves.has(AVX) && !features.leaves.usable(AVX));
+    assert!(!features.leaves.usable(AVX512F) && features.leaves.usable(XSAVE));
+    assert_eq!((features.isa_level(), features.hwcap, features.platform), (2, 2, None));
+    table.xcr0 = 0x7;
+    let features = table.detect();
+    assert!(features.leaves.usable(AVX2) && !features.leaves.usable(AVX512F));
+    assert!(!features.leaves.usable(AMX_TILE));
+    assert_eq!((features.isa_level(), features.hwcap), (3, 2));
+}
+
+#[test]
+fn an_unknown_maker_gets_no_leaf_1() {
+    let features = genoa().with(0, 0, |answer| answer[1] = 0).detect();
+    assert_eq!(features.basic.kind, Kind::Other);
+    assert_eq!((features.basic.family, features.basic.model), (0, 0));
+    assert_eq!(features.leaves.0[0], Leaf::default());
+    assert_eq!(features.leaves.0[2], Leaf::default());
+    assert_eq!((features.isa_1, features.isa_level()), (0, 1));
+    assert_eq!(features.preferred, Preferred::empty());
+    assert_eq!((features.data_cache_size, features.shared_cache_size), (u64::MAX, u64::MAX));
+    assert_eq!(features.non_temporal_threshold, NON_TEMPORAL_MINIMUM);
+    assert_eq!(features.rep_movsb_stop_threshold, NON_TEMPORAL_MINIMUM);
+}
+
+#[test]
+fn zhaoxin_avoids_its_slow_avx() {
+    let features = sapphire_rapids()
+        .with(0, 0, |answer| *answer = [32, 0x6853_2020, 0x2020_6961, 0x6867_6e61])
+        .with(1, 0, |answer| answer[0] = 0x0001_07b1)
+        .detect();
+    let Basic { kind, family, model, stepping, .. } = features.basic;
+    assert_eq!((kind, family, model, stepping), (Kind::Zhaoxin, 7, 0x1b, 0));
+    assert!(!features.leaves.usable(AVX) && !features.leaves.usable(AVX2));
+    // The level was found before that, as in glibc; the search path follows the features.
+    assert_eq!((features.isa_1, features.isa_level()), (0xf, 2));
+    assert_eq!(features.preferred, Preferred::SLOW_SSE4_2 | I686);
+    assert_eq!((features.hwcap, features.platform), (2, None));
+}
+
+#[test]
+fn a_xeon_phi_is_its_own_platform() {
+    let features = sapphire_rapids()
+        .with(1, 0, |answer| answer[0] = 0x0005_0671)
+        .with(7, 0, |answer| answer[1] = answer[1] & !(0xd << 28) | 7 << 26)
+        .detect();
+    assert_eq!((features.hwcap, features.platform), (2, Some(c"xeon_phi")));
+    assert!(features.preferred.contains(Preferred::PREFER_NO_VZEROUPPER));
+    assert!(!features.preferred.contains(Preferred::PREFER_NO_AVX512));
+}
+
+#[test]
+fn broken_transactions_are_withdrawn() {
+    let skylake = |stepping: u32| {
+        sapphire_rapids()
+            .with(1, 0, |answer| answer[0] = 0x0005_0650 | stepping)
+            .with(7, 0, |answer| answer[1] |= 1 << 11 | 1 << 4)
+            .detect()
+            .leaves
+    };
+    assert!(!skylake(5).usable(RTM) && !skylake(5).usable(HLE));
+    assert!(skylake(5).usable(RTM_ALWAYS_ABORT));
+    assert!(skylake(6).usable(RTM) && !skylake(6).usable(RTM_ALWAYS_ABORT));
+}
+
+#[test]
+fn without_xsave_nothing_wide_is_left() {
+    let tunables = Tunables { hwcaps: Some(b"-XSAVE,-XSAVEC"), ..Tunables::default() };
+    let features = detect(&sapphire_rapids(), &tunables);
+    assert_eq!(features.xsave_state_size, 0);
+    assert_eq!(features.xsave_state_full_size, 11072);
+    assert!(!features.leaves.usable(AVX) && !features.leaves.usable(AMX_TILE));
+    // Thresholds and preferences were chosen before.
+    assert!(features.preferred.contains(Preferred::AVX_FAST_UNALIGNED_LOAD));
+    assert_eq!((features.isa_1, features.isa_level()), (15, 2));
+    assert_eq!((features.hwcap, features.platform), (2, None));
+}
+
+#[test]
+fn tunables_are_bounded() {
+    let with = |size| {
+        let tunables = Tunables {
+            x86_data_cache_size: Some(size),
+            x86_shared_cache_size: Some(size),
+            x86_non_temporal_threshold: Some(size),
+            x86_rep_movsb_threshold: Some(size),
+            x86_rep_stosb_threshold: Some(size),
+            ..Tunables::default()
+        };
+        detect(&sapphire_rapids(), &tunables)
+    };
+    assert_eq!(with(0), sapphire_rapids().detect());
+    assert_eq!(with(512).rep_movsb_threshold, 2112);
+    assert_eq!(with(513).rep_movsb_threshold, 513);
+    assert_eq!(with(1).rep_stosb_threshold, 1);
+    assert_eq!(with(NON_TEMPORAL_MINIMUM).non_temporal_threshold, 42_860_544);
+    assert_eq!(with(NON_TEMPORAL_MINIMUM + 1).rep_movsb_stop_threshold, NON_TEMPORAL_MINIMUM + 1);
+    assert_eq!(with(NON_TEMPORAL_MAXIMUM).non_temporal_threshold, NON_TEMPORAL_MAXIMUM);
+    assert_eq!(with(NON_TEMPORAL_MAXIMUM + 1).non_temporal_threshold, 42_860_544);
+    assert_eq!((with(7).data_cache_size, with(7).shared_cache_size), (7, 7));
+}
+
+#[test]
+fn few_instructions_are_executed() {
+    let count = |table: Table| {
+        detect(&table, &Tunables::default());
+        // The table itself looks at leaf 1 before XGETBV.
+        table.executed.get() - usize::from(table.xcr0 > 3)
+    };
+    assert_eq!(count(genoa()), 15);
+    assert_eq!(count(sapphire_rapids()), 20);
+    assert!(count(westmere()) <= MAX_CPUIDS);
+}

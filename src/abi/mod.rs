@@ -1,0 +1,3 @@
+//! The personalities: what a libc expects from the loader that started it.
+
+pub mod glibc;

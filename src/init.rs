@@ -1,0 +1,178 @@
+//! The order of initialisers and finalisers (gABI, "Initialization and Termination Functions"), and the calls.
+//!
+//! The gABI leaves the order inside a cycle open, and among unrelated objects as well. Programs have come to depend on
+//! what glibc does since 2.35: a depth-first walk over dependencies, begun at the end of the list.
+//!
+//! # Safety
+//!
+//! The calls jump to addresses that relocation has written; that code is the program's own.
+#![allow(unsafe_code)]
+
+use alloc::vec::Vec;
+use core::ffi::{c_char, c_int};
+
+use crate::addr::{Addr, ObjectId, Vaddr};
+use crate::elf::dynamic::Area;
+use crate::object::Object;
+
+/// Sorts `list` so that an object stands before those that it needs, as far as cycles allow; the first stays first.
+#[must_use]
+pub fn dependants_first(objects: &[Object<'_>], list: &[ObjectId]) -> Vec<ObjectId> {
+    let edges = |id: ObjectId| objects.get(id.index()).map_or(&[][..], |object| &object.needed);
+    sort(list, edges)
+}
+
+/// The sort, over any graph. `needed` of the first object does not count: it stays first.
+fn sort<'g>(list: &[ObjectId], needed: impl Fn(ObjectId) -> &'g [ObjectId]) -> Vec<ObjectId> {
+    let Some(&first) = list.first() else { return Vec::new() };
+    let highest = list.iter().map(|id| id.index()).max().unwrap_or_default();
+    let mut visited = alloc::vec![true; highest + 1];
+    for id in list {
+        if let Some(slot) = visited.get_mut(id.index()) {
+            *slot = false;
+        }
+    }
+    let mut visit = |id: ObjectId| {
+        visited.get_mut(id.index()).is_some_and(|visited| !core::mem::replace(visited, true))
+    };
+    visit(first);
+    // Objects in the order in which the walk leaves them: dependencies before dependants.
+    let mut left = Vec::with_capacity(list.len());
+    let mut path: Vec<(ObjectId, usize)> = Vec::new();
+    for &start in list.iter().rev() {
+        if !visit(start) {
+            continue;
+        }
+        path.push((start, 0));
+        while let Some((id, next)) = path.last_mut() {
+            match needed(*id).get(*next) {
+                Some(&dependency) => {
+                    *next += 1;
+                    if visit(dependency) {
+                        path.push((dependency, 0));
+                    }
+                }
+                None => {
+                    left.push(*id);
+                    path.pop();
+                }
+            }
+        }
+    }
+    left.push(first);
+    left.reverse();
+    left
+}
+
+/// What every initialiser is called with (contract 3.3).
+#[derive(Clone, Copy, Debug)]
+pub struct Arguments {
+    /// The number of arguments.
+    pub argc: c_int,
+    /// The arguments.
+    pub argv: *mut *mut c_char,
+    /// The environment.
+    pub envp: *mut *mut c_char,
+}
+
+type Initialiser = unsafe extern "C" fn(c_int, *mut *mut c_char, *mut *mut c_char);
+type Finaliser = unsafe extern "C" fn();
+
+/// Runs `DT_INIT` and `DT_INIT_ARRAY` of an object.
+///
+/// # Safety
+/// The object is mapped and relocated, its dependencies initialised, and libc ready.
+pub unsafe fn initialise(object: &Object<'_>, arguments: Arguments) {
+    if let Some(init) = object.dynamic.init {
+        // SAFETY: as the caller promises.
+        unsafe { call_initialiser(object.image.address(init), arguments) };
+    }
+    // SAFETY: as the caller promises.
+    unsafe { run_array(object, object.dynamic.init_array, arguments) };
+}
+
+/// Runs `DT_PREINIT_ARRAY` of the program.
+///
+/// # Safety
+/// As for [`initialise`], for all objects.
+pub unsafe fn preinitialise(program: &Object<'_>, arguments: Arguments) {
+    // SAFETY: as the caller promises.
+    unsafe { run_array(program, program.dynamic.preinit_array, arguments) };
+}
+
+/// Runs `DT_FINI_ARRAY`, backwards, and `DT_FINI` of an object.
+///
+/// # Safety
+/// The object is initialised, and nothing that needs it runs any more.
+pub unsafe fn finalise(object: &Object<'_>) {
+    for address in array(object, object.dynamic.fini_array).rev() {
+        // SAFETY: as the caller promises.
+        unsafe { core::mem::transmute::<u64, Finaliser>(address)() };
+    }
+    if let Some(fini) = object.dynamic.fini {
+        let address = object.image.address(fini).0;
+        // SAFETY: as the caller promises.
+        unsafe { core::mem::transmute::<u64, Finaliser>(address)() };
+    }
+}
+
+unsafe fn run_array(object: &Object<'_>, area: Area, arguments: Arguments) {
+    for address in array(object, area) {
+        // SAFETY: as the caller promises.
+        unsafe { call_initialiser(Addr(address), arguments) };
+    }
+}
+
+unsafe fn call_initialiser(address: Addr, Arguments { argc, argv, envp }: Arguments) {
+    // SAFETY: as the caller promises; a function pointer is never null: relocation refuses none, the program may.
+    unsafe { core::mem::transmute::<u64, Initialiser>(address.0)(argc, argv, envp) };
+}
+
+/// The function addresses of an array, read at the moment of each call; none where it lies outside the object.
+fn array(object: &Object<'_>, area: Area) -> impl DoubleEndedIterator<Item = u64> {
+    let inside = object.image.segments().any(|segment| segment.holds(area.vaddr, area.size));
+    let count = if inside { area.size / 8 } else { 0 };
+    let start = object.image.address(area.vaddr);
+    (0..count).map(move |index| {
+        let Vaddr(offset) = Vaddr(index * 8);
+        // SAFETY: the word lies in a mapped segment of the object.
+        unsafe { ((start.0 + offset) as *const u64).read_unaligned() }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(needed: &[&[u32]], list: &[u32]) -> Vec<u32> {
+        let edges: Vec<Vec<ObjectId>> =
+            needed.iter().map(|needed| needed.iter().copied().map(ObjectId).collect()).collect();
+        let list: Vec<_> = list.iter().copied().map(ObjectId).collect();
+        sort(&list, |id| &edges[id.index()]).into_iter().map(|id| id.0).collect()
+    }
+
+    #[test]
+    fn a_diamond() {
+        // 0 → 1, 2; 1 → 3; 2 → 3.
+        assert_eq!(order(&[&[1, 2], &[3], &[3], &[]], &[0, 1, 2, 3]), [0, 1, 2, 3]);
+        // 0 → 3, 1; 3 needs 1 and is listed before it or after: 1 is last either way.
+        assert_eq!(order(&[&[1, 3], &[], &[], &[1]], &[0, 1, 3]), [0, 3, 1]);
+    }
+
+    #[test]
+    fn a_cycle_keeps_every_object_once() {
+        let sorted = order(&[&[1], &[2], &[1]], &[0, 1, 2]);
+        assert_eq!(sorted, [0, 2, 1]);
+    }
+
+    #[test]
+    fn a_long_chain_does_not_use_the_stack() {
+        let length = 100_000u32;
+        let edges: Vec<Vec<ObjectId>> = (0..length)
+            .map(|id| if id + 1 < length { Vec::from([ObjectId(id + 1)]) } else { Vec::new() })
+            .collect();
+        let list: Vec<_> = (0..length).map(ObjectId).collect();
+        let sorted = sort(&list, |id| &edges[id.index()]);
+        assert_eq!(sorted, list);
+    }
+}

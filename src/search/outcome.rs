@@ -1,0 +1,227 @@
+//! What a search ends with: the file and the way it was found, or every place that was tried.
+
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::ffi::CString;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::errno::Errno;
+use crate::text::Text;
+
+/// What led to a path. Names are those of the object whose path list it was.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Origin<'a> {
+    /// DT_RPATH of the named object.
+    Rpath(Cow<'a, [u8]>),
+    /// DT_RUNPATH of the named object.
+    Runpath(Cow<'a, [u8]>),
+    /// LD_LIBRARY_PATH, or `--library-path` in its stead.
+    LibraryPath,
+    /// The library cache.
+    Cache,
+    /// The system's own directories.
+    Default,
+    /// A preload list gave the path.
+    Preload,
+    /// The name is a path.
+    Slash,
+}
+
+impl Origin<'_> {
+    /// The same, independent of the object it names.
+    #[must_use]
+    pub fn into_owned(self) -> Origin<'static> {
+        match self {
+            Self::Rpath(name) => Origin::Rpath(Cow::Owned(name.into_owned())),
+            Self::Runpath(name) => Origin::Runpath(Cow::Owned(name.into_owned())),
+            Self::LibraryPath => Origin::LibraryPath,
+            Self::Cache => Origin::Cache,
+            Self::Default => Origin::Default,
+            Self::Preload => Origin::Preload,
+            Self::Slash => Origin::Slash,
+        }
+    }
+}
+
+impl fmt::Display for Origin<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rpath(name) => write!(f, "RPATH of {}", Text(name)),
+            Self::Runpath(name) => write!(f, "RUNPATH of {}", Text(name)),
+            Self::LibraryPath => f.write_str("LD_LIBRARY_PATH"),
+            Self::Cache => f.write_str("cache"),
+            Self::Default => f.write_str("default"),
+            Self::Preload => f.write_str("preload"),
+            Self::Slash => f.write_str("the name has a slash"),
+        }
+    }
+}
+
+/// A library for another machine, which ld.so passes over in silence.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unsuitable {
+    /// ELFCLASS32.
+    WrongClass,
+    /// ELFCLASS64 for another processor.
+    WrongMachine,
+}
+
+impl fmt::Display for Unsuitable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::WrongClass => "wrong ELF class: ELFCLASS32",
+            Self::WrongMachine => "for another processor",
+        })
+    }
+}
+
+/// A search that succeeded.
+#[derive(Debug)]
+pub struct Found<T> {
+    /// What [`super::Files::open`] returned.
+    pub file: T,
+    /// The path it was opened by.
+    pub path: CString,
+    /// How the path came about.
+    pub origin: Origin<'static>,
+}
+
+/// A search that did not succeed.
+#[derive(Debug)]
+pub enum Failure<E> {
+    /// No place had it.
+    NotFound(Box<NotFound>),
+    /// A file of that name cannot be loaded, which ends the search: something is wrong with the installation.
+    Fatal {
+        /// The file.
+        path: CString,
+        /// What is wrong with it.
+        error: E,
+    },
+}
+
+/// Why one place did not have the library.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Why {
+    /// Opening the file failed.
+    Errno(Errno),
+    /// The directory does not exist.
+    NoDirectory,
+    /// The file is for another machine.
+    Unsuitable(Unsuitable),
+    /// A preloaded library of a set-user-ID program must itself be set-user-ID.
+    NotSetUserId,
+    /// There is no cache, or it is corrupt.
+    NoCache,
+    /// The cache has no such name.
+    NotInCache,
+    /// The object must not be given libraries from the default directories (DF_1_NODEFLIB).
+    NoDefaultLibraries,
+    /// A token in the path stands for nothing here, or secure mode forbids it.
+    NoTokenValue,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Errno(errno) => return errno.fmt(f),
+            Self::Unsuitable(unsuitable) => return unsuitable.fmt(f),
+            Self::NoDirectory => "no such directory",
+            Self::NotSetUserId => "not set-user-ID",
+            Self::NoCache => "no cache",
+            Self::NotInCache => "no such name in it",
+            Self::NoDefaultLibraries => "the object's flags forbid default libraries",
+            Self::NoTokenValue => "a $TOKEN without a value",
+        })
+    }
+}
+
+/// One place that did not have the library. Subdirectories for better CPUs are part of their directory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Attempt {
+    /// A directory; or the whole path, where the name was one or the cache gave it.
+    pub path: Box<[u8]>,
+    /// What led there.
+    pub origin: Origin<'static>,
+    /// What was met there.
+    pub why: Why,
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}): {}", Text(&self.path), self.origin, self.why)
+    }
+}
+
+/// Something close to what was looked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Near {
+    /// The right name, for another machine.
+    Unsuitable {
+        /// The file.
+        path: CString,
+        /// In which way it does not fit.
+        why: Unsuitable,
+    },
+    /// The cache has the library under another version.
+    OtherVersion {
+        /// Its file.
+        path: CString,
+    },
+}
+
+impl fmt::Display for Near {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsuitable { path, why } => write!(f, "{}: {why}", Text(path.to_bytes())),
+            Self::OtherVersion { path } => {
+                write!(f, "{}: another version", Text(path.to_bytes()))
+            }
+        }
+    }
+}
+
+/// Every place that was tried for a library that was not found.
+#[derive(Debug)]
+pub struct NotFound {
+    /// The name looked for.
+    pub name: Box<[u8]>,
+    /// Who asked for it; `None` for the command line.
+    pub requester: Option<Box<[u8]>>,
+    /// The last error number met.
+    pub errno: Errno,
+    /// The places, in order.
+    pub attempts: Vec<Attempt>,
+    /// What came close.
+    pub near: Vec<Near>,
+}
+
+impl NotFound {
+    /// The reason in ld.so's words, as they stand behind `NAME: ` on the first line of an error.
+    #[must_use]
+    pub fn reason(&self) -> impl fmt::Display {
+        let class = Unsuitable::WrongClass;
+        let wrong_class =
+            |near: &Near| matches!(near, Near::Unsuitable { why, .. } if *why == class);
+        let (wrong_class, errno) = (self.near.iter().any(wrong_class), self.errno);
+        fmt::from_fn(move |f| match wrong_class {
+            true => write!(f, "{class}"),
+            false => write!(f, "cannot open shared object file: {errno}"),
+        })
+    }
+}
+
+/// ld.so's line, and below it what only rld tells: who asked, every place, what came close.
+impl fmt::Display for NotFound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", Text(&self.name), self.reason())?;
+        if let Some(requester) = &self.requester {
+            write!(f, "\n\tneeded by {}", Text(requester))?;
+        }
+        for attempt in &self.attempts {
+            write!(f, "\n\ttried {attempt}")?;
+        }
+        self.near.iter().try_for_each(|near| write!(f, "\n\tnear miss: {near}"))
+    }
+}
