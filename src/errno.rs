@@ -19,23 +19,20 @@ impl Errno {
     /// The words of strerror(3) in the C locale, for the numbers that file and memory calls give.
     #[must_use]
     pub const fn words(self) -> Option<&'static str> {
+        if let Some(words) = self.loader_words() {
+            return Some(words);
+        }
         Some(match self.0 {
-            libc::EPERM => "Operation not permitted",
-            libc::ENOENT => "No such file or directory",
             libc::EINTR => "Interrupted system call",
-            libc::EIO => "Input/output error",
             libc::ENXIO => "No such device or address",
             libc::EBADF => "Bad file descriptor",
             libc::EAGAIN => "Resource temporarily unavailable",
-            libc::ENOMEM => "Cannot allocate memory",
-            libc::EACCES => "Permission denied",
             libc::EFAULT => "Bad address",
             libc::EBUSY => "Device or resource busy",
             libc::EEXIST => "File exists",
             libc::ENODEV => "No such device",
             libc::ENOTDIR => "Not a directory",
             libc::EISDIR => "Is a directory",
-            libc::EINVAL => "Invalid argument",
             libc::ENFILE => "Too many open files in system",
             libc::EMFILE => "Too many open files",
             libc::ETXTBSY => "Text file busy",
@@ -50,13 +47,27 @@ impl Errno {
             _ => return None,
         })
     }
+
+    /// The few numbers that ld.so itself has words for.
+    const fn loader_words(self) -> Option<&'static str> {
+        Some(match self.0 {
+            libc::EPERM => "Operation not permitted",
+            libc::ENOENT => "No such file or directory",
+            libc::EIO => "Input/output error",
+            libc::ENOMEM => "Cannot allocate memory",
+            libc::EACCES => "Permission denied",
+            libc::EINVAL => "Invalid argument",
+            _ => return None,
+        })
+    }
 }
 
 impl fmt::Display for Errno {
+    /// As ld.so prints it, on whose first lines scripts match: words for a handful, numbers for the rest.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.words() {
+        match self.loader_words() {
             Some(words) => f.write_str(words),
-            None => write!(f, "error {}", self.0),
+            None => write!(f, "Error {}", self.0),
         }
     }
 }

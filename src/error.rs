@@ -87,7 +87,13 @@ impl Error {
     /// The kernel's refusal.
     #[must_use]
     pub fn system(object: &[u8], words: &'static str, errno: Errno) -> Self {
-        Self::new(object, Problem::System { words, errno })
+        let error = Self::new(object, Problem::System { words, errno });
+        match errno.words() {
+            Some(words) if words != alloc::format!("{errno}") => {
+                error.with(alloc::format!("error {}: {words}", errno.0))
+            }
+            _ => error,
+        }
     }
 
     /// A defect of the file, with the structure that shows it as a detail.

@@ -47,3 +47,8 @@ pub mod init;
 
 // Floor 8: what a libc expects.
 pub mod abi;
+
+// Floor 9: the command line, and the loader at work.
+pub mod cli;
+
+pub mod program;

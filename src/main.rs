@@ -1,1 +1,21 @@
-fn main() {}
+//! The loader itself: what cannot exist in a host process.
+//!
+//! The kernel enters at [`entry`]; everything else is in the library. The modules here are the wiring: exported symbols
+//! with glibc's names, the memory functions that compilers take for granted, a heap, and what happens on a panic.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+#[path = "main/entry.rs"]
+mod entry;
+#[path = "main/exports.rs"]
+mod exports;
+#[path = "main/heap.rs"]
+mod heap;
+#[path = "main/memory.rs"]
+mod memory;
+#[path = "main/printf.rs"]
+mod printf;
+#[path = "main/runtime.rs"]
+mod runtime;

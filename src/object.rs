@@ -181,6 +181,12 @@ impl<'a> Object<'a> {
         self.absolute_directory.as_deref().unwrap_or_else(|| dirname(self.name.to_bytes()))
     }
 
+    /// Takes the name away, as the program's is in the list of objects; its directory stays known.
+    pub fn become_nameless(&mut self) {
+        self.absolute_directory = Some(self.directory().to_vec());
+        self.name = CString::default();
+    }
+
     /// Fixes what its relative path starts from.
     pub fn set_relative_to(&mut self, current: &[u8]) {
         let relative = dirname(self.name.to_bytes());

@@ -121,6 +121,14 @@ impl InitialStack {
         self.auxiliary().iter().find(|entry| entry[0] == kind).map(|entry| entry[1])
     }
 
+    /// The string that the auxiliary entry with type `kind` points to.
+    #[must_use]
+    pub fn string(&self, kind: u64) -> Option<&'static CStr> {
+        let address = self.aux(kind).filter(|&address| address != 0)?;
+        // SAFETY: the kernel's string entries point to NUL-terminated strings that live as long as the process.
+        Some(unsafe { CStr::from_ptr(address as Word) })
+    }
+
     /// Replaces the value of an auxiliary entry that exists.
     pub fn set_aux(&mut self, kind: u64, value: u64) {
         // SAFETY: `auxc` entries were counted before AT_NULL, and `self` is the only view of them.

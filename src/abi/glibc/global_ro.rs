@@ -1,0 +1,129 @@
+//! `_rtld_global_ro` (contract 6.1, 6.6, 7): what the loader knows about machine and process, and its functions.
+
+use core::ffi::CStr;
+
+use super::cpu::CpuFeatures;
+use super::exports::Functions;
+use super::fields::Fields;
+use super::layout::{Layout, ScopeElem};
+use crate::addr::Addr;
+use crate::tls;
+
+/// What the auxiliary vector and the settings say.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'f> {
+    /// AT_PAGESZ.
+    pub page_size: u64,
+    /// AT_CLKTCK.
+    pub clock_ticks: u64,
+    /// AT_HWCAP2.
+    pub hwcap2: u64,
+    /// AT_PLATFORM.
+    pub platform: Option<&'static CStr>,
+    /// AT_MINSIGSTKSZ.
+    pub min_signal_stack: Option<u64>,
+    /// The auxiliary vector itself.
+    pub auxv: Addr,
+    /// LD_BIND_NOT.
+    pub bind_not: bool,
+    /// LD_DYNAMIC_WEAK.
+    pub dynamic_weak: bool,
+    /// LD_VERBOSE and its like are no business of libc's; 1 when functions are bound when first called.
+    pub lazy: bool,
+    /// The CPU.
+    pub cpu: &'f CpuFeatures,
+    /// Thread-local storage.
+    pub tls: &'f tls::Layout,
+    /// Bytes of static TLS for libraries that come later.
+    pub surplus: u64,
+    /// The global scope: an array of link maps, and its length.
+    pub global_scope: (u64, u32),
+    /// The vDSO's ELF header, link map and functions.
+    pub vdso: Vdso,
+}
+
+/// The kernel's vDSO; zeros where there is none.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Vdso {
+    /// AT_SYSINFO_EHDR.
+    pub header: u64,
+    /// Its link map.
+    pub map: u64,
+    /// `__vdso_clock_gettime`.
+    pub clock_gettime: u64,
+    /// `__vdso_gettimeofday`.
+    pub gettimeofday: u64,
+    /// `__vdso_time`.
+    pub time: u64,
+    /// `__vdso_getcpu`.
+    pub getcpu: u64,
+    /// `__vdso_clock_getres`.
+    pub clock_getres: u64,
+    /// `__vdso_getrandom`.
+    pub getrandom: u64,
+}
+
+/// The x87 control word that libc's initialiser expects (contract 3.3).
+const FPU_CONTROL: u16 = 0x037f;
+const STDERR: u32 = 2;
+/// The depth-first sort (contract: initial state; `glibc.rtld.dynamic_sort=2`).
+const SORT_DEPTH_FIRST: u32 = 1;
+
+/// Fills `_rtld_global_ro`.
+pub fn write(layout: &Layout, ro: &Fields, functions: &Functions, facts: &Facts<'_>) {
+    let at = &layout.rtld_global_ro;
+    super::cpu_projection::write(layout, ro, facts.cpu);
+
+    if let Some(platform) = facts.cpu.platform.or(facts.platform) {
+        ro.set(at.platform, platform.as_ptr() as u64);
+        ro.set(at.platformlen, platform.count_bytes() as u64);
+    }
+    ro.set(at.pagesize, facts.page_size);
+    ro.set(at.minsigstacksize, facts.cpu.minsigstacksize(facts.min_signal_stack));
+    ro.set(at.initial_searchlist + ScopeElem::LIST as u16, facts.global_scope.0);
+    ro.set(at.initial_searchlist + ScopeElem::COUNT as u16, facts.global_scope.1);
+    ro.set(at.clktck, u32::try_from(facts.clock_ticks).unwrap_or(100));
+    ro.set(at.debug_fd, STDERR);
+    ro.set(at.lazy, u32::from(facts.lazy));
+    ro.set(at.bind_not, u32::from(facts.bind_not));
+    ro.set(at.dynamic_weak, u32::from(facts.dynamic_weak));
+    ro.set(at.fpu_control, FPU_CONTROL);
+    ro.set(at.hwcap, facts.cpu.hwcap);
+    ro.set(at.hwcap2, facts.hwcap2);
+    ro.set(at.auxv, facts.auxv.0);
+    ro.set(at.dso_sort_algo, SORT_DEPTH_FIRST);
+    ro.set(at.profile_output, c"/var/tmp".as_ptr() as u64);
+    // Any pointer tells libc that it was started by a loader.
+    ro.set(at.init_all_dirs, ro.address());
+
+    let size = facts.tls.size + u64::from(layout.pthread.size);
+    ro.set(at.tls_static_size, size);
+    ro.set(at.tls_static_align, facts.tls.align);
+    ro.set(at.tls_static_surplus, facts.surplus);
+
+    let vdso = facts.vdso;
+    ro.set(at.sysinfo_dso, vdso.header);
+    ro.set(at.sysinfo_map, vdso.map);
+    ro.set(at.vdso_clock_gettime64, vdso.clock_gettime);
+    ro.set(at.vdso_gettimeofday, vdso.gettimeofday);
+    ro.set(at.vdso_time, vdso.time);
+    ro.set(at.vdso_getcpu, vdso.getcpu);
+    ro.set(at.vdso_clock_getres_time64, vdso.clock_getres);
+    ro.set(at.vdso_getrandom, vdso.getrandom);
+
+    for (offset, function) in [
+        (Some(at.debug_printf), functions.debug_printf),
+        (Some(at.mcount), functions.mcount),
+        (Some(at.lookup_symbol_x), functions.lookup_symbol),
+        (Some(at.open), functions.open),
+        (Some(at.close), functions.close),
+        (at.catch_error, functions.catch_error),
+        (at.error_free, functions.error_free),
+        (Some(at.tls_get_addr_soft), functions.tls_get_addr_soft),
+        (at.libc_freeres, functions.libc_freeres),
+        (at.find_object, functions.find_object),
+        (at.dlfcn_hook, functions.dlfcn_hook),
+    ] {
+        ro.set(offset, function.0);
+    }
+}

@@ -1,0 +1,534 @@
+//! The symbols that glibc's libraries import from their loader, with glibc's names (contract: imports), and the functions
+//! that they reach through `_rtld_global_ro`.
+//!
+//! # Safety
+//!
+//! The signatures are glibc's. Pointers are the callers' promise, as in C. Data is written by rld before any reader runs;
+//! what the original keeps read-only stands in `.data.rel.ro` here too and is sealed before the program starts.
+
+use core::arch::naked_asm;
+use core::cell::UnsafeCell;
+use core::ffi::{CStr, c_char, c_int, c_long, c_void};
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use rld::abi::glibc::exports::{
+    Data, Exports, Functions, RTLD_GLOBAL_RO_SIZE, RTLD_GLOBAL_SIZE,
+};
+use rld::addr::Addr;
+use rld::env::tunables::Value;
+use rld::program::process::{Process, current};
+use rld::program::symbols::{Found, Query, lookup};
+use rld::sys::{file, process};
+
+use crate::printf::rld_debug_printf;
+
+/// Memory that is written through its address only.
+#[repr(C, align(64))]
+pub struct Cell<T>(UnsafeCell<T>);
+// SAFETY: rld writes before other threads exist; afterwards glibc's own rules hold.
+unsafe impl<T> Sync for Cell<T> {}
+
+impl<T> Cell<T> {
+    const fn new(value: T) -> Self {
+        Self(UnsafeCell::new(value))
+    }
+
+    fn address(&self) -> Addr {
+        Addr(self.0.get() as u64)
+    }
+}
+
+macro_rules! data {
+    ($($(#[$attribute:meta])* $name:ident: $type:ty = $value:expr;)*) => {$(
+        $(#[$attribute])*
+        #[unsafe(no_mangle)]
+        #[allow(non_upper_case_globals)]
+        pub static $name: Cell<$type> = Cell::new($value);
+    )*};
+}
+
+data! {
+    /// contract 4, 5.
+    _rtld_global: [u8; RTLD_GLOBAL_SIZE] = [0; RTLD_GLOBAL_SIZE];
+    /// contract 6, 7.
+    #[unsafe(link_section = ".data.rel.ro")]
+    _rtld_global_ro: [u8; RTLD_GLOBAL_RO_SIZE] = [0; RTLD_GLOBAL_RO_SIZE];
+    /// Whether the process has more rights than its caller.
+    #[unsafe(link_section = ".data.rel.ro")]
+    __libc_enable_secure: c_int = 1;
+    /// Where argc stands.
+    #[unsafe(link_section = ".data.rel.ro")]
+    __libc_stack_end: u64 = 0;
+    /// The argument vector. Writable: programs exist that change it.
+    _dl_argv: u64 = 0;
+    /// contract 2.5.
+    #[unsafe(link_section = ".data.rel.ro")]
+    __rseq_offset: i64 = 0;
+    /// contract 2.5.
+    #[unsafe(link_section = ".data.rel.ro")]
+    __rseq_size: u32 = 0;
+    /// contract 2.5.
+    #[unsafe(link_section = ".data.rel.ro")]
+    __rseq_flags: u32 = 0;
+    /// Set by debuggers that want thread events.
+    __nptl_initial_report_events: u8 = 0;
+    /// For debuggers.
+    _r_debug: [u64; 6] = [0; 6];
+}
+
+/// The addresses of all that the library needs to know of.
+pub fn all() -> Exports {
+    let function = |address: *const ()| Addr(address as u64);
+    Exports {
+        data: Data {
+            rtld_global: _rtld_global.address(),
+            rtld_global_ro: _rtld_global_ro.address(),
+            enable_secure: __libc_enable_secure.address(),
+            stack_end: __libc_stack_end.address(),
+            argv: _dl_argv.address(),
+            rseq_offset: __rseq_offset.address(),
+            rseq_size: __rseq_size.address(),
+            r_debug: _r_debug.address(),
+        },
+        functions: Functions {
+            debug_printf: function(rld_debug_printf as *const ()),
+            mcount: function(_dl_mcount as *const ()),
+            lookup_symbol: function(lookup_symbol as *const ()),
+            open: function(open as *const ()),
+            close: function(close as *const ()),
+            catch_error: function(_dl_catch_error as *const ()),
+            error_free: function(error_free as *const ()),
+            tls_get_addr_soft: function(tls_get_addr_soft as *const ()),
+            libc_freeres: function(libc_freeres as *const ()),
+            find_object: function(find_object as *const ()),
+            dlfcn_hook: Addr(0),
+            debug_state: function(_dl_debug_state as *const ()),
+        },
+    }
+}
+
+/// The process, which exists before any code that could call in here.
+fn process() -> &'static Process {
+    current().unwrap_or_else(|| process::exit(127))
+}
+
+/// Runs all finalisers; the program gets it in rdx (contract 3.5).
+pub unsafe extern "C" fn finalise() {
+    if let Some(process) = current() {
+        // SAFETY: libc calls this once, from exit.
+        unsafe { process.finalise() };
+    }
+}
+
+// Thread-local storage (contract 2.6).
+
+/// The address of a thread-local variable: `{module, offset}` → address. All modules of start-up have their blocks in the
+/// static area, so the DTV always holds the answer. Old compilers call this with a misaligned stack: it uses none.
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __tls_get_addr(_index: *const [u64; 2]) -> *mut c_void {
+    naked_asm!(
+        "mov rax, qword ptr fs:[8]",
+        "mov rcx, [rdi]",
+        "shl rcx, 4",
+        "mov rax, [rax + rcx]",
+        "add rax, [rdi + 8]",
+        "ret",
+    )
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn _dl_allocate_tls(memory: *mut c_void) -> *mut c_void {
+    // SAFETY: libc passes a zeroed block with room below it, or null.
+    unsafe { process().allocate_tls(Addr(memory as u64)) }.0 as *mut c_void
+}
+
+/// The second argument differs in meaning between releases; libc always means "initialise" (contract 2.6).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn _dl_allocate_tls_init(thread: *mut c_void, _: bool) -> *mut c_void {
+    if !thread.is_null() {
+        // SAFETY: libc passes the block of a thread that has ended.
+        unsafe { process().reset_tls(Addr(thread as u64)) };
+    }
+    thread
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn _dl_deallocate_tls(thread: *mut c_void, with_block: bool) {
+    // SAFETY: libc passes the block of a thread that has ended.
+    unsafe { process().free_tls(Addr(thread as u64), with_block) };
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn _dl_get_tls_static_info(size: *mut usize, align: *mut usize) {
+    let process = process();
+    // SAFETY: the caller's variables.
+    unsafe {
+        *size = (process.tls.size + process.tcb_size) as usize;
+        *align = process.tls.align as usize;
+    }
+}
+
+/// This thread's block of a module, or null where it has none yet; never allocates.
+unsafe extern "C" fn tls_get_addr_soft(link_map: *mut c_void) -> *mut c_void {
+    let process = process();
+    let object = process.link_maps.object(link_map as u64);
+    let Some(module) = object.and_then(|id| process.tls.module(id)) else { return null_mut() };
+    let thread: u64;
+    // SAFETY: the thread pointer's first word is its own address.
+    unsafe { core::arch::asm!("mov {}, qword ptr fs:[0]", out(reg) thread) };
+    (thread - module.offset) as *mut c_void
+}
+
+// Tunables (contract 9).
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __tunable_get_val(
+    id: u32,
+    value: *mut c_void,
+    callback: Option<unsafe extern "C" fn(*mut c_void)>,
+) {
+    let Some((found, is_set)) = process().tunable(id) else {
+        // SAFETY: every tunable has at least 32 bits.
+        return unsafe { value.cast::<u32>().write(0) };
+    };
+    // SAFETY: `value` has the tunable's type (contract 9.1).
+    unsafe {
+        match found {
+            Value::Int32(number) => value.cast::<i32>().write(number),
+            Value::Number(number) => value.cast::<u64>().write(number),
+            // A string of the environment: it ends at the next colon, which only the loader's own tunables have.
+            Value::Text(_) => value.cast::<u64>().write(0),
+        }
+        if let (true, Some(callback)) = (is_set, callback) {
+            callback(value);
+        }
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn __tunable_is_initialized(id: u32) -> bool {
+    process().tunable(id).is_some_and(|(_, is_set)| is_set)
+}
+
+// Objects by address.
+
+/// `struct dl_find_object` of `<dlfcn.h>`.
+#[repr(C)]
+struct DlFindObject {
+    flags: u64,
+    map_start: u64,
+    map_end: u64,
+    link_map: u64,
+    eh_frame: u64,
+    reserved: [u64; 7],
+}
+
+unsafe extern "C" fn find_object(address: *const c_void, result: *mut DlFindObject) -> c_int {
+    let Some(code) = current().and_then(|process| process.find_code(address as u64)) else {
+        return -1;
+    };
+    let (map_start, map_end) = (code.start, code.end);
+    let (link_map, eh_frame) = (code.link_map, code.eh_frame);
+    let found = DlFindObject { flags: 0, map_start, map_end, link_map, eh_frame, reserved: [0; 7] };
+    // SAFETY: the caller's structure.
+    unsafe { result.write(found) };
+    0
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn _dl_find_dso_for_object(address: u64) -> *mut c_void {
+    let code = process().find_code(address);
+    code.map_or(null_mut(), |code| code.link_map as *mut c_void)
+}
+
+// Symbols by name.
+
+/// GLRO(lookup_symbol_x), contract 7.
+unsafe extern "C" fn lookup_symbol(
+    name: *const c_char,
+    from: *mut c_void,
+    reference: *mut *const c_void,
+    scope: *const *const c_void,
+    version: *const c_void,
+    class: c_int,
+    flags: c_int,
+    skip: *mut c_void,
+) -> *mut c_void {
+    let process = process();
+    // SAFETY: libc's arguments, in the form that the contract gives them.
+    let found = unsafe {
+        let query = Query {
+            name: CStr::from_ptr(name),
+            scope: scope.cast(),
+            version: version.cast(),
+            class,
+            flags,
+            skip: skip as u64,
+        };
+        lookup(process, &query)
+    };
+    // SAFETY: the caller's variable.
+    unsafe {
+        if let Some(Found { link_map, symbol }) = found {
+            *reference = symbol as *const c_void;
+            return link_map as *mut c_void;
+        }
+        let may_be_absent = !(*reference).is_null() && is_weak(*reference);
+        *reference = core::ptr::null();
+        if !may_be_absent {
+            let text = process.undefined_symbol(CStr::from_ptr(name), version.cast());
+            let object = process.object_name(from as u64);
+            signal(0, object, c"symbol lookup error", text.as_bytes());
+        }
+    }
+    null_mut()
+}
+
+/// Whether a symbol in memory has weak binding.
+unsafe fn is_weak(symbol: *const c_void) -> bool {
+    // SAFETY: `st_info` is the fifth byte.
+    unsafe { symbol.cast::<u8>().add(4).read() >> 4 == 2 }
+}
+
+// Opening and closing at run time.
+
+/// GLRO(open): finds what is loaded already. Loading more is refused in words.
+unsafe extern "C" fn open(
+    file: *const c_char,
+    _mode: c_int,
+    _caller: *const c_void,
+    _namespace: c_long,
+    _argc: c_int,
+    _argv: *mut *mut c_char,
+    _environment: *mut *mut c_char,
+) -> *mut c_void {
+    // SAFETY: the caller's string.
+    let name = unsafe { CStr::from_ptr(file) };
+    let process = process();
+    if let Some(link_map) = process.loaded(name.to_bytes()) {
+        return link_map as *mut c_void;
+    }
+    let text = b"cannot open shared object file: rld does not load objects at run time";
+    // SAFETY: libc has a frame that catches this.
+    unsafe { signal(0, name, c"", text) };
+    null_mut()
+}
+
+/// GLRO(close): what start-up has loaded stays.
+extern "C" fn close(_link_map: *mut c_void) {}
+
+// Errors. Up to 2.36 libc.so.6 itself defines these functions and its definitions come first in every lookup; what is
+// raised or caught here must be raised or caught through them (contract 7.1).
+
+/// `struct dl_exception`.
+#[repr(C)]
+pub struct Exception {
+    object: *const c_char,
+    text: *const c_char,
+    buffer: *mut c_char,
+}
+
+type Operation = unsafe extern "C" fn(*mut c_void);
+
+/// Raises an error through libc. Nothing in the frames above needs to be dropped: libc jumps over them.
+unsafe fn signal(number: c_int, object: &CStr, occasion: &CStr, text: &[u8]) {
+    let mut buffer = [0u8; 1024];
+    let len = text.len().min(buffer.len() - 1);
+    if let (Some(to), Some(from)) = (buffer.get_mut(..len), text.get(..len)) {
+        to.copy_from_slice(from);
+    }
+    let occasion = if occasion.is_empty() { core::ptr::null() } else { occasion.as_ptr() };
+    // SAFETY: all strings end with NUL and outlive the call, in which libc copies them.
+    unsafe { _dl_signal_error(number, object.as_ptr(), occasion, buffer.as_ptr().cast()) }
+}
+
+/// Calls libc's function of the same name; without one there is nobody to catch an error: it is printed, and is the end.
+macro_rules! forward {
+    ($name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)?, $field:ident, $otherwise:expr) => {
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn $name($($argument: $type),*) $(-> $result)? {
+            let function = process().errors.$field.load(Ordering::Acquire);
+            if function == 0 {
+                return $otherwise;
+            }
+            // SAFETY: the address of libc's function, whose signature this is.
+            unsafe {
+                core::mem::transmute::<u64, unsafe extern "C" fn($($type),*) $(-> $result)?>(
+                    function,
+                )($($argument),*)
+            }
+        }
+    };
+}
+
+forward!(_dl_catch_error(
+    object: *mut *const c_char,
+    text: *mut *const c_char,
+    malloced: *mut bool,
+    operate: Operation,
+    argument: *mut c_void
+) -> c_int, catch_error, {
+    // SAFETY: the caller's function and variables.
+    unsafe { *object = core::ptr::null(); *text = core::ptr::null(); *malloced = false; operate(argument) };
+    0
+});
+forward!(_dl_catch_exception(
+    exception: *mut Exception,
+    operate: Operation,
+    argument: *mut c_void
+) -> c_int, catch_exception, {
+    // SAFETY: the caller's function.
+    unsafe { operate(argument) };
+    0
+});
+forward!(_dl_signal_error(
+    number: c_int,
+    object: *const c_char,
+    occasion: *const c_char,
+    text: *const c_char
+), signal_error, unsafe { die(object, occasion, text) });
+forward!(_dl_signal_exception(
+    number: c_int,
+    exception: *mut Exception,
+    occasion: *const c_char
+), signal_exception, unsafe { die((*exception).object, occasion, (*exception).text) });
+
+unsafe fn die(object: *const c_char, occasion: *const c_char, text: *const c_char) -> ! {
+    let show = |string: *const c_char| match string.is_null() {
+        true => c"",
+        // SAFETY: the caller's strings.
+        false => unsafe { CStr::from_ptr(string) },
+    };
+    let occasion = match show(occasion).to_bytes() {
+        b"" => &b"error while loading shared libraries"[..],
+        words => words,
+    };
+    let line = [
+        process().name,
+        b": ",
+        occasion,
+        b": ",
+        show(object).to_bytes(),
+        b": ",
+        show(text).to_bytes(),
+        b"\n",
+    ]
+    .concat();
+    file::write_all(2, &line);
+    process::exit(127)
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn _dl_exception_create(
+    exception: *mut Exception,
+    object: *const c_char,
+    text: *const c_char,
+) {
+    // SAFETY: the caller's strings.
+    unsafe { fill_exception(exception, object, CStr::from_ptr(text).to_bytes()) };
+}
+
+/// Fills an exception: text, NUL, object name in one block of the program's allocator (contract 7.1).
+///
+/// # Safety
+/// The exception is the caller's, and `object` a C string.
+pub unsafe fn fill_exception(exception: *mut Exception, object: *const c_char, text: &[u8]) {
+    let object = match object.is_null() {
+        true => c"",
+        // SAFETY: the caller's string.
+        false => unsafe { CStr::from_ptr(object) },
+    };
+    let name = object.to_bytes_with_nul();
+    let block = process().calloc((text.len() + 1 + name.len()) as u64);
+    // SAFETY: the block has room for both strings.
+    unsafe {
+        if block.is_null() {
+            let text = c"out of memory".as_ptr();
+            exception.write(Exception { object: c"".as_ptr(), text, buffer: null_mut() });
+            return;
+        }
+        block.copy_from_nonoverlapping(text.as_ptr(), text.len());
+        let object = block.add(text.len() + 1);
+        object.copy_from_nonoverlapping(name.as_ptr(), name.len());
+        let block = block.cast();
+        exception.write(Exception { object: object.cast(), text: block, buffer: block });
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn _dl_exception_free(exception: *mut Exception) {
+    // SAFETY: the caller's exception.
+    unsafe {
+        process().free((*exception).buffer as u64);
+        exception.write(Exception {
+            object: core::ptr::null(),
+            text: core::ptr::null(),
+            buffer: null_mut(),
+        });
+    }
+}
+
+/// GLRO(error_free).
+unsafe extern "C" fn error_free(text: *mut c_void) {
+    process().free(text as u64);
+}
+
+// The rest.
+
+/// A breakpoint for debuggers.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn _dl_debug_state() {
+    core::hint::black_box(());
+}
+
+/// Counts a call from `from` to `to`, for profiling, which rld does not do.
+#[unsafe(no_mangle)]
+extern "C" fn _dl_mcount(_from: u64, _to: u64) {}
+
+/// Without auditors there is nobody to tell (contract 3.6).
+#[unsafe(no_mangle)]
+extern "C" fn _dl_audit_preinit(_program: *mut c_void) {}
+
+#[unsafe(no_mangle)]
+extern "C" fn _dl_audit_symbind_alt(
+    _from: *mut c_void,
+    _reference: *const c_void,
+    _value: *mut *mut c_void,
+    _definer: *mut c_void,
+) {
+}
+
+/// rld's memory goes with the process; none of it is libc's to free.
+extern "C" fn libc_freeres() {}
+
+#[unsafe(no_mangle)]
+extern "C" fn _dl_x86_get_cpu_features(_max: u32) -> *const c_void {
+    let process = process();
+    process.cpu_features().0 as *const c_void
+}
+
+/// Makes a thread's stack executable, when a library that was opened later asks for it; returns an error number.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __nptl_change_stack_perm(thread: *mut c_void) -> c_int {
+    // SAFETY: libc passes the block of a thread.
+    unsafe { process().open_stack(Addr(thread as u64)) }
+}
+
+/// dlinfo(3) RTLD_DI_SERINFO and RTLD_DI_SERINFOSIZE.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn _dl_rtld_di_serinfo(
+    link_map: *mut c_void,
+    _info: *mut c_void,
+    _counting: bool,
+) {
+    let object = process().object_name(link_map as u64);
+    // SAFETY: libc has a frame that catches this.
+    unsafe { signal(0, object, c"", b"search paths are not kept after start") };
+}
+
+/// Exists so that a version node of its own does.
+#[unsafe(no_mangle)]
+extern "C" fn __rtld_version_placeholder() {}

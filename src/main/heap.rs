@@ -1,0 +1,94 @@
+//! rld's own heap: a small arena that is part of the binary, and mappings when that is used up.
+//!
+//! # Safety
+//!
+//! The arena and every mapping are given to the allocator once and used by nothing else. A lock keeps threads apart.
+
+use core::alloc::{GlobalAlloc, Layout};
+use core::cell::UnsafeCell;
+use core::ptr::{NonNull, null_mut};
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use rld::sys::memory::{Backing, Protection, map};
+use rld::sys::process::{futex_wait, futex_wake_one};
+use talc::{OomHandler, Span, Talc};
+
+/// Enough for a program with a handful of libraries.
+const ARENA: usize = 128 * 1024;
+/// What is mapped at a time after that.
+const CHUNK: u64 = 1 << 20;
+
+#[repr(align(4096))]
+struct Arena(UnsafeCell<[u8; ARENA]>);
+// SAFETY: only the allocator touches the bytes, under its lock.
+unsafe impl Sync for Arena {}
+
+static ARENA_BYTES: Arena = Arena(UnsafeCell::new([0; ARENA]));
+
+/// Gives the allocator the arena first and then mappings.
+struct More {
+    arena_given: bool,
+}
+
+impl OomHandler for More {
+    fn handle_oom(talc: &mut Talc<Self>, layout: Layout) -> Result<(), ()> {
+        let span = if talc.oom_handler.arena_given {
+            let size = (layout.size() as u64).checked_add(CHUNK + layout.align() as u64).ok_or(())?;
+            let size = size.next_multiple_of(CHUNK);
+            let start = map(size, Protection::READ | Protection::WRITE, Backing::Anonymous);
+            Span::from_base_size(start.map_err(|_| ())?.0 as *mut u8, size as usize)
+        } else {
+            talc.oom_handler.arena_given = true;
+            Span::from_base_size(ARENA_BYTES.0.get().cast(), ARENA)
+        };
+        // SAFETY: the span is new to the allocator and nobody else's.
+        unsafe { talc.claim(span) }.map(|_| ())
+    }
+}
+
+/// The allocator behind a futex: 0 free, 1 taken, 2 taken with somebody waiting.
+struct Heap {
+    lock: AtomicU32,
+    talc: UnsafeCell<Talc<More>>,
+}
+
+// SAFETY: `talc` is reached under `lock` only.
+unsafe impl Sync for Heap {}
+
+#[global_allocator]
+static HEAP: Heap = Heap {
+    lock: AtomicU32::new(0),
+    talc: UnsafeCell::new(Talc::new(More { arena_given: false })),
+};
+
+impl Heap {
+    fn with<T>(&self, work: impl FnOnce(&mut Talc<More>) -> T) -> T {
+        if self.lock.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            while self.lock.swap(2, Ordering::Acquire) != 0 {
+                futex_wait(&self.lock, 2);
+            }
+        }
+        // SAFETY: the lock is taken.
+        let result = work(unsafe { &mut *self.talc.get() });
+        if self.lock.swap(0, Ordering::Release) == 2 {
+            futex_wake_one(&self.lock);
+        }
+        result
+    }
+}
+
+// SAFETY: talc hands out memory that is apart from all other and fits the layout.
+unsafe impl GlobalAlloc for Heap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the layout is not of size zero, as the trait promises.
+        let pointer = self.with(|talc| unsafe { talc.malloc(layout) });
+        pointer.map_or(null_mut(), NonNull::as_ptr)
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        if let Some(pointer) = NonNull::new(pointer) {
+            // SAFETY: the pointer came from `alloc` with this layout.
+            self.with(|talc| unsafe { talc.free(pointer, layout) });
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The memory functions that compilers call without being asked. They are assembly, so that no compiler can turn them
+//! into calls of themselves, and use baseline SSE only: what a program keeps in the upper halves of vector registers
+//! survives them.
+//!
+//! # Safety
+//!
+//! Their contracts are those of the C standard.
+
+use core::arch::naked_asm;
+
+/// memcpy(3).
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn memcpy(_to: *mut u8, _from: *const u8, _len: usize) -> *mut u8 {
+    naked_asm!(
+        "mov rax, rdi",
+        "cmp rdx, 16",
+        "jb 3f",
+        "cmp rdx, 512",
+        "jae 5f",
+        // 16 bytes at a time; the last 16 overlap.
+        "movups xmm1, [rsi + rdx - 16]",
+        "lea rcx, [rdi + rdx - 16]",
+        "2:",
+        "movups xmm0, [rsi]",
+        "movups [rdi], xmm0",
+        "add rsi, 16",
+        "add rdi, 16",
+        "cmp rdi, rcx",
+        "jb 2b",
+        "movups [rcx], xmm1",
+        "ret",
+        "3:",
+        "cmp edx, 8",
+        "jb 4f",
+        "mov rcx, [rsi]",
+        "mov r8, [rsi + rdx - 8]",
+        "mov [rdi], rcx",
+        "mov [rdi + rdx - 8], r8",
+        "ret",
+        "4:",
+        "cmp edx, 4",
+        "jb 6f",
+        "mov ecx, [rsi]",
+        "mov r8d, [rsi + rdx - 4]",
+        "mov [rdi], ecx",
+        "mov [rdi + rdx - 4], r8d",
+        "ret",
+        "6:",
+        "test edx, edx",
+        "je 7f",
+        "movzx ecx, byte ptr [rsi]",
+        // One to three bytes: first, middle, last, which may be the same.
+        "movzx r8d, byte ptr [rsi + rdx - 1]",
+        "lea r10, [rdx - 1]",
+        "shr edx, 1",
+        "movzx r9d, byte ptr [rsi + rdx]",
+        "mov [rdi], cl",
+        "mov [rdi + rdx], r9b",
+        "mov [rdi + r10], r8b",
+        "7:",
+        "ret",
+        "5:",
+        "mov rcx, rdx",
+        "rep movsb",
+        "ret",
+    )
+}
+
+/// memmove(3).
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn memmove(_to: *mut u8, _from: *const u8, _len: usize) -> *mut u8 {
+    naked_asm!(
+        "mov rax, rdi",
+        "mov rcx, rdi",
+        "sub rcx, rsi",
+        "cmp rcx, rdx",
+        "mov rcx, rdx",
+        "jb 2f",
+        // The target does not start inside the source.
+        "rep movsb",
+        "ret",
+        "2:",
+        "lea rdi, [rdi + rcx - 1]",
+        "lea rsi, [rsi + rcx - 1]",
+        "std",
+        "rep movsb",
+        "cld",
+        "ret",
+    )
+}
+
+/// memset(3).
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn memset(_to: *mut u8, _byte: i32, _len: usize) -> *mut u8 {
+    naked_asm!(
+        "mov r8, rdi",
+        "movzx eax, sil",
+        "cmp rdx, 16",
+        "jb 3f",
+        "cmp rdx, 512",
+        "jae 3f",
+        "imul eax, eax, 0x01010101",
+        "movd xmm0, eax",
+        "pshufd xmm0, xmm0, 0",
+        "lea rcx, [rdi + rdx - 16]",
+        "2:",
+        "movups [rdi], xmm0",
+        "add rdi, 16",
+        "cmp rdi, rcx",
+        "jb 2b",
+        "movups [rcx], xmm0",
+        "mov rax, r8",
+        "ret",
+        "3:",
+        "mov rcx, rdx",
+        "rep stosb",
+        "mov rax, r8",
+        "ret",
+    )
+}
+
+/// memcmp(3).
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn memcmp(_a: *const u8, _b: *const u8, _len: usize) -> i32 {
+    naked_asm!(
+        "sub rdx, 8",
+        "jb 3f",
+        "2:",
+        "mov rax, [rdi]",
+        "mov rcx, [rsi]",
+        "cmp rax, rcx",
+        "jne 5f",
+        "add rdi, 8",
+        "add rsi, 8",
+        "sub rdx, 8",
+        "jae 2b",
+        "3:",
+        "add rdx, 8",
+        "je 4f",
+        "6:",
+        "movzx eax, byte ptr [rdi]",
+        "movzx ecx, byte ptr [rsi]",
+        "sub eax, ecx",
+        "jne 7f",
+        "inc rdi",
+        "inc rsi",
+        "dec rdx",
+        "jne 6b",
+        "4:",
+        "xor eax, eax",
+        "7:",
+        "ret",
+        "5:",
+        // The first byte in memory is the lowest of the word: turn it round to compare.
+        "bswap rax",
+        "bswap rcx",
+        "cmp rax, rcx",
+        "sbb eax, eax",
+        "or eax, 1",
+        "ret",
+    )
+}
+
+/// bcmp(3): only whether the bytes are equal counts.
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn bcmp(_a: *const u8, _b: *const u8, _len: usize) -> i32 {
+    naked_asm!("jmp {memcmp}", memcmp = sym memcmp)
+}
+
+/// strlen(3).
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn strlen(_text: *const u8) -> usize {
+    naked_asm!(
+        "mov rax, rdi",
+        "2:",
+        "cmp byte ptr [rax], 0",
+        "je 3f",
+        "inc rax",
+        "jmp 2b",
+        "3:",
+        "sub rax, rdi",
+        "ret",
+    )
+}

@@ -1,0 +1,262 @@
+//! Which program: the one that the kernel has mapped, or the one that the command line names.
+
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+use core::fmt::Write;
+
+use super::adopt;
+use super::live::Live;
+use super::start::{Entry, STDERR, Stop};
+use crate::abi::glibc::cpu::CpuFeatures;
+use crate::addr::Addr;
+use crate::cli::{self, Command, Options};
+use crate::elf::dynamic::Flags1;
+use crate::elf::header::Kind;
+use crate::env::Settings;
+use crate::error::{Error, Problem};
+use crate::linkmap::Source;
+use crate::object::{Object, Role, dirname};
+use crate::search::{Config, Failure, Files, Hwcaps, Purpose, Refusal, Search, System, has_token};
+use crate::sys::file;
+use crate::sys::stack::InitialStack;
+use crate::text::Text;
+
+/// What rld calls itself where no program's PT_INTERP names it.
+pub const DEFAULT_LOADER_NAME: &CStr = c"/lib64/ld-linux-x86-64.so.2";
+/// Exit status of a command line that makes no sense, as ld.so has it.
+const BAD_USAGE: i32 = 1;
+/// Exit status of `--verify` for a program that needs no loader.
+const NOT_DYNAMIC: i32 = 2;
+const STDOUT: u64 = 1;
+
+/// How rld was started, and what for.
+pub struct Job {
+    /// The command line; `None` when the kernel has started rld as a program's interpreter.
+    options: Option<Options>,
+    secure: bool,
+}
+
+/// The program's name for messages: `argv[0]`.
+#[must_use]
+pub fn program_name(stack: &InitialStack) -> &'static [u8] {
+    stack.arguments().next().map_or(b"<program name unknown>", CStr::to_bytes)
+}
+
+impl Job {
+    /// Reads the command line, if it is rld's.
+    ///
+    /// # Errors
+    /// It makes no sense, which is said; or it asks for a text, which is printed.
+    pub fn new(stack: &InitialStack, own_entry: Addr, secure: bool) -> Result<Self, Stop> {
+        if stack.aux(libc::AT_ENTRY) != Some(own_entry.0) {
+            return Ok(Self { options: None, secure });
+        }
+        let own_name = Text(program_name(stack));
+        let options = Options::parse(stack.arguments()).map_err(|usage| {
+            let text = alloc::format!(
+                "{own_name}: {usage}\nTry '{own_name} --help' for more information.\n"
+            );
+            file::write_all(STDERR, text.as_bytes());
+            Stop::Exit(BAD_USAGE)
+        })?;
+        let text = match options.command {
+            Command::Help => {
+                alloc::format!("Usage: {own_name} [OPTION]... PROGRAM [ARGUMENT]...\n{}", cli::HELP)
+            }
+            Command::Version => concat!("rld ", env!("CARGO_PKG_VERSION"), "\n").into(),
+            Command::Run | Command::List | Command::Verify => {
+                return Ok(Self { options: Some(options), secure });
+            }
+        };
+        file::write_all(STDOUT, text.as_bytes());
+        Err(Stop::Exit(0))
+    }
+
+    /// Whether rld maps the program itself.
+    #[must_use]
+    pub const fn is_direct(&self) -> bool {
+        self.options.is_some()
+    }
+
+    /// Whether the dependencies are to be shown.
+    #[must_use]
+    pub fn lists(&self) -> bool {
+        self.options.is_some_and(|options| options.command == Command::List)
+    }
+
+    /// `--preload`.
+    #[must_use]
+    pub fn preload(&self) -> Option<&'static CStr> {
+        self.options?.preload
+    }
+
+    /// The searcher.
+    #[must_use]
+    pub fn search(
+        &self,
+        stack: &InitialStack,
+        settings: &Settings<'_>,
+        origin: &[u8],
+        cpu: &CpuFeatures,
+    ) -> Search {
+        let option = |get: fn(&Options) -> Option<&'static CStr>| {
+            self.options.as_ref().and_then(get).map(CStr::to_bytes)
+        };
+        let platform = cpu.platform.or_else(|| platform(stack)).map(CStr::to_bytes);
+        let library_path = option(|options| options.library_path).or(settings.library_path);
+        let config = Config {
+            system: System::DEBIAN,
+            platform,
+            secure: self.secure,
+            library_path: library_path.unwrap_or_default(),
+            origin,
+            inhibit_cache: self.options.is_some_and(|options| options.inhibit_cache),
+            inhibit_rpath: option(|options| options.inhibit_rpath).unwrap_or_default(),
+        };
+        let prepend = option(|options| options.hwcaps_prepend).unwrap_or_default();
+        let mask = option(|options| options.hwcaps_mask);
+        let isa = (1 << cpu.isa_level()) - 1;
+        Search::new(&config, Hwcaps::new(isa, prepend, mask))
+    }
+
+    /// The program. On the command line's behalf it is mapped here, and the stack is made what the kernel would have
+    /// left: arguments without rld's own, an auxiliary vector that describes the program.
+    ///
+    /// # Errors
+    /// It is not found or cannot be loaded.
+    pub fn program(
+        &self,
+        stack: &mut InitialStack,
+        live: &mut Live,
+        cpu: &CpuFeatures,
+    ) -> Result<Object<'static>, Stop> {
+        let Some(options) = &self.options else {
+            return Ok(adopt::program(stack, program_name(stack))?);
+        };
+        let Some((position, path)) = options.program else { return Err(Stop::Exit(BAD_USAGE)) };
+        stack.remove_arguments(position);
+        let program = self.open(stack, path, live, cpu)?;
+        stack.set_program_name(options.argv0.unwrap_or(path));
+        for (kind, value) in [
+            (libc::AT_PHDR, program.phdr.0),
+            (libc::AT_PHNUM, program.phnum.into()),
+            (libc::AT_ENTRY, program.entry.0),
+            (libc::AT_EXECFN, path.as_ptr() as u64),
+        ] {
+            stack.set_aux(kind, value);
+        }
+        if options.command == Command::Verify {
+            let status = if runs_alone(&program) { NOT_DYNAMIC } else { 0 };
+            return Err(Stop::Exit(status));
+        }
+        Ok(program)
+    }
+
+    fn open(
+        &self,
+        stack: &InitialStack,
+        path: &CStr,
+        live: &mut Live,
+        cpu: &CpuFeatures,
+    ) -> Result<Object<'static>, Stop> {
+        let name = path.to_bytes();
+        let (file, path) = if name.contains(&b'/') {
+            let words = "cannot open shared object file";
+            let file = live.open(path).map_err(|refusal| match refusal {
+                Refusal::Absent(errno) => Error::system(name, words, errno),
+                Refusal::Unsuitable(why) => {
+                    Error::new(name, Problem::Sentence(alloc::format!("{why}")))
+                }
+                Refusal::Fatal(error) => error,
+            })?;
+            (file, path.into())
+        } else {
+            // As ld.so has it, a name without a slash is looked for where libraries are.
+            let mut search = self.search(stack, &Settings::default(), b"", cpu);
+            let found = search.find(live, name, &[], Purpose::Library);
+            let found = found.map_err(|failure| match failure {
+                Failure::Fatal { error, .. } => error,
+                Failure::NotFound(not_found) => {
+                    let tried = not_found.attempts.iter();
+                    let mut error = Error::words(name, "cannot open shared object file");
+                    error.details.extend(tried.map(|attempt| alloc::format!("tried {attempt}")));
+                    error.with("a program in the current directory needs a slash in its name")
+                }
+            })?;
+            (found.file, found.path)
+        };
+        let mapped = live.load(&path, file)?;
+        let mut program = Object::parse(path, Role::Program, mapped)?;
+        program.become_nameless();
+        Ok(program)
+    }
+
+    /// Where a program starts that needs no loader.
+    ///
+    /// # Errors
+    /// It has no entry point; or its dependencies were asked for, of which there are none.
+    pub fn alone(&self, program: &Object<'_>) -> Result<Entry, Stop> {
+        if self.lists() {
+            file::write_all(STDOUT, b"\tstatically linked\n");
+            return Err(Stop::Exit(0));
+        }
+        if !program.image.holds(program.entry) {
+            return Err(Error::words(b"", "the program has no entry point").into());
+        }
+        Ok(Entry { address: program.entry, finaliser: false })
+    }
+}
+
+/// AT_PLATFORM.
+#[must_use]
+pub fn platform(stack: &InitialStack) -> Option<&'static CStr> {
+    stack.string(libc::AT_PLATFORM)
+}
+
+/// Whether a program relocates itself and needs nothing: a static one, position-independent or not.
+#[must_use]
+pub fn runs_alone(program: &Object<'_>) -> bool {
+    let dynamic = program.segments.dynamic.is_some();
+    let needs_loader = program.segments.interp.is_some() || !program.dynamic.needed.is_empty();
+    let is_executable =
+        program.kind == Kind::Fixed || program.dynamic.flags_1.contains(Flags1::PIE);
+    !dynamic || (is_executable && !needs_loader)
+}
+
+/// The program's directory, if a string with `$ORIGIN` may ask for it; finding it out costs a system call.
+#[must_use]
+pub fn origin_if_needed(program: &Object<'_>, settings: &Settings<'_>, job: &Job) -> Vec<u8> {
+    let strings = [
+        program.string(program.dynamic.rpath),
+        program.string(program.dynamic.runpath),
+        settings.library_path,
+        settings.preload,
+        job.options.and_then(|options| options.library_path).map(CStr::to_bytes),
+        job.preload().map(CStr::to_bytes),
+    ];
+    let needed = program.needed_names().unwrap_or_default();
+    if !strings.into_iter().flatten().chain(needed).any(has_token) {
+        return Vec::new();
+    }
+    if job.is_direct() {
+        return program.directory().to_vec();
+    }
+    let mut buffer = vec![0; libc::PATH_MAX as usize];
+    match file::read_link(c"/proc/self/exe", &mut buffer) {
+        Ok(path) if path.starts_with(b"/") => dirname(path).to_vec(),
+        _ => settings.origin_path.unwrap_or_default().to_vec(),
+    }
+}
+
+/// Prints lines to standard error, as one write.
+pub fn warn(lines: impl Iterator<Item = String>) {
+    let mut text = String::new();
+    for line in lines {
+        let _ = writeln!(text, "{line}");
+    }
+    if !text.is_empty() {
+        file::write_all(STDERR, text.as_bytes());
+    }
+}

@@ -1,0 +1,31 @@
+//! The list of a program's objects, as ldd(1) shows it.
+
+use alloc::string::String;
+use core::fmt::Write;
+
+use crate::linkmap::LinkMap;
+use crate::object::Role;
+use crate::sys::file;
+use crate::text::Text;
+
+/// Prints all objects but the program: the name asked for, the path found, the address.
+pub fn print(map: &LinkMap<'_>) {
+    let mut text = String::new();
+    for id in map.visible() {
+        let Some(object) = map.get(id).filter(|object| object.role != Role::Program) else {
+            continue;
+        };
+        let path = object.name.to_bytes();
+        let start = object.image.bias.0;
+        let asked = match object.role {
+            Role::Library => object.aliases.first().map_or(path, |alias| alias),
+            _ => path,
+        };
+        let _ = if asked == path {
+            writeln!(text, "\t{} ({start:#018x})", Text(path))
+        } else {
+            writeln!(text, "\t{} => {} ({start:#018x})", Text(asked), Text(path))
+        };
+    }
+    file::write_all(1, text.as_bytes());
+}

@@ -1,0 +1,194 @@
+//! Objects from files, mapped into this process.
+//!
+//! # Safety
+//!
+//! [`crate::image::map`] says why its mappings may be viewed; here a view lives as long as its object, which is either
+//! kept for the life of the process or given up before anyone else knows of it.
+#![allow(unsafe_code)]
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+use crate::addr::{Addr, Vaddr};
+use crate::cache::Cache;
+use crate::elf::header::{self, Foreign, Header, Reject};
+use crate::elf::segment::Segments;
+use crate::elf::table::Table;
+use crate::errno::Errno;
+use crate::error::{Error, Result};
+use crate::image::{Image, Plan, map};
+use crate::linkmap::Source;
+use crate::object::{Mapped, Object};
+use crate::search::{Files, Refusal, Unsuitable};
+use crate::sys::file::{self, Fd, Identity, Status};
+use crate::sys::memory::{Backing, Protection};
+
+/// Bytes read from the start of a file: the ELF header and, in all usual files, the program headers.
+const HEAD: usize = 1024;
+
+/// A file whose ELF header was found good.
+pub struct Opened {
+    fd: Fd,
+    status: Status,
+    header: Header,
+    head: [u8; HEAD],
+    head_len: usize,
+}
+
+/// The file system and memory of this process.
+#[derive(Default)]
+pub struct Live {
+    cache: CacheFile,
+}
+
+/// `/etc/ld.so.cache`, mapped when it is first asked for.
+#[derive(Default)]
+enum CacheFile {
+    #[default]
+    Unread,
+    Absent,
+    Mapped(Cache<'static>, Addr, u64),
+}
+
+impl Files for Live {
+    type File = Opened;
+    type Error = Error;
+
+    fn open(&mut self, path: &CStr) -> core::result::Result<Opened, Refusal<Error>> {
+        let fatal = |errno| {
+            Refusal::Fatal(Error::system(path.to_bytes(), "cannot read file data", errno))
+        };
+        let fd = Fd::open(path).map_err(Refusal::Absent)?;
+        let mut head = [0; HEAD];
+        let head_len = fd.read_at(&mut head, 0).map_err(fatal)?;
+        let status = fd.status().map_err(|errno| {
+            Refusal::Fatal(Error::system(path.to_bytes(), "cannot stat shared object", errno))
+        })?;
+        let header = Header::parse(head.get(..head_len).unwrap_or_default());
+        let header = header.map_err(|reject| match reject {
+            Reject::Foreign(Foreign::Class) => Refusal::Unsuitable(Unsuitable::WrongClass),
+            Reject::Foreign(Foreign::Machine(_)) => Refusal::Unsuitable(Unsuitable::WrongMachine),
+            Reject::Malformed(malformed) => {
+                Refusal::Fatal(Error::malformed(path.to_bytes(), malformed))
+            }
+        })?;
+        Ok(Opened { fd, status, header, head, head_len })
+    }
+
+    fn is_dir(&mut self, path: &CStr) -> bool {
+        file::stat(path).is_ok_and(|status| status.is_dir())
+    }
+
+    fn is_set_user_id(&mut self, file: &Opened) -> bool {
+        file.status.is_setuid()
+    }
+
+    fn cache(&mut self) -> Option<Cache<'_>> {
+        if matches!(self.cache, CacheFile::Unread) {
+            self.cache = map_cache().unwrap_or(CacheFile::Absent);
+        }
+        match self.cache {
+            CacheFile::Mapped(cache, ..) => Some(cache),
+            _ => None,
+        }
+    }
+}
+
+impl Live {
+    /// Gives the cache's memory back.
+    pub fn forget_cache(&mut self) {
+        if let CacheFile::Mapped(_, start, size) = core::mem::take(&mut self.cache) {
+            // SAFETY: the mapping is this value's own, and the one view of it has just been dropped.
+            unsafe { crate::sys::memory::unmap(start, size) };
+        }
+    }
+}
+
+fn map_cache() -> Option<CacheFile> {
+    let fd = Fd::open(crate::cache::PATH).ok()?;
+    let size = fd.status().ok()?.size;
+    let start = crate::sys::memory::map(size, Protection::READ, Backing::File(&fd, 0)).ok()?;
+    // SAFETY: the mapping has this size and stays until `forget_cache`, which drops the view first.
+    let bytes =
+        unsafe { core::slice::from_raw_parts(start.0 as *const u8, usize::try_from(size).ok()?) };
+    match Cache::parse(bytes) {
+        Ok(cache) => Some(CacheFile::Mapped(cache, start, size)),
+        Err(_) => {
+            // SAFETY: as above; nothing refers to the mapping.
+            unsafe { crate::sys::memory::unmap(start, size) };
+            None
+        }
+    }
+}
+
+impl Source<'static> for Live {
+    fn identity(&self, file: &Opened) -> Identity {
+        file.status.identity
+    }
+
+    fn load(&mut self, path: &CStr, file: Opened) -> Result<Mapped<'static>> {
+        let name = path.to_bytes();
+        let table = program_headers(&file).map_err(|errno| {
+            Error::system(name, "cannot read file data", errno)
+        })?;
+        let segments = Segments::parse(Table::new(&table), file.status.size)
+            .map_err(|malformed| Error::malformed(name, malformed))?;
+        let plan = Plan::new(file.header.kind, &segments);
+        let bias = map::map_object(&file.fd, &plan)
+            .map_err(|(words, errno)| Error::system(name, words, errno))?;
+        // SAFETY: the object was mapped just now with this bias.
+        let image = unsafe { map::view(bias, &segments) };
+        let phdr = phdr_address(&file.header, &segments, &image, table);
+        let identity = Some(file.status.identity);
+        Ok(Mapped { header: file.header, segments, image, phdr, identity })
+    }
+
+    fn unload(&mut self, object: Object<'static>) {
+        let (bias, segments) = (object.image.bias, object.segments.clone());
+        drop(object);
+        // SAFETY: the object is gone, so nothing refers into its mapping.
+        unsafe { map::unmap_object(bias, &segments) };
+    }
+
+    fn current_dir(&mut self) -> Vec<u8> {
+        let mut buffer = vec![0; libc::PATH_MAX as usize];
+        file::current_dir(&mut buffer).map(Vec::from).unwrap_or_default()
+    }
+}
+
+/// The program header table: from the bytes already read, or from further into the file.
+fn program_headers(file: &Opened) -> core::result::Result<Vec<u8>, Errno> {
+    let size = file.header.phdr_bytes();
+    let head = file.head.get(..file.head_len).unwrap_or_default();
+    let start = usize::try_from(file.header.phoff).map_err(|_| Errno(0))?;
+    if let Some(table) = start.checked_add(size).and_then(|end| head.get(start..end)) {
+        return Ok(table.to_vec());
+    }
+    let mut table = vec![0; size];
+    match file.fd.read_at(&mut table, file.header.phoff)? {
+        read if read == size => Ok(table),
+        _ => Err(Errno(0)),
+    }
+}
+
+/// Where the program headers are in memory: PT_PHDR says, or a segment covers them, or they are copied.
+fn phdr_address(
+    header: &Header,
+    segments: &Segments,
+    image: &Image<'static>,
+    table: Vec<u8>,
+) -> Addr {
+    let size = table.len() as u64;
+    let in_segment = segments.loads.iter().find_map(|load| {
+        let skip = header.phoff.checked_sub(load.offset)?;
+        let vaddr = Vaddr(load.vaddr.0.checked_add(skip)?);
+        load.holds_in_file(vaddr, size).then_some(vaddr)
+    });
+    match segments.phdr.or(in_segment) {
+        Some(vaddr) if image.bytes(vaddr, size).is_some() => image.address(vaddr),
+        _ => Addr(table.leak().as_ptr() as u64),
+    }
+}
+
+const _: () = assert!(HEAD >= header::SIZE);

@@ -1,0 +1,67 @@
+//! LD_PRELOAD, `--preload` and `/etc/ld.so.preload`.
+
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+use super::command::{Job, warn};
+use crate::addr::ObjectId;
+use crate::env::{Settings, preload_file_names, preload_names};
+use crate::linkmap::{Linker, Source};
+use crate::search::Purpose;
+use crate::sys::file::{self, Fd};
+use crate::text::Text;
+
+const FILE: &CStr = c"/etc/ld.so.preload";
+
+/// Loads what is to come before all dependencies, in ld.so's order. What cannot be loaded is reported and passed over.
+pub fn all<S: Source<'static>>(
+    linker: &mut Linker<'_, 'static, S>,
+    settings: &Settings<'_>,
+    job: &Job,
+    secure: bool,
+) -> Vec<ObjectId> {
+    let mut preloaded = Vec::new();
+    let mut warnings: Vec<String> = Vec::new();
+    let mut load = |name: &[u8], from: &str| {
+        match linker.open(name, Some(ObjectId(0)), Purpose::Preload) {
+            Ok(id) => preloaded.push(id),
+            Err(error) => {
+                let (object, problem) = (Text(name), &error.problem);
+                warnings.push(alloc::format!(
+                    "ERROR: ld.so: object '{object}' from {from} cannot be preloaded ({}): ignored.",
+                    short(&alloc::format!("{problem}"))
+                ));
+            }
+        }
+    };
+    for name in preload_names(settings.preload.unwrap_or_default(), secure) {
+        load(name, "LD_PRELOAD");
+    }
+    for name in preload_names(job.preload().map_or(&[], CStr::to_bytes), secure) {
+        load(name, "--preload");
+    }
+    for name in preload_file_names(&file_contents()) {
+        load(name, "/etc/ld.so.preload");
+    }
+    warn(warnings.into_iter());
+    preloaded
+}
+
+/// ld.so leaves out what the kernel said.
+fn short(problem: &str) -> &str {
+    problem.split_once(": ").map_or(problem, |(words, _)| words)
+}
+
+fn file_contents() -> Vec<u8> {
+    if !file::is_readable(FILE) {
+        return Vec::new();
+    }
+    let Ok(fd) = Fd::open(FILE) else { return Vec::new() };
+    let size = fd.status().map_or(0, |status| status.size);
+    let mut contents = vec![0; usize::try_from(size.min(1 << 20)).unwrap_or_default()];
+    let read = fd.read_at(&mut contents, 0).unwrap_or_default();
+    contents.truncate(read);
+    contents
+}

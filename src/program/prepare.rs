@@ -1,0 +1,236 @@
+//! Thread-local storage of the main thread, and the data that libc finds when its code first runs.
+//!
+//! # Safety
+//!
+//! The thread control block is mapped here and never unmapped; exported data belongs to the binary, which hands over its
+//! addresses before anything else reads them.
+#![allow(unsafe_code)]
+
+use super::process::Process;
+use super::start::{Own, Stop};
+use crate::abi::glibc::cpu::CpuFeatures;
+use crate::abi::glibc::exports::{Data, RTLD_GLOBAL_RO_SIZE, RTLD_GLOBAL_SIZE};
+use crate::abi::glibc::fields::Fields;
+use crate::abi::glibc::link_maps::LinkMaps;
+use crate::abi::glibc::{self, global, global_ro, thread};
+use crate::addr::{Addr, ObjectId};
+use crate::elf::hash::sysv;
+use crate::elf::version::Version;
+use crate::env::Settings;
+use crate::env::tunables::{Value, Values};
+use crate::error::{Error, Result};
+use crate::linkmap::LinkMap;
+use crate::lookup::{Class, Reference, one};
+use crate::object::{Object, Role};
+use crate::sys::stack::InitialStack;
+use crate::tls;
+use crate::tls::block::{self, Slot, dtv_slots};
+
+/// Static TLS for libraries that come later: glibc's default (contract 2.3).
+const TLS_SURPLUS: u64 = 1664;
+/// The thread control block of a program without a libc: the psABI's words, and room.
+const BARE_TCB_SIZE: u64 = 1024;
+
+/// What has been decided so far.
+pub struct Plan<'p> {
+    /// The C library.
+    pub glibc: Option<glibc::Identified>,
+    /// Whether stacks are executable.
+    pub executable_stack: bool,
+    /// The CPU.
+    pub cpu: &'p CpuFeatures,
+    /// The environment's settings.
+    pub settings: &'p Settings<'static>,
+    /// The tunables.
+    pub values: Values<'static>,
+}
+
+impl Plan<'_> {
+    /// Lays out and maps thread-local storage, installs the thread pointer, writes what libc reads, and makes the
+    /// process known to rld's exported functions.
+    ///
+    /// # Errors
+    /// No room for thread-local storage.
+    ///
+    /// # Safety
+    /// Called once, on the process's one thread.
+    pub unsafe fn carry_out(
+        self,
+        map: LinkMap<'static>,
+        stack: &InitialStack,
+        own: &Own,
+        secure: bool,
+    ) -> core::result::Result<&'static Process, Stop> {
+        let name = super::command::program_name(stack);
+        let tls = tls_layout(&map, name)?;
+        let layout = self.glibc.map(|glibc| glibc.layout);
+        let tcb_size = layout.map_or(BARE_TCB_SIZE, |layout| layout.pthread.size.into());
+        let no_room = |errno| Error::system(name, "cannot allocate TLS data structures", errno);
+        let main_thread = block::map_main(&tls, tcb_size).map_err(no_room)?;
+        let slots = dtv_slots(tls.modules.len() as u64);
+        let empty = Slot { value: 0, to_free: 0 };
+        let dtv = alloc::vec![empty; usize::try_from(slots).unwrap_or_default()].leak();
+        let random = random_bytes(stack);
+        // SAFETY: the block was mapped just now, and the DTV is as long as said.
+        unsafe {
+            block::install_dtv(main_thread, dtv.as_mut_ptr(), slots);
+            thread::install(main_thread, random).map_err(no_room)?;
+        }
+        // SAFETY: the binary's own variables, which nobody has read yet.
+        unsafe { plain_data(&own.exports.data, stack, secure) };
+        let visible = map.visible();
+        let link_maps = match layout {
+            Some(layout) => LinkMaps::new(layout, &map, &visible),
+            None => LinkMaps::default(),
+        };
+        let process = Process::new(
+            map,
+            visible,
+            tls,
+            name,
+            self.glibc,
+            link_maps,
+            self.values.clone(),
+            own.exports,
+            main_thread,
+            tcb_size,
+        )
+        .publish();
+        if let Some(identified) = self.glibc {
+            // SAFETY: as the caller promises.
+            unsafe { self.project(process, identified, stack, Addr(dtv.as_ptr() as u64 + 16)) };
+        }
+        Ok(process)
+    }
+
+    /// Writes `_rtld_global`, `_rtld_global_ro`, the link maps and the main thread's block (contract 12).
+    ///
+    /// # Safety
+    /// The thread pointer is installed, and libc has not run.
+    unsafe fn project(
+        &self,
+        process: &'static Process,
+        identified: glibc::Identified,
+        stack: &InitialStack,
+        dtv: Addr,
+    ) {
+        let glibc::Identified { libc, layout } = identified;
+        let Process { map, visible, tls, link_maps, exports, main_thread, .. } = process;
+        let data = &exports.data;
+        let fields = |at: Addr, size| {
+            // SAFETY: the binary's own variables and the thread control block, each of this size.
+            unsafe { Fields::new(at.0 as *mut u8, size) }
+        };
+        let global = fields(data.rtld_global, RTLD_GLOBAL_SIZE);
+        let ro = fields(data.rtld_global_ro, RTLD_GLOBAL_RO_SIZE);
+        let pthread = fields(*main_thread, layout.pthread.size.into());
+        let global_scope = link_maps.write(layout, map, tls, visible);
+        let facts = global::Facts {
+            visible,
+            libc,
+            tls,
+            executable_stack: self.executable_stack,
+            pthread: &pthread,
+        };
+        global::write(layout, &global, link_maps, &facts);
+        global::set_initial_dtv(layout, &global, dtv);
+        let aux = |kind| stack.aux(kind);
+        let facts = global_ro::Facts {
+            page_size: aux(libc::AT_PAGESZ).unwrap_or(crate::addr::PAGE),
+            clock_ticks: aux(libc::AT_CLKTCK).unwrap_or(100),
+            hwcap2: aux(libc::AT_HWCAP2).unwrap_or_default(),
+            platform: super::command::platform(stack),
+            min_signal_stack: aux(libc::AT_MINSIGSTKSZ),
+            auxv: Addr(stack.auxv() as u64),
+            bind_not: self.settings.bind_not,
+            dynamic_weak: self.settings.dynamic_weak,
+            lazy: false,
+            cpu: self.cpu,
+            tls,
+            surplus: TLS_SURPLUS,
+            global_scope,
+            vdso: vdso(map, link_maps),
+        };
+        global_ro::write(layout, &ro, &exports.functions, &facts);
+        let set = |name: &[u8]| self.values.by_name(name).map(|(value, _)| value);
+        let rseq_wanted = set(b"glibc.pthread.rseq") != Some(Value::Int32(0));
+        // SAFETY: the thread control block is that of the one thread.
+        unsafe {
+            if layout.contract.tls_init_tp {
+                thread::complete(layout, &pthread, stack.address());
+            }
+            if let Some(rseq) = thread::register_rseq(layout, &pthread, rseq_wanted) {
+                (data.rseq_offset.0 as *mut i64).write(rseq.offset);
+                (data.rseq_size.0 as *mut u32).write(rseq.size);
+            }
+        }
+        super::debugger::announce(process);
+    }
+}
+
+fn tls_layout(map: &LinkMap<'static>, program: &[u8]) -> Result<tls::Layout> {
+    let modules = map.objects.iter().zip(0..).filter_map(|(object, id)| {
+        let segment = object.segments.tls?;
+        let counts = matches!(object.role, Role::Program | Role::Library);
+        counts.then(|| (ObjectId(id), object.image.address(segment.image), segment))
+    });
+    for object in &map.objects {
+        if let Some(segment) = object.segments.tls
+            && segment.filesz != 0
+            && object.image.bytes(segment.image, segment.filesz).is_none()
+        {
+            let words = "TLS initialisation image outside the object";
+            return Err(Error::words(object.display_name(program), words));
+        }
+    }
+    tls::Layout::new(modules, TLS_SURPLUS)
+        .map_err(|_| Error::words(program, "cannot allocate TLS data structures"))
+}
+
+/// AT_RANDOM's bytes; a process without them gets zeros, as under ld.so.
+fn random_bytes(stack: &InitialStack) -> [u8; 16] {
+    match stack.aux(libc::AT_RANDOM) {
+        // SAFETY: the kernel has put sixteen bytes there.
+        Some(address) if address != 0 => unsafe { (address as *const [u8; 16]).read() },
+        _ => [0; 16],
+    }
+}
+
+/// The data symbols that have one form in all releases (contract 1.3).
+///
+/// # Safety
+/// The addresses are those of the binary's variables.
+unsafe fn plain_data(data: &Data, stack: &InitialStack, secure: bool) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        (data.enable_secure.0 as *mut i32).write(secure.into());
+        (data.stack_end.0 as *mut u64).write(stack.address().0);
+        (data.argv.0 as *mut u64).write(stack.argv() as u64);
+    }
+}
+
+/// The vDSO's functions, which all have the version LINUX_2.6 (vdso(7)).
+fn vdso(map: &LinkMap<'static>, link_maps: &LinkMaps) -> global_ro::Vdso {
+    let Some((id, object)) = map.by_role(Role::Vdso).and_then(|id| Some((id, map.get(id)?))) else {
+        return global_ro::Vdso::default();
+    };
+    let function = |name: &[u8]| vdso_function(object, name).0;
+    global_ro::Vdso {
+        header: object.image.segments().next().map_or(0, |load| object.image.address(load.vaddr).0),
+        map: link_maps.address(id),
+        clock_gettime: function(b"__vdso_clock_gettime"),
+        gettimeofday: function(b"__vdso_gettimeofday"),
+        time: function(b"__vdso_time"),
+        getcpu: function(b"__vdso_getcpu"),
+        clock_getres: function(b"__vdso_clock_getres"),
+        getrandom: function(b"__vdso_getrandom"),
+    }
+}
+
+fn vdso_function(vdso: &Object<'_>, name: &[u8]) -> Addr {
+    const VERSION: &[u8] = b"LINUX_2.6";
+    let version = Version { hash: sysv(VERSION), name: VERSION, hidden: true };
+    let reference = Reference::new(name, Some(version), Class::default());
+    let found = one::find(&vdso.exports, &reference);
+    found.map_or(Addr(0), |(_, symbol)| vdso.image.address(symbol.vaddr()))
+}

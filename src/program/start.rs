@@ -1,0 +1,159 @@
+//! From the kernel's stack to the program's entry point: one line per stage.
+//!
+//! # Safety
+//!
+//! [`start`] runs once, on the initial stack, before any other code of the process.
+#![allow(unsafe_code)]
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+use core::fmt::Write;
+
+use super::command::{self, Job};
+use super::live::Live;
+use super::{adopt, checks, listing, preload, prepare, ready, relocate};
+use crate::abi::glibc::exports::Exports;
+use crate::abi::glibc::{self, cpu};
+use crate::addr::Addr;
+use crate::env::tunables::{Values, glibc_2_36};
+use crate::env::{self, Settings};
+use crate::error::{Error, Report};
+use crate::linkmap::{LinkMap, Linker};
+use crate::reloc::apply::DescriptorEntries;
+use crate::sys::stack::InitialStack;
+use crate::sys::{file, process};
+
+/// What the binary knows about itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Own {
+    /// Its ELF header.
+    pub header: Addr,
+    /// Its entry point.
+    pub entry: Addr,
+    /// What it exports to glibc.
+    pub exports: Exports,
+    /// Code for TLS descriptors.
+    pub descriptors: DescriptorEntries,
+}
+
+/// Where to go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// The program's entry point.
+    pub address: Addr,
+    /// Whether the program is given rld's finaliser; one that runs alone is not.
+    pub finaliser: bool,
+}
+
+/// Why no program starts.
+#[derive(Debug)]
+pub enum Stop {
+    /// Something is wrong; the first error is the one that ld.so reports.
+    Errors(Vec<Error>),
+    /// What was asked for is done, or what is wrong was said already.
+    Exit(i32),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Errors(Vec::from([error]))
+    }
+}
+
+/// Exit status of a program that cannot be started.
+const CANNOT_START: i32 = 127;
+/// Standard error's descriptor.
+pub const STDERR: u64 = 2;
+
+/// Brings the program to its entry point; ends the process where that cannot be done.
+///
+/// # Safety
+/// `stack` is what the kernel has left in the stack pointer; rld is relocated.
+pub unsafe fn start(stack: *mut u64, own: &Own) -> Entry {
+    // SAFETY: as the caller promises.
+    let mut stack = unsafe { InitialStack::new(stack) };
+    // SAFETY: as the caller promises.
+    match unsafe { run(&mut stack, own) } {
+        Ok(entry) => entry,
+        Err(Stop::Exit(status)) => process::exit(status),
+        Err(Stop::Errors(errors)) => {
+            let program = command::program_name(&stack);
+            let mut text = String::new();
+            for error in &errors {
+                let _ = write!(text, "{}", Report { program, error });
+            }
+            file::write_all(STDERR, text.as_bytes());
+            process::exit(CANNOT_START)
+        }
+    }
+}
+
+/// # Safety
+/// As for [`start`].
+unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
+    // Rights first: in secure mode what the caller chose is removed before it is read.
+    let secure = env::secure(stack.aux(libc::AT_SECURE));
+    if secure {
+        stack.remove_environment(|variable| {
+            env::split_variable(variable).is_some_and(|(name, _)| env::unsafe_variable(name))
+        });
+    }
+    let variables = || stack.environment().map(CStr::to_bytes);
+    let settings = Settings::parse(variables(), secure);
+    let values = match secure {
+        true => Values::new(glibc_2_36::LIST),
+        false => Values::from_environment(glibc_2_36::LIST, variables()),
+    };
+    let cpu = cpu::detect(&cpu::Native, &glibc::cpu_tunables(&values));
+
+    // The program: mapped by the kernel, or named on the command line.
+    let mut live = Live::default();
+    let job = Job::new(stack, own.entry, secure)?;
+    let program = job.program(stack, &mut live, &cpu)?;
+    if command::runs_alone(&program) {
+        return job.alone(&program);
+    }
+    let name = command::program_name(stack);
+    let origin = command::origin_if_needed(&program, &settings, &job);
+    let mut search = job.search(stack, &settings, &origin, &cpu);
+    let interpreter = adopt::interpreter(&program).map(CStr::to_owned);
+
+    // The link map: the program, what the kernel and rld bring, what is preloaded, what is needed.
+    let mut map = LinkMap::default();
+    let program = map.add(program);
+    if let Some(vdso) = adopt::vdso(stack) {
+        map.add(vdso);
+    }
+    let loader_name = interpreter.unwrap_or_else(|| command::DEFAULT_LOADER_NAME.to_owned());
+    map.add(adopt::loader(own.header, &loader_name)?);
+    let (source, search) = (&mut live, &mut search);
+    let mut linker = Linker { map: &mut map, search, source, program: name, origin: &origin };
+    let preloaded = preload::all(&mut linker, &settings, &job, secure);
+    linker.load_dependencies(program, &preloaded)?;
+    live.forget_cache();
+    if settings.trace_loaded_objects || job.lists() {
+        listing::print(&map);
+        return Err(Stop::Exit(0));
+    }
+
+    // What must hold before anything is written.
+    checks::versions(&map, name)?;
+    checks::instruction_sets(&map, &cpu, name)?;
+    let glibc = glibc::identify(&map)?;
+    let executable_stack = checks::stack(&map, stack, job.is_direct())?;
+
+    // Thread-local storage, the thread pointer, and what libc will read.
+    let plan = prepare::Plan { glibc, executable_stack, cpu: &cpu, settings: &settings, values };
+    // SAFETY: the one thread of the process has no thread pointer yet.
+    let process = unsafe { plan.carry_out(map, stack, own, secure)? };
+
+    // Words, resolvers, copies; then the images of thread-local variables, which hold relocated words.
+    // SAFETY: no code of the program has run.
+    unsafe { relocate::all(process, settings.dynamic_weak, own.descriptors)? };
+    // SAFETY: everything is relocated.
+    unsafe { ready::make(process, stack)? };
+    let address = process.map.get(program).map_or(Addr(0), |program| program.entry);
+    Ok(Entry { address, finaliser: true })
+}

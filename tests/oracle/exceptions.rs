@@ -1,0 +1,31 @@
+//! The differences that are meant. Each has a reason, and the summary counts how often it was used.
+
+use crate::compare::Difference;
+use crate::launch::Mode;
+
+/// A difference that is allowed.
+pub struct Exception {
+    /// Why.
+    pub reason: &'static str,
+    applies: fn(&Difference, Mode) -> bool,
+}
+
+const AT_BASE: u64 = 7;
+
+/// All of them.
+pub const EXCEPTIONS: &[Exception] = &[Exception {
+    reason: "direct mode: AT_BASE may stay 0, as the kernel gave it to the loader run as a program \
+             (the system's loader leaves it so)",
+    applies: |difference, mode| {
+        mode == Mode::Direct
+            && matches!(difference, Difference::Aux { kind: AT_BASE, found: Some(found), .. }
+                if found == "number 0x0")
+    },
+}];
+
+/// The exception that covers a difference.
+pub fn covering(difference: &Difference, mode: Mode) -> Option<&'static Exception> {
+    EXCEPTIONS
+        .iter()
+        .find(|exception| (exception.applies)(difference, mode))
+}
