@@ -3,11 +3,15 @@
 #[path = "build/layouts.rs"]
 mod layouts;
 
-/// Nothing of a C runtime; position-independent; exports with versions; relative relocations in packed form only.
-const LINK_ARGS: [&str; 9] = [
+/// Nothing of a C runtime; position-independent; exports with versions; relative relocations in packed form only. A shared
+/// object, not an executable: link editors are given the loader as an input (libc.so's AS_NEEDED), and refuse one that is
+/// marked as a program.
+const LINK_ARGS: [&str; 11] = [
     "-nostartfiles",
     "-nostdlib",
-    "-static-pie",
+    "-shared",
+    "-Wl,-Bsymbolic",
+    "-Wl,-z,now",
     "-Wl,--entry=_start",
     "-Wl,--no-undefined",
     "-Wl,-soname,ld-linux-x86-64.so.2",

@@ -29,7 +29,7 @@ pub enum Problem {
     System {
         /// What was attempted, in ld.so's words.
         words: &'static str,
-        /// What the kernel answered.
+        /// What the kernel answered; 0 if it only gave less than was asked for.
         errno: Errno,
     },
     /// The file is broken, or not of a kind that can be loaded.
@@ -124,6 +124,7 @@ impl Error {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::System { words, errno: Errno(0) } => f.write_str(words),
             Self::System { words, errno } => write!(f, "{words}: {errno}"),
             Self::Malformed(malformed) => write!(f, "{malformed}"),
             Self::Words(words) => f.write_str(words),

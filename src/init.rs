@@ -13,6 +13,7 @@ use core::ffi::{c_char, c_int};
 
 use crate::addr::{Addr, ObjectId, Vaddr};
 use crate::elf::dynamic::Area;
+use crate::elf::segment::USER_END;
 use crate::object::Object;
 
 /// Sorts `list` so that an object stands before those that it needs, as far as cycles allow; the first stays first.
@@ -89,6 +90,16 @@ pub unsafe fn initialise(object: &Object<'_>, arguments: Arguments) {
     }
     // SAFETY: as the caller promises.
     unsafe { run_array(object, object.dynamic.init_array, arguments) };
+}
+
+/// Whether all initialisers and finalisers of a relocated object are addresses that can be called at all. A corrupt one
+/// would fault in the loader instead of where it leads.
+#[must_use]
+pub fn has_sound_arrays(object: &Object<'_>) -> bool {
+    let dynamic = &object.dynamic;
+    [dynamic.preinit_array, dynamic.init_array, dynamic.fini_array]
+        .into_iter()
+        .all(|area| array(object, area).all(|address| address < USER_END))
 }
 
 /// Runs `DT_PREINIT_ARRAY` of the program.

@@ -8,7 +8,7 @@ use crate::elf::dynamic::{Area, Dynamic};
 use crate::elf::hash::{Gnu, HashTable, Sysv};
 use crate::elf::header::{Header, Kind};
 use crate::elf::note::{Note, notes};
-use crate::elf::segment::{Segment, Segments, Span};
+use crate::elf::segment::{Access, Segment, Segments, Span};
 use crate::elf::strtab::Strtab;
 use crate::elf::symbol::Symbol;
 use crate::elf::table::{Record, Table};
@@ -303,6 +303,7 @@ impl<'a> Parts<'a> {
             }
             None => Dynamic::default(),
         };
+        check_functions(&dynamic, segments)?;
         let area = |what, area: Area| image.area(what, area.vaddr, area.size);
         let rest = |what, at: Option<Vaddr>| at.map(|at| image.rest(what, at)).transpose();
 
@@ -330,6 +331,33 @@ impl<'a> Parts<'a> {
         let isa_needed = crate::elf::note::isa_needed(image_notes(image, segments));
         Ok(Self { dynamic, soname, exports, relocations, isa_needed })
     }
+}
+
+/// Initialisers and finalisers must be code of the object, and their arrays its memory.
+fn check_functions(dynamic: &Dynamic, segments: &Segments) -> core::result::Result<(), Malformed> {
+    let words = "initialiser or finaliser outside the object";
+    for (structure, function) in [("DT_INIT", dynamic.init), ("DT_FINI", dynamic.fini)] {
+        let is_code = |vaddr: Vaddr| {
+            segments
+                .loads
+                .iter()
+                .any(|load| load.access.contains(Access::EXECUTE) && load.holds(vaddr, 1))
+        };
+        if let Some(vaddr) = function.filter(|&vaddr| !is_code(vaddr)) {
+            return Err(Malformed::new(words, structure, vaddr.0));
+        }
+    }
+    for (structure, array) in [
+        ("DT_PREINIT_ARRAY", dynamic.preinit_array),
+        ("DT_INIT_ARRAY", dynamic.init_array),
+        ("DT_FINI_ARRAY", dynamic.fini_array),
+    ] {
+        let inside = segments.loads.iter().any(|load| load.holds(array.vaddr, array.size));
+        if array.size != 0 && !inside {
+            return Err(Malformed::new(words, structure, array.vaddr.0));
+        }
+    }
+    Ok(())
 }
 
 fn image_notes<'a>(

@@ -130,12 +130,7 @@ impl Oracle {
             None => true,
         });
         let counts = report.counts;
-        Ok(Verdict::Compared(Compared {
-            counts,
-            differences,
-            excepted,
-            ended,
-        }))
+        Ok(Verdict::Compared(Compared { counts, differences, excepted, ended }))
     }
 
     fn test(&self, program: &Path, mode: Mode) -> Result<(), Failed> {
@@ -180,14 +175,8 @@ impl Oracle {
         for (reason, count) in &installed.skipped {
             println!("skipped: {count} × {reason}");
         }
-        let direct = programs::DIRECT
-            .iter()
-            .map(PathBuf::from)
-            .filter(|path| path.exists());
-        let interpreted = installed
-            .paths
-            .into_iter()
-            .map(|path| (path, Mode::Interpreter));
+        let direct = programs::DIRECT.iter().map(PathBuf::from).filter(|path| path.exists());
+        let interpreted = installed.paths.into_iter().map(|path| (path, Mode::Interpreter));
         let trial = |(path, mode): (PathBuf, Mode)| {
             let name = match mode {
                 Mode::Interpreter => path.display().to_string(),
@@ -199,10 +188,9 @@ impl Oracle {
         let chosen = interpreted.chain(direct.map(|path| (path, Mode::Direct)));
         let refused = |mode| {
             let oracle = self.clone();
-            Trial::test(
-                format!("refused: a missing library ({mode:?})"),
-                move || oracle.test(&proof::without_its_library(&oracle)?, mode),
-            )
+            Trial::test(format!("refused: a missing library ({mode:?})"), move || {
+                oracle.test(&proof::without_its_library(&oracle)?, mode)
+            })
         };
         let refused = [Mode::Interpreter, Mode::Direct].map(refused);
         refused.into_iter().chain(chosen.map(trial)).collect()
@@ -227,9 +215,8 @@ impl Oracle {
     /// `--compare`: everything about the given programs.
     fn in_full(&self, programs: &[String]) -> ExitCode {
         let mut clean = true;
-        for (program, mode) in programs
-            .iter()
-            .flat_map(|p| [(p, Mode::Interpreter), (p, Mode::Direct)])
+        for (program, mode) in
+            programs.iter().flat_map(|p| [(p, Mode::Interpreter), (p, Mode::Direct)])
         {
             println!("{program} ({mode:?})");
             let compared = std::fs::canonicalize(program)
@@ -239,10 +226,7 @@ impl Oracle {
                 Ok(Verdict::Skipped(reason)) => println!("  NOT COMPARED: {reason}"),
                 Ok(Verdict::Compared(compared)) => {
                     println!("  {}", compared.counts);
-                    compared
-                        .ended
-                        .iter()
-                        .for_each(|how| println!("  under both: {how}"));
+                    compared.ended.iter().for_each(|how| println!("  under both: {how}"));
                     for (reason, count) in &compared.excepted {
                         println!("  excepted: {count} × {reason}");
                     }
@@ -257,19 +241,13 @@ impl Oracle {
                 }
             }
         }
-        if clean {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        }
+        if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 }
 
 fn main() -> ExitCode {
     let mut arguments: Vec<String> = std::env::args().collect();
-    let chosen = arguments
-        .iter()
-        .position(|argument| argument == "--compare");
+    let chosen = arguments.iter().position(|argument| argument == "--compare");
     let chosen = chosen.map(|at| arguments.split_off(at).split_off(1));
     let options = Arguments::from_iter(arguments);
 
@@ -284,11 +262,7 @@ fn main() -> ExitCode {
         }
     };
     println!("loader under test: {}", launcher.describe());
-    let oracle = Arc::new(Oracle {
-        launcher,
-        files: Files::default(),
-        totals: Mutex::default(),
-    });
+    let oracle = Arc::new(Oracle { launcher, files: Files::default(), totals: Mutex::default() });
 
     let code = match chosen {
         Some(programs) => oracle.in_full(&programs),

@@ -10,11 +10,9 @@ use core::arch::naked_asm;
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int, c_long, c_void};
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::Ordering;
 
-use rld::abi::glibc::exports::{
-    Data, Exports, Functions, RTLD_GLOBAL_RO_SIZE, RTLD_GLOBAL_SIZE,
-};
+use rld::abi::glibc::exports::{Data, Exports, Functions, RTLD_GLOBAL_RO_SIZE, RTLD_GLOBAL_SIZE};
 use rld::addr::Addr;
 use rld::env::tunables::Value;
 use rld::program::process::{Process, current};
@@ -346,13 +344,11 @@ unsafe fn signal(number: c_int, object: &CStr, occasion: &CStr, text: &[u8]) {
 
 /// Calls libc's function of the same name; without one there is nobody to catch an error: it is printed, and is the end.
 macro_rules! forward {
-    ($name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)?, $field:ident, $otherwise:expr) => {
+    ($name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)?, $field:ident, $otherwise:block) => {
         #[unsafe(no_mangle)]
         unsafe extern "C" fn $name($($argument: $type),*) $(-> $result)? {
             let function = process().errors.$field.load(Ordering::Acquire);
-            if function == 0 {
-                return $otherwise;
-            }
+            if function == 0 $otherwise
             // SAFETY: the address of libc's function, whose signature this is.
             unsafe {
                 core::mem::transmute::<u64, unsafe extern "C" fn($($type),*) $(-> $result)?>(
@@ -372,7 +368,7 @@ forward!(_dl_catch_error(
 ) -> c_int, catch_error, {
     // SAFETY: the caller's function and variables.
     unsafe { *object = core::ptr::null(); *text = core::ptr::null(); *malloced = false; operate(argument) };
-    0
+    return 0;
 });
 forward!(_dl_catch_exception(
     exception: *mut Exception,
@@ -381,19 +377,25 @@ forward!(_dl_catch_exception(
 ) -> c_int, catch_exception, {
     // SAFETY: the caller's function.
     unsafe { operate(argument) };
-    0
+    return 0;
 });
 forward!(_dl_signal_error(
     number: c_int,
     object: *const c_char,
     occasion: *const c_char,
     text: *const c_char
-), signal_error, unsafe { die(object, occasion, text) });
+), signal_error, {
+    // SAFETY: the caller's strings.
+    unsafe { die(object, occasion, text) }
+});
 forward!(_dl_signal_exception(
     number: c_int,
     exception: *mut Exception,
     occasion: *const c_char
-), signal_exception, unsafe { die((*exception).object, occasion, (*exception).text) });
+), signal_exception, {
+    // SAFETY: the caller's exception.
+    unsafe { die((*exception).object, occasion, (*exception).text) }
+});
 
 unsafe fn die(object: *const c_char, occasion: *const c_char, text: *const c_char) -> ! {
     let show = |string: *const c_char| match string.is_null() {

@@ -33,7 +33,8 @@ struct More {
 impl OomHandler for More {
     fn handle_oom(talc: &mut Talc<Self>, layout: Layout) -> Result<(), ()> {
         let span = if talc.oom_handler.arena_given {
-            let size = (layout.size() as u64).checked_add(CHUNK + layout.align() as u64).ok_or(())?;
+            let size =
+                (layout.size() as u64).checked_add(CHUNK + layout.align() as u64).ok_or(())?;
             let size = size.next_multiple_of(CHUNK);
             let start = map(size, Protection::READ | Protection::WRITE, Backing::Anonymous);
             Span::from_base_size(start.map_err(|_| ())?.0 as *mut u8, size as usize)
@@ -56,10 +57,8 @@ struct Heap {
 unsafe impl Sync for Heap {}
 
 #[global_allocator]
-static HEAP: Heap = Heap {
-    lock: AtomicU32::new(0),
-    talc: UnsafeCell::new(Talc::new(More { arena_given: false })),
-};
+static HEAP: Heap =
+    Heap { lock: AtomicU32::new(0), talc: UnsafeCell::new(Talc::new(More { arena_given: false })) };
 
 impl Heap {
     fn with<T>(&self, work: impl FnOnce(&mut Talc<More>) -> T) -> T {

@@ -53,9 +53,7 @@ pub fn instruction_sets(map: &LinkMap<'_>, cpu: &CpuFeatures, program: &[u8]) ->
 /// # Errors
 /// The kernel refuses.
 pub fn stack(map: &LinkMap<'_>, stack: &InitialStack, direct: bool) -> Result<bool> {
-    let asks = |stack: Option<Access>| {
-        stack.is_none_or(|access| access.contains(Access::EXECUTE))
-    };
+    let asks = |stack: Option<Access>| stack.is_none_or(|access| access.contains(Access::EXECUTE));
     let asking = map.in_search_order().find(|(_, object)| {
         let counts = matches!(object.role, Role::Program | Role::Library);
         counts && asks(object.segments.stack)
@@ -63,10 +61,8 @@ pub fn stack(map: &LinkMap<'_>, stack: &InitialStack, direct: bool) -> Result<bo
     let Some((_, object)) = asking else { return Ok(false) };
     if object.role == Role::Library || (direct && object.segments.stack.is_some()) {
         let page = Addr(page_down(stack.address().0));
-        let protection = Protection::READ
-            | Protection::WRITE
-            | Protection::EXECUTE
-            | Protection::GROWSDOWN;
+        let protection =
+            Protection::READ | Protection::WRITE | Protection::EXECUTE | Protection::GROWSDOWN;
         // SAFETY: the page is the main thread's stack, and no permission goes away.
         unsafe { protect(page, PAGE, protection) }.map_err(|errno| {
             let words = "cannot enable executable stack as shared object requires";

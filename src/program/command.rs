@@ -15,10 +15,13 @@ use crate::cli::{self, Command, Options};
 use crate::elf::dynamic::Flags1;
 use crate::elf::header::Kind;
 use crate::env::Settings;
+use crate::errno::Errno;
 use crate::error::{Error, Problem};
 use crate::linkmap::Source;
 use crate::object::{Object, Role, dirname};
-use crate::search::{Config, Failure, Files, Hwcaps, Purpose, Refusal, Search, System, has_token};
+use crate::search::{
+    Config, Failure, Files, Hwcaps, Purpose, Refusal, Search, System, Unsuitable, has_token,
+};
 use crate::sys::file;
 use crate::sys::stack::InitialStack;
 use crate::text::Text;
@@ -166,8 +169,12 @@ impl Job {
             let words = "cannot open shared object file";
             let file = live.open(path).map_err(|refusal| match refusal {
                 Refusal::Absent(errno) => Error::system(name, words, errno),
-                Refusal::Unsuitable(why) => {
+                Refusal::Unsuitable(why @ Unsuitable::WrongClass) => {
                     Error::new(name, Problem::Sentence(alloc::format!("{why}")))
+                }
+                // ld.so goes on looking, even for a path, and then has not found it.
+                Refusal::Unsuitable(why @ Unsuitable::WrongMachine) => {
+                    Error::system(name, words, Errno::ENOENT).with(why)
                 }
                 Refusal::Fatal(error) => error,
             })?;
@@ -187,7 +194,9 @@ impl Job {
             })?;
             (found.file, found.path)
         };
-        let mapped = live.load(&path, file)?;
+        let mut mapped = live.load(&path, file)?;
+        // The kernel would have mapped it; under ld.so such a program is no file that a library could be the same as.
+        mapped.identity = None;
         let mut program = Object::parse(path, Role::Program, mapped)?;
         program.become_nameless();
         Ok(program)

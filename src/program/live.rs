@@ -56,9 +56,8 @@ impl Files for Live {
     type Error = Error;
 
     fn open(&mut self, path: &CStr) -> core::result::Result<Opened, Refusal<Error>> {
-        let fatal = |errno| {
-            Refusal::Fatal(Error::system(path.to_bytes(), "cannot read file data", errno))
-        };
+        let fatal =
+            |errno| Refusal::Fatal(Error::system(path.to_bytes(), "cannot read file data", errno));
         let fd = Fd::open(path).map_err(Refusal::Absent)?;
         let mut head = [0; HEAD];
         let head_len = fd.read_at(&mut head, 0).map_err(fatal)?;
@@ -129,9 +128,8 @@ impl Source<'static> for Live {
 
     fn load(&mut self, path: &CStr, file: Opened) -> Result<Mapped<'static>> {
         let name = path.to_bytes();
-        let table = program_headers(&file).map_err(|errno| {
-            Error::system(name, "cannot read file data", errno)
-        })?;
+        let table = program_headers(&file)
+            .map_err(|errno| Error::system(name, "cannot read file data", errno))?;
         let segments = Segments::parse(Table::new(&table), file.status.size)
             .map_err(|malformed| Error::malformed(name, malformed))?;
         let plan = Plan::new(file.header.kind, &segments);

@@ -25,13 +25,19 @@ use crate::tls::block;
 /// Makes the process ready for its entry point.
 ///
 /// # Errors
-/// rld's own data cannot be sealed.
+/// An initialiser cannot be called, or rld's own data cannot be sealed.
 ///
 /// # Safety
 /// As this file's head says; called once.
 pub unsafe fn make(process: &'static Process, stack: &InitialStack) -> Result<(), Stop> {
     // SAFETY: the main thread's DTV has room for all modules, whose images are relocated.
     unsafe { block::initialise(process.main_thread, &process.tls, process.generation()) };
+    for (_, object) in process.map.in_search_order() {
+        if !init::has_sound_arrays(object) {
+            let words = "initialiser or finaliser outside the address space";
+            return Err(Error::words(object.display_name(process.name), words).into());
+        }
+    }
     find_allocator(process);
     find_error_functions(process);
     seal_own(process)?;
@@ -111,9 +117,8 @@ fn seal_own(process: &Process) -> Result<(), Stop> {
 unsafe fn early_init(process: &Process) {
     let Some(identified) = process.glibc.filter(|it| it.layout.contract.early_init) else { return };
     let libc = process.map.get(identified.libc);
-    let function = libc.and_then(|libc| {
-        glibc::libc_function(libc, b"__libc_early_init", b"GLIBC_PRIVATE")
-    });
+    let function =
+        libc.and_then(|libc| glibc::libc_function(libc, b"__libc_early_init", b"GLIBC_PRIVATE"));
     if let Some(Addr(address)) = function {
         // SAFETY: the function takes a bool: whether this is the process's first libc.
         unsafe { core::mem::transmute::<u64, unsafe extern "C" fn(bool)>(address)(true) };

@@ -20,7 +20,6 @@ use crate::lookup::scope::Scope;
 use crate::object::{Object, Role};
 use crate::reloc::apply::{DescriptorEntries, Relocator};
 use crate::reloc::value::{Store, value};
-use crate::text::Text;
 
 const CLOSE_FAILED: &str = "cannot restore segment prot after reloc";
 
@@ -94,8 +93,7 @@ pub unsafe fn all(
             unsafe { seal(object, process.name) }?;
         }
     }
-    let name = Text(process.name);
-    warn(deferred.warnings.iter().map(|line| alloc::format!("{name}: {line}")));
+    warn(deferred.warnings.into_iter());
     Ok(())
 }
 

@@ -93,18 +93,20 @@ pub unsafe fn start(stack: *mut u64, own: &Own) -> Entry {
 /// # Safety
 /// As for [`start`].
 unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
-    // Rights first: in secure mode what the caller chose is removed before it is read.
+    // Rights first: in secure mode what the caller chose is removed before any of it is parsed; only where LD_PRELOAD
+    // stands is remembered.
     let secure = env::secure(stack.aux(libc::AT_SECURE));
+    let settings = Settings::parse(stack.environment().map(CStr::to_bytes), secure);
     if secure {
         stack.remove_environment(|variable| {
             env::split_variable(variable).is_some_and(|(name, _)| env::unsafe_variable(name))
         });
     }
-    let variables = || stack.environment().map(CStr::to_bytes);
-    let settings = Settings::parse(variables(), secure);
     let values = match secure {
         true => Values::new(glibc_2_36::LIST),
-        false => Values::from_environment(glibc_2_36::LIST, variables()),
+        false => {
+            Values::from_environment(glibc_2_36::LIST, stack.environment().map(CStr::to_bytes))
+        }
     };
     let cpu = cpu::detect(&cpu::Native, &glibc::cpu_tunables(&values));
 

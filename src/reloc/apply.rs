@@ -8,13 +8,14 @@ use super::Relocation;
 use super::value::{Operands, Store, value};
 use crate::addr::{Addr, ObjectId};
 use crate::arch::x86_64::RelocationKind as Kind;
+use crate::elf::symbol::Symbol;
 use crate::elf::table::Table;
 use crate::error::{Error, Problem, Result};
 use crate::image::Words;
 use crate::image::memory::Outside;
 use crate::lookup::Class;
 use crate::lookup::scope::{Scope, Undefined};
-use crate::object::{Definition, Object};
+use crate::object::{Definition, Object, Role};
 use crate::text::Text;
 use crate::tls::Layout;
 
@@ -60,7 +61,7 @@ pub struct Deferred {
     pub pending: Vec<Pending>,
     /// COPY relocations.
     pub copies: Vec<Copy>,
-    /// Sentences for the user, without the program's name.
+    /// Lines for the user.
     pub warnings: Vec<String>,
 }
 
@@ -221,7 +222,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             return Ok(known);
         }
         // The null symbol is local like any other: it stands for the start of the object, and of its TLS block.
-        let null = (index == 0).then(crate::elf::symbol::Symbol::default);
+        let null = (index == 0).then(Symbol::default);
         let Some(symbol) = object.exports.symbols.get(index as usize).or(null) else {
             let words = "relocation names a symbol outside the symbol table";
             return Err(self.error(object, Problem::Words(words)));
@@ -231,7 +232,43 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         if cacheable {
             self.symbols.set(index, class, found);
         }
+        if object.role == Role::Program
+            && let Some(found) = found
+        {
+            self.warn_of_protected(id, &symbol, &found, class);
+        }
         Ok(found)
+    }
+
+    /// A program that keeps its own copy of a protected variable, or its own address of a protected function, does not
+    /// share it with the library (psABI, "Indirect External Access").
+    fn warn_of_protected(
+        &mut self,
+        id: ObjectId,
+        symbol: &Symbol,
+        found: &Definition,
+        class: Class,
+    ) {
+        let Some(definer) = self.objects.get(found.object.index()) else { return };
+        if found.object == id || !found.symbol.is_protected() {
+            return;
+        }
+        let name = Text(definer.exports.strings.get(found.symbol.name).unwrap_or_default());
+        let library = Text(definer.name.to_bytes());
+        let line = if class.skip_program {
+            alloc::format!(
+                "warning: copy relocation against non-copyable protected symbol `{name}' in \
+                 `{library}'"
+            )
+        } else if class.definition_only && symbol.value != 0 && symbol.is_undefined() {
+            alloc::format!(
+                "warning: direct reference to protected function `{name}' in `{library}' may \
+                 break pointer equality"
+            )
+        } else {
+            return;
+        };
+        self.deferred.warnings.push(line);
     }
 
     fn defer_ifunc(
@@ -262,8 +299,10 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         let original = definition.symbol.size;
         if original > own.size {
             let name = Text(self.symbol_name(object, relocation.symbol));
+            let program = Text(self.program);
             self.deferred.warnings.push(alloc::format!(
-                "Symbol `{name}' has different size in shared object, consider re-linking"
+                "{program}: Symbol `{name}' has different size in shared object, consider \
+                 re-linking"
             ));
         }
         let size = own.size.min(original);

@@ -85,58 +85,30 @@ impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let none = || "no such entry".to_string();
         let (expected, found) = match self {
-            Difference::Word {
-                object,
-                target,
-                relocation,
-                symbol,
-                expected,
-                found,
-            } => {
+            Difference::Word { object, target, relocation, symbol, expected, found } => {
                 let name = relocation_name(*relocation);
                 let symbol = symbol.as_deref().unwrap_or("");
                 write!(f, "{object}+{target:#x} {name} {symbol}")?;
                 (expected.clone(), found.clone())
             }
-            Difference::Mapped {
-                object,
-                expected: true,
-            } => {
+            Difference::Mapped { object, expected: true } => {
                 return write!(f, "{object}: not mapped");
             }
-            Difference::Mapped {
-                object,
-                expected: false,
-            } => {
+            Difference::Mapped { object, expected: false } => {
                 return write!(f, "{object}: mapped, and not by the system's loader");
             }
-            Difference::Permissions {
-                object,
-                expected,
-                found,
-            } => {
+            Difference::Permissions { object, expected, found } => {
                 write!(f, "access rights of {object}")?;
                 (expected.clone(), found.clone())
             }
             Difference::DirtyCode { object, kilobytes } => {
                 return write!(f, "{object}: {kilobytes} kB of code were written to");
             }
-            Difference::Aux {
-                kind,
-                expected,
-                found,
-            } => {
+            Difference::Aux { kind, expected, found } => {
                 write!(f, "auxiliary vector, type {kind}")?;
-                (
-                    expected.clone().unwrap_or_else(none),
-                    found.clone().unwrap_or_else(none),
-                )
+                (expected.clone().unwrap_or_else(none), found.clone().unwrap_or_else(none))
             }
-            Difference::Fact {
-                what,
-                expected,
-                found,
-            } => {
+            Difference::Fact { what, expected, found } => {
                 f.write_str(what)?;
                 (expected.clone(), found.clone())
             }
@@ -209,12 +181,7 @@ pub struct Report {
 
 /// Compares two processes at their entry points: under the system's loader, and under another.
 pub fn stopped(expected: &Stopped, found: &Stopped, files: &Files) -> Result<Report, String> {
-    let side = |process| {
-        Ok::<_, String>(Side {
-            process,
-            at: Snapshot::take(process, files)?,
-        })
-    };
+    let side = |process| Ok::<_, String>(Side { process, at: Snapshot::take(process, files)? });
     let mut comparison = Comparison {
         expected: side(expected)?,
         found: side(found)?,
@@ -231,16 +198,8 @@ pub fn stopped(expected: &Stopped, found: &Stopped, files: &Files) -> Result<Rep
 pub fn ended(expected: &Ended, found: &Ended) -> Report {
     let mut report = Report::default();
     let first_line = |ended: &Ended| String::from_utf8_lossy(ended.first_line()).into_owned();
-    report.fact(
-        "status",
-        &expected.status.to_string(),
-        &found.status.to_string(),
-    );
-    report.fact(
-        "first line of stderr",
-        &first_line(expected),
-        &first_line(found),
-    );
+    report.fact("status", &expected.status.to_string(), &found.status.to_string());
+    report.fact("first line of stderr", &first_line(expected), &first_line(found));
     report
 }
 
@@ -248,11 +207,7 @@ impl Report {
     fn fact<T: PartialEq + fmt::Debug>(&mut self, what: &'static str, expected: &T, found: &T) {
         if expected != found {
             let (expected, found) = (format!("{expected:?}"), format!("{found:?}"));
-            self.differences.push(Difference::Fact {
-                what,
-                expected,
-                found,
-            });
+            self.differences.push(Difference::Fact { what, expected, found });
         }
     }
 
@@ -265,11 +220,7 @@ impl Report {
                 None => format!("only {} entries", list.len()),
             };
             let (expected, found) = (entry(expected), entry(found));
-            self.differences.push(Difference::Fact {
-                what,
-                expected,
-                found,
-            });
+            self.differences.push(Difference::Fact { what, expected, found });
         }
     }
 
@@ -279,20 +230,12 @@ impl Report {
             let found = twin.map(|index| found.remove(index).value);
             if found.as_ref() != Some(&value) {
                 let expected = Some(value);
-                self.differences.push(Difference::Aux {
-                    kind,
-                    expected,
-                    found,
-                });
+                self.differences.push(Difference::Aux { kind, expected, found });
             }
         }
         for Aux { kind, value } in found {
             let (expected, found) = (None, Some(value));
-            self.differences.push(Difference::Aux {
-                kind,
-                expected,
-                found,
-            });
+            self.differences.push(Difference::Aux { kind, expected, found });
         }
     }
 }
@@ -346,11 +289,7 @@ impl Comparison<'_> {
         let mut new = stack::read(found.process, &found.at)?;
         let report = &mut self.report;
         report.lists("argv", &strings(&old.arguments), &strings(&new.arguments));
-        report.lists(
-            "environment",
-            &strings(&old.environment),
-            &strings(&new.environment),
-        );
+        report.lists("environment", &strings(&old.environment), &strings(&new.environment));
 
         // AT_EXECFN of a copy names the copy.
         let path = |side: &Side| side.process.start.program.display().to_string();
@@ -362,11 +301,7 @@ impl Comparison<'_> {
 
         let (old, new) = (&expected.process.registers, &found.process.registers);
         report.fact("stack pointer modulo 16", &(old.rsp % 16), &(new.rsp % 16));
-        report.fact(
-            "rdx, the finaliser, is not zero",
-            &(old.rdx != 0),
-            &(new.rdx != 0),
-        );
+        report.fact("rdx, the finaliser, is not zero", &(old.rdx != 0), &(new.rdx != 0));
 
         let old = stack::link_map(expected.process, &expected.at)?;
         let new = stack::link_map(found.process, &found.at)?;
@@ -374,11 +309,7 @@ impl Comparison<'_> {
             report.counts.link_maps += 1;
             report.lists("link map", old, new);
         } else {
-            report.fact(
-                "DT_DEBUG leads to a link map",
-                &old.is_some(),
-                &new.is_some(),
-            );
+            report.fact("DT_DEBUG leads to a link map", &old.is_some(), &new.is_some());
         }
         Ok(())
     }
@@ -390,10 +321,7 @@ impl Comparison<'_> {
         for object in &self.expected.at.objects {
             object.elf.collect_ifuncs(&mut ifuncs);
         }
-        let pairs = twins
-            .iter()
-            .enumerate()
-            .filter_map(|(index, twin)| Some((index, (*twin)?)));
+        let pairs = twins.iter().enumerate().filter_map(|(index, twin)| Some((index, (*twin)?)));
         for (one, two) in pairs {
             let pair = Pair {
                 expected: &self.expected,
@@ -428,9 +356,7 @@ impl Pair<'_> {
         let kilobytes = self.found.at.dirty_code(self.two);
         if kilobytes != 0 && self.expected.at.dirty_code(self.one) == 0 {
             let object = self.one.name.clone();
-            report
-                .differences
-                .push(Difference::DirtyCode { object, kilobytes });
+            report.differences.push(Difference::DirtyCode { object, kilobytes });
         }
     }
 
@@ -440,31 +366,21 @@ impl Pair<'_> {
         if expected != found {
             let object = self.one.name.clone();
             let (expected, found) = (rights(&expected), rights(&found));
-            report.differences.push(Difference::Permissions {
-                object,
-                expected,
-                found,
-            });
+            report.differences.push(Difference::Permissions { object, expected, found });
         }
     }
 
     fn words(&self, ifuncs: &HashSet<&[u8]>, report: &mut Report) -> Result<(), String> {
         let elf = &self.one.elf;
         let chosen: Vec<bool> = (0..elf.symbol_count())
-            .map(|index| {
-                elf.symbol_name(index as u32)
-                    .is_some_and(|name| ifuncs.contains(name))
-            })
+            .map(|index| elf.symbol_name(index as u32).is_some_and(|name| ifuncs.contains(name)))
             .collect();
         let mut one = Window::new(self.expected.process, self.one);
         let mut two = Window::new(self.found.process, self.two);
         for relocation in &elf.relocations {
             if relocation.kind == Kind::Unknown {
                 let name = relocation_name(relocation.number);
-                return Err(format!(
-                    "{}: {name} is not known to the oracle",
-                    self.one.name
-                ));
+                return Err(format!("{}: {name} is not known to the oracle", self.one.name));
             }
             let chosen = match relocation.kind {
                 Kind::Irelative => true,
@@ -474,11 +390,7 @@ impl Pair<'_> {
             let mut at = relocation.target;
             let end = at.saturating_add(relocation.kind.size());
             while at < end {
-                let size = if relocation.kind.size() == 4 {
-                    4
-                } else {
-                    (end - at).min(8)
-                };
+                let size = if relocation.kind.size() == 4 { 4 } else { (end - at).min(8) };
                 let (old, new) = (one.word(at, size)?, two.word(at, size)?);
                 let count = &mut report.counts;
                 count.words += 1;
@@ -489,9 +401,7 @@ impl Pair<'_> {
                     Verdict::LoaderNamed => count.loader_named += 1,
                     Verdict::LoaderUnnamed => count.loader_unnamed += 1,
                     Verdict::Different => {
-                        report
-                            .differences
-                            .push(self.difference(relocation, at, old, new));
+                        report.differences.push(self.difference(relocation, at, old, new));
                     }
                 }
                 at += size;
@@ -534,10 +444,7 @@ impl Pair<'_> {
 
     fn places(&self, relocation: &Relocation, at: u64, old: u64, new: u64) -> (Place, Place) {
         let locate = |address: [u64; 2]| {
-            (
-                self.expected.at.locate(address[0]),
-                self.found.at.locate(address[1]),
-            )
+            (self.expected.at.locate(address[0]), self.found.at.locate(address[1]))
         };
         match relocation.kind {
             Kind::Number64 | Kind::Number32 => (Place::Number(old), Place::Number(new)),
@@ -598,12 +505,7 @@ impl<'a> Window<'a> {
     const SIZE: u64 = 256 << 10;
 
     fn new(process: &'a Stopped, object: &'a Object) -> Window<'a> {
-        Window {
-            process,
-            object,
-            start: 0,
-            bytes: Vec::new(),
-        }
+        Window { process, object, start: 0, bytes: Vec::new() }
     }
 
     /// `size` bytes, at most eight, as a number; `address` is before the load bias.
@@ -638,9 +540,7 @@ impl<'a> Window<'a> {
 }
 
 fn strings(list: &[Vec<u8>]) -> Vec<String> {
-    list.iter()
-        .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
-        .collect()
+    list.iter().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect()
 }
 
 fn rights(ranges: &[(u64, u64, [u8; 3])]) -> String {

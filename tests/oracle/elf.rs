@@ -178,11 +178,7 @@ impl Elf {
     pub fn parse(bytes: &[u8]) -> Result<Elf, Malformed> {
         let (mut elf, dynamic) = parse_headers(bytes)?;
         if let Some(dynamic) = dynamic {
-            Reader {
-                bytes: Bytes(bytes),
-                elf: &mut elf,
-            }
-            .dynamic(dynamic)?;
+            Reader { bytes: Bytes(bytes), elf: &mut elf }.dynamic(dynamic)?;
         }
         Ok(elf)
     }
@@ -248,13 +244,8 @@ fn parse_headers(bytes: &[u8]) -> Result<(Elf, Option<Range<u64>>), Malformed> {
     if bytes.len() < EHDR || file.u16(54) != Some(PHDR as u16) {
         return Err(Malformed("ELF header"));
     }
-    let mut elf = Elf {
-        entry: file.u64(24).unwrap_or(0),
-        ..Elf::default()
-    };
-    let table = (file.u64(32))
-        .zip(file.u16(56))
-        .ok_or(Malformed("ELF header"))?;
+    let mut elf = Elf { entry: file.u64(24).unwrap_or(0), ..Elf::default() };
+    let table = (file.u64(32)).zip(file.u16(56)).ok_or(Malformed("ELF header"))?;
     let table = file
         .range(table.0, u64::from(table.1) * PHDR as u64)
         .ok_or(Malformed("program headers"))?;
@@ -277,13 +268,8 @@ fn parse_headers(bytes: &[u8]) -> Result<(Elf, Option<Range<u64>>), Malformed> {
                 dynamic = Some(start..end);
             }
             PT_INTERP => {
-                let at = file
-                    .range(offset, file_size)
-                    .ok_or(Malformed("PT_INTERP"))?;
-                let text = bytes[at.clone()]
-                    .split(|&byte| byte == 0)
-                    .next()
-                    .unwrap_or(&[]);
+                let at = file.range(offset, file_size).ok_or(Malformed("PT_INTERP"))?;
+                let text = bytes[at.clone()].split(|&byte| byte == 0).next().unwrap_or(&[]);
                 elf.interpreter = Some(text.to_vec());
                 elf.interpreter_at = Some(at);
             }
@@ -306,23 +292,16 @@ impl<'a> Reader<'a> {
     /// The file bytes of `size` bytes at an address.
     fn at(&self, address: u64, size: u64) -> Option<&'a [u8]> {
         let end = address.checked_add(size)?;
-        let load = self
-            .elf
-            .loads
-            .iter()
-            .find(|load| load.start <= address && end <= load.file_end)?;
-        let range = self
-            .bytes
-            .range(load.offset.checked_add(address - load.start)?, size)?;
+        let load =
+            self.elf.loads.iter().find(|load| load.start <= address && end <= load.file_end)?;
+        let range = self.bytes.range(load.offset.checked_add(address - load.start)?, size)?;
         self.bytes.0.get(range)
     }
 
     fn dynamic(&mut self, section: Range<u64>) -> Result<(), Malformed> {
         // A separate debug file keeps the header of the section, not its bytes.
         let size = section.end - section.start;
-        let table = self
-            .at(section.start, size)
-            .ok_or(Malformed("dynamic section"))?;
+        let table = self.at(section.start, size).ok_or(Malformed("dynamic section"))?;
         let mut found = std::collections::HashMap::new();
         for (index, entry) in table.chunks_exact(DYN).enumerate() {
             let entry = Bytes(entry);
@@ -356,21 +335,11 @@ impl<'a> Reader<'a> {
             if number != 0 {
                 let kind = kind_of(number);
                 let addend = word(16) as i64;
-                relocations.push(Relocation {
-                    target: word(0),
-                    number,
-                    kind,
-                    symbol,
-                    addend,
-                });
+                relocations.push(Relocation { target: word(0), number, kind, symbol, addend });
             }
         }
 
-        let referenced = relocations
-            .iter()
-            .map(|r| r.symbol as usize + 1)
-            .max()
-            .unwrap_or(0);
+        let referenced = relocations.iter().map(|r| r.symbol as usize + 1).max().unwrap_or(0);
         let hashed = self.hashed_symbols(found.get(&DT_HASH), found.get(&DT_GNU_HASH));
         if let Some(&address) = found.get(&DT_SYMTAB) {
             let size = (hashed.max(referenced) * SYM) as u64;
@@ -379,11 +348,7 @@ impl<'a> Reader<'a> {
         }
         for relocation in &mut relocations {
             if let Kind::Copy(size) = &mut relocation.kind {
-                *size = self
-                    .elf
-                    .symbols
-                    .get(relocation.symbol as usize)
-                    .map_or(0, |s| s.size);
+                *size = self.elf.symbols.get(relocation.symbol as usize).map_or(0, |s| s.size);
             }
         }
         // A stable sort keeps the order of application among relocations of one place.
@@ -410,10 +375,7 @@ impl<'a> Reader<'a> {
             let bucket_table = table.checked_add(16 + bloom * 8)?;
             let chains = bucket_table.checked_add(buckets * 4)?;
             let bucket_bytes = self.at(bucket_table, buckets * 4)?;
-            let last = bucket_bytes
-                .chunks_exact(4)
-                .filter_map(|b| Bytes(b).u32(0))
-                .max()?;
+            let last = bucket_bytes.chunks_exact(4).filter_map(|b| Bytes(b).u32(0)).max()?;
             if last < first {
                 return Some(first);
             }
@@ -443,13 +405,7 @@ fn symbol(entry: &[u8]) -> Symbol {
 /// that follow.
 fn decode_relr(table: &[u8], out: &mut Vec<Relocation>) -> Result<(), Malformed> {
     let mut push = |target| {
-        out.push(Relocation {
-            target,
-            number: 8,
-            kind: Kind::Relative,
-            symbol: 0,
-            addend: 0,
-        });
+        out.push(Relocation { target, number: 8, kind: Kind::Relative, symbol: 0, addend: 0 });
     };
     let mut next: u64 = 0;
     for entry in table.chunks_exact(8) {
@@ -459,10 +415,7 @@ fn decode_relr(table: &[u8], out: &mut Vec<Relocation>) -> Result<(), Malformed>
             next = entry.checked_add(8).ok_or(Malformed("DT_RELR"))?;
         } else {
             for bit in (1..64).filter(|bit| entry >> bit & 1 != 0) {
-                push(
-                    next.checked_add((bit - 1) * 8)
-                        .ok_or(Malformed("DT_RELR"))?,
-                );
+                push(next.checked_add((bit - 1) * 8).ok_or(Malformed("DT_RELR"))?);
             }
             next = next.checked_add(63 * 8).ok_or(Malformed("DT_RELR"))?;
         }

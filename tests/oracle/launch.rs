@@ -69,29 +69,17 @@ impl Launcher {
             .map_err(|error| Error::other(format!("{}: {error}", tested.display())))?;
         let scratch = std::env::temp_dir().join(format!("o{}", std::process::id()));
         fs::create_dir(&scratch)?;
-        let bound = if copy {
-            Err(Error::other("asked for"))
-        } else {
-            namespace_with(&tested, &system)
-        };
+        let bound =
+            if copy { Err(Error::other("asked for")) } else { namespace_with(&tested, &system) };
         let way = match bound {
             Ok(namespace) => Way::Bind(namespace),
             Err(error) => {
                 let link = scratch.join("l");
                 symlink(&tested, &link)?;
-                Way::Copy {
-                    reason: error.to_string(),
-                    link,
-                }
+                Way::Copy { reason: error.to_string(), link }
             }
         };
-        Ok(Launcher {
-            system,
-            tested,
-            way,
-            scratch,
-            copies: AtomicU32::new(0),
-        })
+        Ok(Launcher { system, tested, way, scratch, copies: AtomicU32::new(0) })
     }
 
     /// The system's loader, without symbolic links.
@@ -161,15 +149,10 @@ impl Launcher {
         }
         let mut path = interpreter.as_os_str().as_bytes().to_vec();
         path.push(0);
-        match elf
-            .interpreter_at
-            .and_then(|at| bytes[at].get_mut(..path.len()))
-        {
+        match elf.interpreter_at.and_then(|at| bytes[at].get_mut(..path.len())) {
             Some(slot) => slot.copy_from_slice(&path),
             None => {
-                return Err(unsupported(
-                    "PT_INTERP has no room for the path of the loader",
-                ));
+                return Err(unsupported("PT_INTERP has no room for the path of the loader"));
             }
         }
         self.file(&bytes)
@@ -179,16 +162,9 @@ impl Launcher {
     pub fn file(&self, bytes: &[u8]) -> Result<PathBuf> {
         use std::io::Write;
         use std::os::unix::fs::OpenOptionsExt;
-        let path = self
-            .scratch
-            .join(self.copies.fetch_add(1, Ordering::Relaxed).to_string());
+        let path = self.scratch.join(self.copies.fetch_add(1, Ordering::Relaxed).to_string());
         let mut options = File::options();
-        options
-            .write(true)
-            .create_new(true)
-            .mode(0o700)
-            .open(&path)?
-            .write_all(bytes)?;
+        options.write(true).create_new(true).mode(0o700).open(&path)?.write_all(bytes)?;
         Ok(path)
     }
 

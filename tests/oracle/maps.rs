@@ -45,11 +45,8 @@ pub fn parse(text: &[u8]) -> Vec<Mapping> {
             (line.strip_prefix(b"Anonymous:"), mappings.last_mut())
         {
             let value = String::from_utf8_lossy(value);
-            last.anonymous = value
-                .split_whitespace()
-                .next()
-                .and_then(|kib| kib.parse().ok())
-                .unwrap_or(0);
+            last.anonymous =
+                value.split_whitespace().next().and_then(|kib| kib.parse().ok()).unwrap_or(0);
         }
     }
     mappings
@@ -59,10 +56,7 @@ pub fn parse(text: &[u8]) -> Vec<Mapping> {
 fn mapping(line: &[u8]) -> Option<Mapping> {
     let mut rest = line;
     let mut field = || {
-        let end = rest
-            .iter()
-            .position(|&byte| byte == b' ')
-            .unwrap_or(rest.len());
+        let end = rest.iter().position(|&byte| byte == b' ').unwrap_or(rest.len());
         let (field, tail) = rest.split_at(end);
         rest = tail.trim_ascii_start();
         field
@@ -74,12 +68,5 @@ fn mapping(line: &[u8]) -> Option<Mapping> {
     let permissions = field().try_into().ok()?;
     let offset = u64::from_str_radix(std::str::from_utf8(field()).ok()?, 16).ok()?;
     let (_device, _inode) = (field(), field());
-    Some(Mapping {
-        start,
-        end,
-        permissions,
-        offset,
-        path: rest.to_vec(),
-        anonymous: 0,
-    })
+    Some(Mapping { start, end, permissions, offset, path: rest.to_vec(), anonymous: 0 })
 }

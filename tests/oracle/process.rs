@@ -22,12 +22,8 @@ use crate::sys;
 const PATIENCE: u32 = 60;
 
 /// The whole environment of a compared program.
-const ENVIRONMENT: [(&str, &str); 4] = [
-    ("LD_BIND_NOW", "1"),
-    ("PATH", "/usr/bin:/bin"),
-    ("HOME", "/"),
-    ("LANG", "C"),
-];
+const ENVIRONMENT: [(&str, &str); 4] =
+    [("LD_BIND_NOW", "1"), ("PATH", "/usr/bin:/bin"), ("HOME", "/"), ("LANG", "C")];
 
 const AT_PHDR: u64 = 3;
 const AT_BASE: u64 = 7;
@@ -68,10 +64,7 @@ pub struct Ended {
 impl Ended {
     /// The line that scripts match on.
     pub fn first_line(&self) -> &[u8] {
-        self.stderr
-            .split(|&byte| byte == b'\n')
-            .next()
-            .unwrap_or(&[])
+        self.stderr.split(|&byte| byte == b'\n').next().unwrap_or(&[])
     }
 }
 
@@ -79,11 +72,7 @@ impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ended before the entry point ({})", self.status)?;
         if !self.stderr.is_empty() {
-            write!(
-                f,
-                ", saying: {}",
-                String::from_utf8_lossy(&self.stderr).trim_end()
-            )?;
+            write!(f, ", saying: {}", String::from_utf8_lossy(&self.stderr).trim_end())?;
         }
         Ok(())
     }
@@ -172,14 +161,7 @@ impl Start {
         process.alive = false;
         let (pid, start) = (process.pid, self);
         let _tracer = PhantomData;
-        let process = Stopped {
-            pid,
-            loader_at,
-            entry,
-            registers,
-            start,
-            _tracer,
-        };
+        let process = Stopped { pid, loader_at, entry, registers, start, _tracer };
         Ok(Outcome::Stopped(Box::new(process)))
     }
 
@@ -190,10 +172,7 @@ impl Start {
             command.arg0(name).args(arguments);
         }
         command.env_clear().envs(ENVIRONMENT).current_dir("/");
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(stderr.try_clone()?);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr.try_clone()?);
         sys::trace(&mut command, self.namespace, PATIENCE);
         let child = loop {
             match command.spawn() {
@@ -203,20 +182,12 @@ impl Start {
                 }
                 Err(error) => {
                     let path = self.executable.display();
-                    return Err(Error::new(
-                        error.kind(),
-                        format!("cannot start {path}: {error}"),
-                    ));
+                    return Err(Error::new(error.kind(), format!("cannot start {path}: {error}")));
                 }
                 Ok(child) => break child,
             }
         };
-        let process = Running {
-            pid: child.id() as i32,
-            stderr,
-            alive: true,
-            status: None,
-        };
+        let process = Running { pid: child.id() as i32, stderr, alive: true, status: None };
         let status = sys::wait(process.pid)?;
         if status.stopped_signal() != Some(libc::SIGTRAP) {
             return Err(Error::other(format!("no stop at execve: {status}")));
@@ -300,9 +271,9 @@ impl Running {
     fn next_stop(&mut self) -> Result<Option<i32>> {
         let status = sys::wait(self.pid)?;
         match status.stopped_signal() {
-            Some(libc::SIGALRM) => Err(Error::other(format!(
-                "not at its entry point after {PATIENCE} seconds"
-            ))),
+            Some(libc::SIGALRM) => {
+                Err(Error::other(format!("not at its entry point after {PATIENCE} seconds")))
+            }
             Some(signal) => Ok(Some(signal)),
             None => {
                 self.alive = false;
@@ -316,22 +287,15 @@ impl Running {
         let mut stderr = Vec::new();
         self.stderr.rewind()?;
         self.stderr.read_to_end(&mut stderr)?;
-        let status = self
-            .status
-            .take()
-            .ok_or_else(|| Error::other("still running"))?;
+        let status = self.status.take().ok_or_else(|| Error::other("still running"))?;
         Ok(Outcome::Ended(Ended { status, stderr }))
     }
 }
 
 /// The value of one type in an auxiliary vector as `/proc/PID/auxv` shows it.
 fn aux_value(auxv: &[u8], kind: u64) -> Option<u64> {
-    let words = auxv
-        .chunks_exact(8)
-        .map(|word| u64::from_le_bytes(word.try_into().unwrap_or([0; 8])));
+    let words =
+        auxv.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap_or([0; 8])));
     let words: Vec<u64> = words.collect();
-    words
-        .chunks_exact(2)
-        .find(|pair| pair[0] == kind)
-        .map(|pair| pair[1])
+    words.chunks_exact(2).find(|pair| pair[0] == kind).map(|pair| pair[1])
 }

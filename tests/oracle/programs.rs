@@ -38,11 +38,7 @@ pub struct Programs {
 pub fn installed(loader: &Path) -> Programs {
     let mut programs = Programs::default();
     let mut seen = HashSet::new();
-    let entries = DIRECTORIES
-        .iter()
-        .filter_map(|path| fs::read_dir(path).ok())
-        .flatten()
-        .flatten();
+    let entries = DIRECTORIES.iter().filter_map(|path| fs::read_dir(path).ok()).flatten().flatten();
     for entry in entries {
         match examine(&entry.path(), loader, &mut seen) {
             Ok(path) => programs.paths.push(path),
@@ -69,9 +65,7 @@ fn examine(
     // The program headers, and PT_INTERP's string, stand at the beginning of every program.
     let mut head = Vec::new();
     let file = File::open(&path).map_err(|_| "not readable")?;
-    file.take(64 << 10)
-        .read_to_end(&mut head)
-        .map_err(|_| "not readable")?;
+    file.take(64 << 10).read_to_end(&mut head).map_err(|_| "not readable")?;
     if !head.starts_with(b"\x7fELF") {
         return Err("not ELF (a script)");
     }

@@ -23,13 +23,9 @@ type Test = (&'static str, fn(&Oracle) -> Result);
 pub fn trials(oracle: &Arc<Oracle>) -> Vec<Trial> {
     let tests: [Test; 9] = [
         ("twice the same", twice_the_same),
-        ("a changed relative word", |oracle| {
-            changed(oracle, is_relative)
-        }),
+        ("a changed relative word", |oracle| changed(oracle, is_relative)),
         ("a changed symbol word", |oracle| changed(oracle, is_symbol)),
-        ("another IFUNC choice", |oracle| {
-            changed(oracle, is_irelative)
-        }),
+        ("another IFUNC choice", |oracle| changed(oracle, is_irelative)),
         ("a changed TLS offset", |oracle| changed(oracle, is_tls)),
         ("written code", written_code),
         ("a missing library", missing_library),
@@ -102,10 +98,7 @@ fn twice_the_same(oracle: &Oracle) -> Result {
 fn changed(oracle: &Oracle, kind: fn(&Relocation) -> bool) -> Result {
     let mut place = None;
     let report = compared(oracle, |process, snapshot| {
-        let objects = snapshot
-            .objects
-            .iter()
-            .filter(|object| object.name != Name::Loader);
+        let objects = snapshot.objects.iter().filter(|object| object.name != Name::Loader);
         let words = objects.flat_map(|object| {
             let chosen = object.elf.relocations.iter().filter(|word| kind(word));
             chosen.map(move |word| (object, word.target))
@@ -138,10 +131,7 @@ fn written_code(oracle: &Oracle) -> Result {
         return Ok(());
     }
     match only(&report)? {
-        Difference::DirtyCode {
-            object: Name::Program,
-            ..
-        } => Ok(()),
+        Difference::DirtyCode { object: Name::Program, .. } => Ok(()),
         other => Err(other.to_string().into()),
     }
 }

@@ -106,16 +106,10 @@ enum Region {
 impl Snapshot {
     /// Looks at a stopped process.
     pub fn take(process: &Stopped, files: &Files) -> Result<Snapshot, String> {
-        let mappings = process
-            .mappings()
-            .map_err(|error| format!("smaps: {error}"))?;
+        let mappings = process.mappings().map_err(|error| format!("smaps: {error}"))?;
         let holding = |address: u64| {
-            let found = mappings
-                .iter()
-                .find(|map| (map.start..map.end).contains(&address));
-            found
-                .map(|map| map.path.as_slice())
-                .ok_or("an address of the start is not mapped")
+            let found = mappings.iter().find(|map| (map.start..map.end).contains(&address));
+            found.map(|map| map.path.as_slice()).ok_or("an address of the start is not mapped")
         };
         let (loader, program) = (holding(process.loader_at)?, holding(process.entry)?);
         let mut objects: Vec<Object> = Vec::new();
@@ -130,10 +124,7 @@ impl Snapshot {
                 let elf = files.library(&process.start.loader);
                 (Name::Loader, elf.ok_or("the loader is not an ELF file")?)
             } else if mapping.path == program {
-                (
-                    Name::Program,
-                    Arc::new(Files::once(&process.start.program)?),
-                )
+                (Name::Program, Arc::new(Files::once(&process.start.program)?))
             } else {
                 let path = Path::new(std::ffi::OsStr::from_bytes(&mapping.path));
                 let Some(elf) = files.library(path) else {
@@ -164,19 +155,13 @@ impl Snapshot {
             }
         }
         regions.sort_by_key(|region| region.0);
-        Ok(Snapshot {
-            objects,
-            mappings,
-            regions,
-        })
+        Ok(Snapshot { objects, mappings, regions })
     }
 
     /// What an address points to.
     pub fn locate(&self, address: u64) -> Place {
         let after = self.regions.partition_point(|region| region.0 <= address);
-        let region = after
-            .checked_sub(1)
-            .and_then(|index| self.regions.get(index));
+        let region = after.checked_sub(1).and_then(|index| self.regions.get(index));
         match region {
             Some(&(_, end, Region::Object(index))) if address < end => {
                 Place::Object(index, address.wrapping_sub(self.objects[index].bias))
@@ -251,9 +236,7 @@ fn place(name: Name, elf: Arc<Elf>, path: &[u8], mappings: &[Mapping]) -> Option
     let own = || mappings.iter().filter(|mapping| mapping.path == path);
     let lowest = own().find(|mapping| mapping.offset == file_page)?;
     let bias = lowest.start.wrapping_sub(first.start & !(PAGE - 1));
-    let end = bias
-        .wrapping_add(elf.end())
-        .checked_next_multiple_of(PAGE)?;
+    let end = bias.wrapping_add(elf.end()).checked_next_multiple_of(PAGE)?;
     let in_place = |load: &Load| {
         let start = bias.wrapping_add(load.start);
         own().any(|mapping| (mapping.start..mapping.end).contains(&start))
@@ -262,11 +245,5 @@ fn place(name: Name, elf: Arc<Elf>, path: &[u8], mappings: &[Mapping]) -> Option
     if matches!(name, Name::Library(_)) && !elf.loads.iter().filter(from_file).all(in_place) {
         return None;
     }
-    Some(Object {
-        name,
-        elf,
-        bias,
-        start: lowest.start,
-        end,
-    })
+    Some(Object { name, elf, bias, start: lowest.start, end })
 }

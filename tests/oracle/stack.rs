@@ -32,12 +32,9 @@ pub struct InitialStack {
 
 /// Reads the stack of a process at its entry point.
 pub fn read(process: &Stopped, snapshot: &Snapshot) -> std::result::Result<InitialStack, String> {
-    Walk {
-        process,
-        next: process.registers.rsp,
-    }
-    .stack(snapshot)
-    .map_err(|error| format!("the initial stack: {error}"))
+    Walk { process, next: process.registers.rsp }
+        .stack(snapshot)
+        .map_err(|error| format!("the initial stack: {error}"))
 }
 
 struct Walk<'a> {
@@ -90,11 +87,7 @@ impl Walk<'_> {
         loop {
             let (kind, value) = (self.word()?, self.word()?);
             if kind == 0 {
-                return Ok(InitialStack {
-                    arguments,
-                    environment,
-                    auxv,
-                });
+                return Ok(InitialStack { arguments, environment, auxv });
             }
             let value = match kind {
                 AT_PLATFORM | AT_BASE_PLATFORM | AT_EXECFN => {
@@ -113,17 +106,12 @@ pub fn link_map(
     process: &Stopped,
     snapshot: &Snapshot,
 ) -> std::result::Result<Option<Vec<String>>, String> {
-    let program = snapshot
-        .objects
-        .iter()
-        .find(|object| object.name == Name::Program);
+    let program = snapshot.objects.iter().find(|object| object.name == Name::Program);
     let Some((program, slot)) = program.and_then(|p| Some((p, p.elf.debug_slot?))) else {
         return Ok(None);
     };
     let word = |address: u64| {
-        process
-            .word(address)
-            .map_err(|error| format!("r_debug or link map: {error}"))
+        process.word(address).map_err(|error| format!("r_debug or link map: {error}"))
     };
     let r_debug = word(program.bias.wrapping_add(slot))?;
     if r_debug == 0 {

@@ -23,11 +23,7 @@ use libc::pid_t;
 pub type Registers = libc::user_regs_struct;
 
 fn check(result: c_long) -> Result<c_long> {
-    if result == -1 {
-        Err(Error::last_os_error())
-    } else {
-        Ok(result)
-    }
+    if result == -1 { Err(Error::last_os_error()) } else { Ok(result) }
 }
 
 fn ptrace(request: libc::c_uint, pid: pid_t, addr: usize, data: usize) -> Result<c_long> {
@@ -45,10 +41,7 @@ pub fn trace(command: &mut Command, namespace: Option<RawFd>, seconds: u32) {
             if let Some(fd) = namespace {
                 check(libc::setns(fd, libc::CLONE_NEWNS).into())?;
             }
-            let none = libc::rlimit {
-                rlim_cur: 0,
-                rlim_max: 0,
-            };
+            let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
             check(libc::setrlimit(libc::RLIMIT_CORE, &none).into())?;
             libc::alarm(seconds);
             check(libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0))?;
@@ -103,12 +96,7 @@ pub fn kill(pid: pid_t) {
 /// The registers of a stopped process.
 pub fn registers(pid: pid_t) -> Result<Registers> {
     let mut registers = MaybeUninit::<Registers>::zeroed();
-    ptrace(
-        libc::PTRACE_GETREGS,
-        pid,
-        0,
-        registers.as_mut_ptr() as usize,
-    )?;
+    ptrace(libc::PTRACE_GETREGS, pid, 0, registers.as_mut_ptr() as usize)?;
     // SAFETY: plain integers, zeroed and then filled by the kernel.
     Ok(unsafe { registers.assume_init() })
 }
@@ -129,20 +117,12 @@ pub fn poke(pid: pid_t, address: u64, value: u64) -> Result<()> {
 
 /// Copies memory of another process; an error unless all of it could be read.
 pub fn read(pid: pid_t, address: u64, into: &mut [u8]) -> Result<()> {
-    let local = libc::iovec {
-        iov_base: into.as_mut_ptr().cast(),
-        iov_len: into.len(),
-    };
-    let remote = libc::iovec {
-        iov_base: address as *mut _,
-        iov_len: into.len(),
-    };
+    let local = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
+    let remote = libc::iovec { iov_base: address as *mut _, iov_len: into.len() };
     // SAFETY: `local` describes `into`; `remote` is used by the kernel in the other process.
     let count = unsafe { libc::process_vm_readv(pid, &local, 1, &remote, 1, 0) };
     if check(count as c_long)? as usize != into.len() {
-        return Err(Error::other(format!(
-            "memory at {address:#x} is not readable to its end"
-        )));
+        return Err(Error::other(format!("memory at {address:#x} is not readable to its end")));
     }
     Ok(())
 }

@@ -128,9 +128,11 @@ fn identity(layout: &Layout, fields: &Fields, object: &Object<'static>) {
     fields.set(links.l_map_start, start);
     fields.set(links.l_map_end, end);
     if let Some(text_end) = links.l_text_end {
-        let code = object.segments.loads.iter().rfind(|load| {
-            load.access.contains(crate::elf::segment::Access::EXECUTE)
-        });
+        let code = object
+            .segments
+            .loads
+            .iter()
+            .rfind(|load| load.access.contains(crate::elf::segment::Access::EXECUTE));
         fields.set(text_end, code.map_or(end, |load| image.address(Vaddr(load.end())).0));
     }
     let origin = CString::new(object.directory()).unwrap_or_default();

@@ -31,12 +31,12 @@ const RSEQ_CPU_ID_FAILED: i32 = -2;
 ///
 /// # Safety
 /// `thread_pointer` is a zeroed thread control block that lives as long as the thread.
-pub unsafe fn install(
-    thread_pointer: Addr,
-    random: [u8; 16],
-) -> Result<(), crate::errno::Errno> {
+pub unsafe fn install(thread_pointer: Addr, random: [u8; 16]) -> Result<(), crate::errno::Errno> {
     let [low, high] = [0, 8].map(|at| {
-        random.get(at..).and_then(|half| half.first_chunk()).map_or(0, |half| u64::from_le_bytes(*half))
+        random
+            .get(at..)
+            .and_then(|half| half.first_chunk())
+            .map_or(0, |half| u64::from_le_bytes(*half))
     });
     // The canary's lowest byte is a NUL, so that no string can carry it.
     let stack_guard = low & !0xff;
@@ -97,8 +97,8 @@ pub unsafe fn register_rseq(layout: &Layout, pthread: &Fields, enabled: bool) ->
     pthread.set(cpu_id, RSEQ_CPU_ID_UNINITIALISED);
     let address = Addr(pthread.at(area));
     // SAFETY: the area lives in the main thread's block.
-    let registered = enabled
-        && unsafe { process::register_rseq(address, RSEQ_AREA, RSEQ_SIGNATURE) }.is_ok();
+    let registered =
+        enabled && unsafe { process::register_rseq(address, RSEQ_AREA, RSEQ_SIGNATURE) }.is_ok();
     if !registered {
         pthread.set(cpu_id, RSEQ_CPU_ID_FAILED);
     }

@@ -1,0 +1,212 @@
+//! The file system as the resolver sees it: files are mapped read-only, whole, and stay mapped until the tool ends.
+//!
+//! # Safety
+//!
+//! A mapping is private, read-only and never unmapped, so slices of it live as long as the process. Another process may
+//! write to the file meanwhile. Nothing here draws a conclusion from one read and relies on it for a second without a
+//! check of its own: file contents are decoded by value, through bounds that do not come from the file. A file that
+//! shrinks ends the tool with SIGBUS.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, OsStr};
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use log::debug;
+use memmap2::Mmap;
+use rld::addr::{Addr, Bias};
+use rld::cache::{self, Cache};
+use rld::elf::Malformed;
+use rld::elf::header::{Foreign, Header, Kind, Reject};
+use rld::elf::segment::{Segment, Segments};
+use rld::elf::table::Table;
+use rld::errno::Errno;
+use rld::error::{Error, Result};
+use rld::image::Image;
+use rld::linkmap::Source;
+use rld::object::{Mapped, Object};
+use rld::search::{Files, Origin, Refusal, Unsuitable};
+use rld::sys::Identity;
+use rld::text::Text;
+
+/// Where the first object would be; each further one starts a [`STRIDE`] above, so that all addresses differ.
+const FIRST_BIAS: u64 = 0x1_0000_0000_0000;
+/// As far as an object can reach.
+const STRIDE: u64 = rld::elf::segment::USER_END;
+
+/// An opened file that begins like an object for this machine.
+#[derive(Clone, Copy)]
+pub struct OpenFile {
+    bytes: &'static [u8],
+    header: Header,
+    identity: Identity,
+    mode: u32,
+}
+
+impl OpenFile {
+    /// The program headers; those that lie outside the file are missing.
+    pub fn headers(&self) -> Table<'static, Segment> {
+        let start = usize::try_from(self.header.phoff).unwrap_or(usize::MAX);
+        let end = start.saturating_add(self.header.phdr_bytes());
+        Table::new(self.bytes.get(start..end).unwrap_or_default())
+    }
+
+    /// What a program header takes from the file, if the file has it.
+    pub fn contents(&self, segment: &Segment) -> Option<&'static [u8]> {
+        let start = usize::try_from(segment.offset).ok()?;
+        let end = start.checked_add(usize::try_from(segment.filesz).ok()?)?;
+        self.bytes.get(start..end)
+    }
+}
+
+/// The file system.
+#[derive(Default)]
+pub struct Disk {
+    objects: u64,
+    /// The outer level says whether it was looked for.
+    cache: Option<Option<Cache<'static>>>,
+    /// What the search that runs, or ran last, is walking; none for a name that is a path.
+    pub walking: Option<Origin<'static>>,
+}
+
+impl Disk {
+    /// Opens the file that a user has named.
+    pub fn open_named(&mut self, path: &CStr) -> Result<OpenFile> {
+        self.open(path).map_err(|refusal| match refusal {
+            Refusal::Absent(errno) => Error::system(path.to_bytes(), "cannot open file", errno),
+            Refusal::Unsuitable(Unsuitable::WrongClass) => {
+                Error::words(path.to_bytes(), "wrong ELF class: ELFCLASS32")
+            }
+            Refusal::Unsuitable(Unsuitable::WrongMachine) => {
+                Error::words(path.to_bytes(), "ELF file for another processor")
+            }
+            Refusal::Fatal(error) => error,
+        })
+    }
+}
+
+/// A file system path.
+pub fn path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
+}
+
+/// Opens a file and maps it, unless it is a directory or a device.
+fn map(file: &Path) -> io::Result<(Metadata, Option<&'static [u8]>)> {
+    // A pipe would keep the open waiting for its other end.
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(file)?;
+    let metadata = file.metadata()?;
+    let bytes = if metadata.is_file() { Some(map_regular(&file)?) } else { None };
+    Ok((metadata, bytes))
+}
+
+fn map_regular(file: &File) -> io::Result<&'static [u8]> {
+    // SAFETY: see the module's argument.
+    let map = unsafe { Mmap::map(file)? };
+    Ok(Box::leak(Box::new(map)))
+}
+
+fn errno(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EINVAL, Errno)
+}
+
+impl Files for Disk {
+    type File = OpenFile;
+    type Error = Error;
+
+    fn open(&mut self, name: &CStr) -> core::result::Result<OpenFile, Refusal<Error>> {
+        let shown = Text(name.to_bytes());
+        let (metadata, bytes) = map(path(name.to_bytes())).map_err(|error| {
+            debug!("trying {shown}: {}", errno(&error));
+            Refusal::Absent(errno(&error))
+        })?;
+        debug!("trying {shown}: opened");
+        let Some(bytes) = bytes else {
+            let why = if metadata.is_dir() { Errno(libc::EISDIR) } else { Errno(libc::ENODEV) };
+            let words = "cannot read file data";
+            return Err(Refusal::Fatal(Error::system(name.to_bytes(), words, why)));
+        };
+        let header = Header::parse(bytes).map_err(|reject| match reject {
+            Reject::Foreign(Foreign::Class) => Refusal::Unsuitable(Unsuitable::WrongClass),
+            Reject::Foreign(Foreign::Machine(_)) => Refusal::Unsuitable(Unsuitable::WrongMachine),
+            Reject::Malformed(malformed) => {
+                Refusal::Fatal(Error::malformed(name.to_bytes(), malformed))
+            }
+        })?;
+        let identity = Identity { device: metadata.dev(), inode: metadata.ino() };
+        Ok(OpenFile { bytes, header, identity, mode: metadata.mode() })
+    }
+
+    fn is_dir(&mut self, name: &CStr) -> bool {
+        path(name.to_bytes()).is_dir()
+    }
+
+    fn is_set_user_id(&mut self, file: &OpenFile) -> bool {
+        file.mode & libc::S_ISUID != 0
+    }
+
+    fn cache(&mut self) -> Option<Cache<'_>> {
+        *self.cache.get_or_insert_with(|| {
+            let (_, bytes) = map(path(cache::PATH.to_bytes())).ok()?;
+            Cache::parse(bytes?)
+                .inspect_err(|error| log::warn!("{}: {error}", Text(cache::PATH.to_bytes())))
+                .ok()
+        })
+    }
+
+    fn searching(&mut self, origin: &Origin<'_>, directories: &mut dyn Iterator<Item = &[u8]>) {
+        if log::log_enabled!(log::Level::Debug) {
+            let list: Vec<_> = directories.map(|directory| Text(directory).to_string()).collect();
+            debug!("searching {origin}: {}", list.join(":"));
+        }
+        self.walking = Some(origin.clone().into_owned());
+    }
+}
+
+impl Source<'static> for Disk {
+    fn identity(&self, file: &OpenFile) -> Identity {
+        file.identity
+    }
+
+    fn load(&mut self, name: &CStr, file: OpenFile) -> Result<Mapped<'static>> {
+        let broken = |malformed| Error::malformed(name.to_bytes(), malformed);
+        let table = file.headers();
+        if table.len() != usize::from(file.header.phnum) {
+            let words = "cannot read file data";
+            return Err(broken(Malformed::new(words, "e_phoff", file.header.phoff)));
+        }
+        let segments = Segments::parse(table, file.bytes.len() as u64).map_err(broken)?;
+        let bias = match file.header.kind {
+            Kind::Fixed => Bias(0),
+            Kind::Shared => {
+                self.objects += 1;
+                Bias(FIRST_BIAS.wrapping_add(self.objects.wrapping_mul(STRIDE)))
+            }
+        };
+        let parts = segments.loads.iter().map(|load| (*load, file.contents(load)));
+        let parts = parts.map(|(load, bytes)| (load, bytes.unwrap_or_default()));
+        let image = Image::new(bias, parts);
+        let phdr = segments.loads.iter().find_map(|load| {
+            let skip = file.header.phoff.checked_sub(load.offset)?;
+            let inside = skip < load.filesz;
+            inside.then(|| Addr(bias.apply(load.vaddr).0.wrapping_add(skip)))
+        });
+        Ok(Mapped {
+            header: file.header,
+            phdr: phdr.unwrap_or_default(),
+            identity: Some(file.identity),
+            segments,
+            image,
+        })
+    }
+
+    fn unload(&mut self, object: Object<'static>) {
+        debug!("{} is not loaded after all", Text(object.name.to_bytes()));
+    }
+
+    fn current_dir(&mut self) -> Vec<u8> {
+        std::env::current_dir().map(|path| path.into_os_string().into_vec()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,103 @@
+//! The commands, and what they have in common.
+
+mod bindings;
+mod cli;
+mod files;
+mod glibc;
+mod start;
+mod tree;
+
+use std::fmt;
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+
+use cli::{Command, Request};
+
+/// All commands, in the order of `--help`.
+static COMMANDS: [Command; 3] = [tree::COMMAND, bindings::COMMAND, glibc::COMMAND];
+
+/// How a command that could do its work ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Verdict {
+    /// The program would start; the library is supported.
+    Good,
+    /// Something is missing, undefined or not supported; the output says what.
+    Bad,
+}
+
+/// Why a command could not do its work.
+#[derive(Debug)]
+enum Failure {
+    /// The command line is wrong.
+    Usage(String),
+    /// A file is not what it should be; lines after the first are details.
+    Input(String),
+    /// The output cannot be written.
+    Output(io::Error),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl From<rld::error::Error> for Failure {
+    /// The error's line, then its details, indented as the loader indents them.
+    fn from(error: rld::error::Error) -> Self {
+        let details = error.details.iter().map(|line| format!("\n\t{line}"));
+        Self::Input(details.fold(error.to_string(), |text, line| text + &line))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(words) => write!(f, "{words}\nTry 'rld-inspect --help'."),
+            Self::Input(words) => f.write_str(words),
+            Self::Output(error) => write!(f, "standard output: {error}"),
+        }
+    }
+}
+
+/// The whole of the tool.
+pub fn main() -> ExitCode {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let result = run(&mut out).and_then(|verdict| {
+        out.flush()?;
+        Ok(verdict)
+    });
+    match result {
+        Ok(Verdict::Good) => ExitCode::SUCCESS,
+        Ok(Verdict::Bad) => ExitCode::FAILURE,
+        // A reader that has seen enough, such as head(1).
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::FAILURE
+        }
+        Err(failure) => {
+            eprintln!("rld-inspect: {failure}");
+            ExitCode::from(if matches!(failure, Failure::Usage(_)) { 2 } else { 1 })
+        }
+    }
+}
+
+fn run(out: &mut dyn Write) -> Result<Verdict, Failure> {
+    match cli::parse(lexopt::Parser::from_env(), &COMMANDS)? {
+        Request::Help => cli::help(&COMMANDS, out)?,
+        Request::Version => writeln!(out, "rld-inspect {}", env!("CARGO_PKG_VERSION"))?,
+        Request::Run(command, arguments) => {
+            log_to_stderr(arguments.verbose);
+            return (command.run)(&arguments, out);
+        }
+    }
+    Ok(Verdict::Good)
+}
+
+/// Shows what is logged: warnings; the search, too, with `--verbose`; or what RUST_LOG asks for.
+fn log_to_stderr(verbose: bool) {
+    let level = if verbose { "debug" } else { "warn" };
+    let environment = env_logger::Env::default().default_filter_or(level);
+    env_logger::Builder::from_env(environment)
+        .format(|line, record| writeln!(line, "rld-inspect: {}", record.args()))
+        .init();
+}

@@ -1,0 +1,110 @@
+//! Programs of the system, unmodified, doing real work: under rld as a command (only the named program
+//! runs under it), and with rld mounted over the system's loader (all children run under it too).
+//! The scripts are in `tests/programs/`; what they print must not depend on the time, on chance or on
+//! the scratch folder they run in.
+//!
+//! Output and exit status must be those under the system's own loader.
+
+mod support;
+
+use std::fs;
+use std::sync::{Arc, OnceLock};
+
+use libtest_mimic::Completion;
+use support::loader::{self, Way};
+use support::run::{self, End, Outcome, Run};
+use support::scratch::Scratch;
+use support::{Verdict, run_all, skipped, trial};
+
+/// Bash functions that the scripts below use.
+///
+/// `L PROGRAM …` runs a program under the loader being tested if that is to be named as a command.
+/// argv[0] is the program's path in all ways. Scripts pass through, for they are not ELF.
+const PRELUDE: &str = r#"
+set -euo pipefail
+L() {
+    local path magic
+    path=$(type -P "$1"); shift
+    LC_ALL=C IFS= read -r -n 4 magic <"$path" 2>/dev/null || true
+    if [[ -n ${DIRECT:-} && $magic == $'\x7fELF' ]]; then "$DIRECT" "$path" "$@"; else "$path" "$@"; fi
+}
+"#;
+
+struct Case {
+    name: String,
+    script: String,
+    /// What happens under the system's loader: in a namespace of its own, and without.
+    oracle: [OnceLock<Result<Outcome, String>>; 2],
+}
+
+fn main() {
+    let mut trials = Vec::new();
+    let folder = support::package().join("tests").join("programs");
+    let entries = fs::read_dir(&folder).expect("tests/programs is part of the package");
+    let mut paths: Vec<_> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let script = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let case = Arc::new(Case {
+            name: name.clone(),
+            script,
+            oracle: [OnceLock::new(), OnceLock::new()],
+        });
+        for way in [Way::Direct, Way::Bind] {
+            let label = format!("{name}::{}", way.name());
+            trials.push(trial(label, &case, move |label, case| test(label, case, way)));
+        }
+    }
+    run_all(trials)
+}
+
+fn test(label: &str, case: &Case, way: Way) -> Verdict {
+    if let Some(reason) = way.obstacle() {
+        return skipped(label, reason);
+    }
+    // A user namespace shows, in `id` for one; root has no need of one.
+    let alike = loader::is_root() || way != Way::Bind;
+    let expected = case.oracle[usize::from(alike)].get_or_init(|| {
+        let scratch = Scratch::new(&format!("{}.oracle{}", case.name, u8::from(alike)));
+        let outcome = run_script(&case.script, &scratch, way, false)?;
+        match outcome.end {
+            End::Exit(0) => {
+                scratch.passed();
+                Ok(outcome)
+            }
+            _ => Err(format!("the script fails under the system's loader: {outcome}")),
+        }
+    });
+    let expected = expected.as_ref().map_err(String::as_str)?;
+    let scratch = Scratch::new(label);
+    let actual = run_script(&case.script, &scratch, way, true)?;
+    if *expected != actual {
+        return Err(format!(
+            "under the system's loader: {expected}under test: {actual}kept: {}",
+            scratch.path().display()
+        )
+        .into());
+    }
+    scratch.passed();
+    Ok(Completion::Completed)
+}
+
+/// Runs a script in an empty folder, under the loader being `tested` or the system's.
+fn run_script(script: &str, scratch: &Scratch, way: Way, tested: bool) -> Result<Outcome, String> {
+    let folder = scratch.path().join("work");
+    fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let mut run = Run::new("/bin/bash", &folder);
+    run.args = vec!["-c".into(), format!("{PRELUDE}{script}").into()];
+    run.limit = std::time::Duration::from_secs(120);
+    match (way, tested) {
+        (Way::Bind, false) => run.mount = Some(loader::system().to_owned()),
+        (Way::Bind, true) => run.mount = Some(loader::subject().to_owned()),
+        (_, false) => {}
+        (_, true) => {
+            run.env.push(("DIRECT".into(), loader::subject().into()));
+        }
+    }
+    let outcome = run::run(&run).map_err(|e| e.to_string())?;
+    Ok(outcome.replacing(&folder.to_string_lossy(), "$DIR"))
+}

@@ -1,0 +1,2 @@
+L echo hello; printf 'a\nb\n' | L cat -n
+L cat missing || echo $?

@@ -1,0 +1,3 @@
+L file -b /bin/ls | cut -d, -f1; echo text >t
+L file t
+L file -bi t

@@ -1,0 +1,5 @@
+L id
+L id -un
+L whoami
+L groups || true
+L id nobody

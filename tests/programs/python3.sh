@@ -1,0 +1,1 @@
+L /usr/bin/python3 --version

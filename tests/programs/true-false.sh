@@ -1,0 +1,2 @@
+L true
+L false || echo $?

@@ -1,0 +1,396 @@
+//! What cannot be loaded is refused in words: the first line is the system loader's own, because
+//! scripts match on it, and the exit status is 127. Never a signal.
+//!
+//! rld adds indented lines after the first one, which are not compared here.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use libtest_mimic::Completion;
+use support::build::{self, Step};
+use support::loader::{self, Way};
+use support::run::{self, End, Outcome, Run};
+use support::scratch::Scratch;
+use support::{Verdict, run_all, skipped, trial};
+
+/// A user who owns nothing.
+const NOBODY: u32 = 65534;
+/// The exit status of a start that failed.
+const REFUSED: End = End::Exit(127);
+
+/// What is wrong with a file.
+#[derive(Clone, Copy)]
+enum Damage {
+    Missing,
+    Empty,
+    Text,
+    Folder,
+    Unreadable,
+    LinkLoop,
+    DanglingLink,
+    Class32,
+    BigEndian,
+    Machine,
+    Relocatable,
+    Core,
+    Version,
+    OsAbi,
+    /// The header promises program headers of another size.
+    HeaderSize,
+    /// The file ends after this part.
+    Truncated(Cut),
+}
+
+/// Where a truncated file ends.
+#[derive(Clone, Copy)]
+enum Cut {
+    Magic,
+    InElfHeader,
+    ElfHeader,
+    InProgramHeaders,
+    ProgramHeaders,
+    FirstPage,
+    BeforeDynamic,
+    InDynamic,
+    /// Half of the file.
+    Half,
+}
+
+/// The sort of file and the way its user names it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// DT_NEEDED, found through LD_LIBRARY_PATH.
+    Environment,
+    /// DT_NEEDED, found through RUNPATH.
+    Runpath,
+    /// DT_NEEDED holds its absolute path.
+    Absolute,
+    /// The program that `rld` is told to run.
+    Program,
+}
+
+const DAMAGES: &[(&str, Damage)] = &[
+    ("missing", Damage::Missing),
+    ("empty", Damage::Empty),
+    ("text", Damage::Text),
+    ("folder", Damage::Folder),
+    ("unreadable", Damage::Unreadable),
+    ("link-loop", Damage::LinkLoop),
+    ("dangling-link", Damage::DanglingLink),
+    ("class-32", Damage::Class32),
+    ("big-endian", Damage::BigEndian),
+    ("wrong-machine", Damage::Machine),
+    ("relocatable", Damage::Relocatable),
+    ("core", Damage::Core),
+    ("wrong-version", Damage::Version),
+    ("wrong-abi", Damage::OsAbi),
+    ("header-size", Damage::HeaderSize),
+    ("cut-in-magic", Damage::Truncated(Cut::Magic)),
+    ("cut-in-elf-header", Damage::Truncated(Cut::InElfHeader)),
+    ("cut-after-elf-header", Damage::Truncated(Cut::ElfHeader)),
+    ("cut-in-program-headers", Damage::Truncated(Cut::InProgramHeaders)),
+    ("cut-after-program-headers", Damage::Truncated(Cut::ProgramHeaders)),
+    ("cut-after-first-page", Damage::Truncated(Cut::FirstPage)),
+    ("cut-before-dynamic", Damage::Truncated(Cut::BeforeDynamic)),
+    ("cut-in-dynamic", Damage::Truncated(Cut::InDynamic)),
+    ("cut-in-half", Damage::Truncated(Cut::Half)),
+];
+
+const ROLES: &[(&str, Role, &[Way])] = &[
+    ("library-path", Role::Environment, &[Way::PtInterp, Way::Direct, Way::Bind]),
+    ("runpath", Role::Runpath, &[Way::PtInterp, Way::Direct, Way::Bind]),
+    ("absolute", Role::Absolute, &[Way::PtInterp, Way::Direct, Way::Bind]),
+    ("program", Role::Program, &[Way::Direct]),
+];
+
+/// The files that are damaged in copies, built once.
+struct Material {
+    folder: OnceLock<Result<PathBuf, String>>,
+}
+
+impl Material {
+    fn folder(&self) -> Result<&Path, String> {
+        let built = self.folder.get_or_init(|| {
+            let source = support::package().join("fixtures").join("refusals");
+            build::build("refusals", &source, &steps())
+        });
+        built.as_deref().map_err(Clone::clone)
+    }
+}
+
+/// A library in two editions, and users of the better one.
+fn steps() -> Vec<Step> {
+    let link = |shared: bool, output: &str, words: &str| Step::Link {
+        output: output.to_owned(),
+        words: words.split_whitespace().map(str::to_owned).collect(),
+        shared,
+    };
+    let shell = |line: &str| Step::Shell(line.to_owned());
+    let user = "main.c -Lnew -lpart -Wl,-rpath,$ORIGIN/run";
+    vec![
+        shell("printf 'V1 { global: one; };\n' > old.map"),
+        shell("printf 'V1 { global: one; };\nV2 { global: two; } V1;\n' > new.map"),
+        shell("mkdir old new plain symbol other"),
+        link(true, "old/libpart.so", "part.c -DOLD -Wl,--version-script=old.map"),
+        link(true, "new/libpart.so", "part.c -Wl,--version-script=new.map"),
+        link(true, "plain/libpart.so", "part.c"),
+        link(true, "symbol/libpart.so", "part.c -DOLD"),
+        link(false, "main", user),
+        link(false, "unversioned", "main.c -Lplain -lpart"),
+        link(false, "bare", "main.c -DBARE -Lnew -lpart"),
+        shell("ln -s new/libpart.so libpart.so"),
+        link(true, "other/libuser.so", "user.c -Lplain -lpart"),
+        link(false, "through", "main.c -DBARE -DTHROUGH -Lother -luser -Wl,-rpath-link,plain"),
+    ]
+}
+
+fn main() {
+    let material = Arc::new(Material { folder: OnceLock::new() });
+    let mut trials = Vec::new();
+    for &(damage_name, damage) in DAMAGES {
+        for &(role_name, role, ways) in ROLES {
+            for &way in ways {
+                let name = format!("{damage_name}/{role_name}::{}", way.name());
+                trials.push(trial(name, &material, move |name, material| {
+                    damaged(name, material, damage, role, way)
+                }));
+            }
+        }
+    }
+    for way in [Way::PtInterp, Way::Direct, Way::Bind] {
+        for lack in LACKS {
+            let name = format!("{}::{}", lack.name, way.name());
+            trials.push(trial(name, &material, move |name, m| lacking(name, m, lack, way)));
+        }
+    }
+    run_all(trials)
+}
+
+/// A sound library that lacks something.
+struct Lack {
+    name: &'static str,
+    program: &'static str,
+    /// Folders for LD_LIBRARY_PATH.
+    path: &'static [&'static str],
+    bind_now: bool,
+}
+
+const LACKS: &[Lack] = &[
+    Lack { name: "missing-version", program: "main", path: &["old"], bind_now: false },
+    Lack { name: "no-versions-at-all", program: "main", path: &["symbol"], bind_now: true },
+    Lack { name: "missing-symbol", program: "unversioned", path: &["symbol"], bind_now: true },
+    Lack { name: "missing-lazily", program: "unversioned", path: &["symbol"], bind_now: false },
+    Lack {
+        name: "missing-symbol-of-library",
+        program: "through",
+        path: &["other", "symbol"],
+        bind_now: true,
+    },
+    Lack { name: "missing-second-level", program: "through", path: &["other"], bind_now: false },
+];
+
+fn lacking(name: &str, material: &Material, lack: &Lack, way: Way) -> Verdict {
+    compare(name, Scratch::new(name), material, way, |tree| {
+        let mut run = Run::new(tree.join(lack.program), tree);
+        let folders: Vec<_> = lack.path.iter().map(|folder| tree.join(folder)).collect();
+        let path = std::env::join_paths(folders).map_err(|e| e.to_string())?;
+        run.env.push(("LD_LIBRARY_PATH".into(), path));
+        if lack.bind_now {
+            run.env.push(("LD_BIND_NOW".into(), "1".into()));
+        }
+        Ok(run)
+    })
+}
+
+/// One damage in one role.
+fn damaged(name: &str, material: &Material, damage: Damage, role: Role, way: Way) -> Verdict {
+    let root = loader::is_root();
+    let needs_user = matches!(damage, Damage::Unreadable) && root;
+    let scratch = if needs_user {
+        match Scratch::public(name) {
+            Ok(scratch) => scratch,
+            Err(reason) => return skipped(name, &reason),
+        }
+    } else {
+        Scratch::new(name)
+    };
+    if needs_user && way == Way::Bind {
+        // Mounting needs rights that the reader must not have.
+        return skipped(name, "a namespace and another user at once");
+    }
+    compare(name, scratch, material, way, |tree| {
+        let (program, sound, bad) = match role {
+            Role::Environment => ("bare", "new/libpart.so", tree.join("path/libpart.so")),
+            Role::Runpath => ("main", "new/libpart.so", tree.join("run/libpart.so")),
+            Role::Absolute => ("absolute", "new/libpart.so", tree.join("libpart.so")),
+            Role::Program => ("subject", "bare", tree.join("subject")),
+        };
+        let text = |e: std::io::Error| format!("{}: {e}", bad.display());
+        if let Some(parent) = bad.parent() {
+            fs::create_dir_all(parent).map_err(text)?;
+        }
+        apply(damage, &tree.join(sound), &bad).map_err(text)?;
+        if role == Role::Absolute {
+            name_absolutely(tree, &bad)?;
+        }
+        let mut run = Run::new(tree.join(program), tree);
+        if role == Role::Environment {
+            run.env.push(("LD_LIBRARY_PATH".into(), tree.join("path").into()));
+        }
+        run.user = needs_user.then_some(NOBODY);
+        Ok(run)
+    })
+}
+
+/// Runs what `prepare` makes of a copy of the material, under both loaders, and compares.
+fn compare(
+    name: &str,
+    scratch: Scratch,
+    material: &Material,
+    way: Way,
+    prepare: impl Fn(&Path) -> Result<Run, String>,
+) -> Verdict {
+    if let Some(reason) = way.obstacle() {
+        return skipped(name, reason);
+    }
+    let mut outcomes = Vec::new();
+    for (label, loader) in [("oracle", loader::system()), ("tested", loader::subject())] {
+        let tree = scratch.copy_tree(material.folder()?, label);
+        let text = |e: std::io::Error| format!("{}: {e}", tree.display());
+        // A copy, since another user may have to read it; the mount needs none.
+        let copy = tree.join("loader");
+        fs::copy(loader, &copy).map_err(text)?;
+        let mut run = prepare(&tree)?;
+        match way {
+            Way::PtInterp => build::name_interpreter(&tree, &copy).map_err(text)?,
+            // What the kernel itself refuses, a loader never sees: both are run as commands.
+            Way::Direct => run.direct = Some(copy.clone()),
+            _ => run.mount = Some(loader.to_owned()),
+        }
+        let outcome = run::run(&run).map_err(|e| format!("{name}: {e}"))?;
+        let here = tree.to_string_lossy();
+        outcomes
+            .push(outcome.replacing(&copy.to_string_lossy(), "$LOADER").replacing(&here, "$DIR"));
+    }
+    if let Err(why) = judge(&outcomes[0], &outcomes[1]) {
+        return Err(format!(
+            "{why}\nthe system's loader: {}under test: {}kept: {}",
+            outcomes[0],
+            outcomes[1],
+            scratch.path().display()
+        )
+        .into());
+    }
+    scratch.passed();
+    Ok(Completion::Completed)
+}
+
+/// Whether the subject refused as it should, given what the system's loader did.
+fn judge(oracle: &Outcome, tested: &Outcome) -> Result<(), String> {
+    if loader::subject_is_the_systems() {
+        return if oracle == tested { Ok(()) } else { Err("two copies differ".to_owned()) };
+    }
+    if oracle.end == End::Exit(0) {
+        // Harmless damage, or bound lazily and never called.
+        return if oracle == tested { Ok(()) } else { Err("this can be loaded".to_owned()) };
+    }
+    if tested.end != REFUSED {
+        return Err(format!("ended with {} instead of exit status 127", tested.end));
+    }
+    if tested.first_error().is_empty() {
+        return Err("refused without a word".to_owned());
+    }
+    // Where the system's loader dies of the file, there are no words to compare.
+    match oracle.end {
+        End::Exit(_) if oracle.first_error() != tested.first_error() => {
+            Err("the first lines differ".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Makes `absolute` from `bare`: a program whose DT_NEEDED is the path `library`.
+fn name_absolutely(tree: &Path, library: &Path) -> Result<(), String> {
+    // The linker copies a SONAME into DT_NEEDED as it is.
+    let step = |output: &str, words: Vec<String>, shared| Step::Link {
+        output: output.to_owned(),
+        words,
+        shared,
+    };
+    let source = support::package().join("fixtures").join("refusals");
+    let word = |text: &str| text.to_owned();
+    let soname = format!("-Wl,-soname,{}", library.display());
+    let steps = [
+        step("named.so", vec![word("part.c"), soname], true),
+        step("absolute", vec![word("main.c"), word("-DBARE"), word("named.so")], false),
+    ];
+    steps.iter().try_for_each(|step| build::run_step(step, &source, tree))
+}
+
+/// Puts a damaged copy of `sound` at `bad`.
+fn apply(damage: Damage, sound: &Path, bad: &Path) -> std::io::Result<()> {
+    // The material has a link here.
+    let _ = fs::remove_file(bad);
+    let bytes = fs::read(sound)?;
+    let patched = |changes: &[(usize, u8)]| {
+        let mut copy = bytes.clone();
+        for &(at, value) in changes {
+            copy[at] = value;
+        }
+        copy
+    };
+    let contents = match damage {
+        Damage::Missing => return Ok(()),
+        Damage::Folder => return fs::create_dir(bad),
+        Damage::LinkLoop => return symlink(bad, bad),
+        Damage::DanglingLink => return symlink("nowhere", bad),
+        Damage::Unreadable => bytes.clone(),
+        Damage::Empty => Vec::new(),
+        Damage::Text => {
+            b"/* GNU ld script */ INPUT(libpart.so.1) and more than sixty-four bytes of it\n"
+                .repeat(20)
+        }
+        // Offsets in Elf64_Ehdr (gABI, "ELF Header").
+        Damage::Class32 => patched(&[(4, 1)]),
+        Damage::BigEndian => patched(&[(5, 2)]),
+        Damage::Version => patched(&[(6, 2)]),
+        Damage::OsAbi => patched(&[(7, 9)]),
+        Damage::Relocatable => patched(&[(16, 1)]),
+        Damage::Core => patched(&[(16, 4)]),
+        Damage::Machine => patched(&[(18, 183)]),
+        Damage::HeaderSize => patched(&[(54, 32)]),
+        Damage::Truncated(cut) => bytes[..cut.length(&bytes)].to_vec(),
+    };
+    fs::write(bad, contents)?;
+    let mode = if matches!(damage, Damage::Unreadable) { 0o000 } else { 0o755 };
+    fs::set_permissions(bad, fs::Permissions::from_mode(mode))
+}
+
+impl Cut {
+    /// The length of the part of a sound file that is kept.
+    fn length(self, file: &[u8]) -> usize {
+        let word = |at: usize| u64::from_le_bytes(file[at..at + 8].try_into().unwrap()) as usize;
+        let half = |at: usize| u16::from_le_bytes(file[at..at + 2].try_into().unwrap()) as usize;
+        let (headers, size, count) = (word(32), half(54), half(56));
+        let dynamic = (0..count)
+            .map(|i| headers + i * size)
+            .find(|&at| file[at..at + 4] == 2u32.to_le_bytes())
+            .map(|at| word(at + 8));
+        let dynamic = dynamic.expect("the sound file has PT_DYNAMIC");
+        match self {
+            Cut::Magic => 3,
+            Cut::InElfHeader => 40,
+            Cut::ElfHeader => 64,
+            Cut::InProgramHeaders => headers + size + 10,
+            Cut::ProgramHeaders => headers + size * count,
+            Cut::FirstPage => 4096,
+            Cut::BeforeDynamic => dynamic,
+            Cut::InDynamic => dynamic + 40,
+            Cut::Half => file.len() / 2,
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Runs one program to its end: captured output, a time limit, and where wanted a private mount
+//! namespace or another user.
+
+use std::ffi::{CString, OsString};
+use std::fmt;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::loader;
+use super::scratch;
+
+/// A program to run, with everything that it can observe of its start.
+#[derive(Clone)]
+pub struct Run {
+    /// What is executed; a relative path is relative to `dir`.
+    pub program: OsString,
+    /// argv[0], where it differs from `program`.
+    pub arg0: Option<OsString>,
+    pub args: Vec<OsString>,
+    /// Additions to the small fixed environment of all runs.
+    pub env: Vec<(OsString, OsString)>,
+    /// The working folder, also HOME and TMPDIR.
+    pub dir: PathBuf,
+    pub stdin: Option<PathBuf>,
+    /// The loader to run as a command with `program` as its first argument.
+    pub direct: Option<PathBuf>,
+    /// The file to mount over the system's loader, in a namespace of the run's own.
+    pub mount: Option<PathBuf>,
+    /// The user and group to become.
+    pub user: Option<u32>,
+    pub limit: Duration,
+}
+
+impl Run {
+    pub fn new(program: impl Into<OsString>, dir: &Path) -> Self {
+        Self {
+            program: program.into(),
+            arg0: None,
+            args: Vec::new(),
+            env: Vec::new(),
+            dir: dir.to_owned(),
+            stdin: None,
+            direct: None,
+            mount: None,
+            user: None,
+            limit: Duration::from_secs(60),
+        }
+    }
+
+    /// The command, complete but for what happens between fork and exec.
+    pub fn command(&self) -> io::Result<Command> {
+        let mut command = match &self.direct {
+            Some(loader) => {
+                let mut command = Command::new(loader);
+                command.arg(&self.program);
+                command
+            }
+            None => {
+                let mut command = Command::new(&self.program);
+                if let Some(arg0) = &self.arg0 {
+                    command.arg0(arg0);
+                }
+                command
+            }
+        };
+        command
+            .args(&self.args)
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
+            .env("LC_ALL", "C")
+            .env("TZ", "UTC")
+            .env("HOME", &self.dir)
+            .env("TMPDIR", &self.dir)
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .current_dir(&self.dir)
+            .process_group(0)
+            .stdin(match &self.stdin {
+                Some(path) => Stdio::from(File::open(path)?),
+                None => Stdio::null(),
+            });
+        if let Some(id) = self.user {
+            command.uid(id).gid(id);
+        }
+        Ok(command)
+    }
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    Exit(i32),
+    Signal(i32),
+    /// It was killed after its time limit.
+    TimedOut,
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            End::Exit(status) => write!(f, "exit status {status}"),
+            End::Signal(signal) => write!(f, "signal {signal}"),
+            End::TimedOut => write!(f, "a time-out"),
+        }
+    }
+}
+
+/// What is left of a run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    pub end: End,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Outcome {
+    /// The same outcome with `text` replaced in both streams: for paths that legitimately differ.
+    #[must_use]
+    pub fn replacing(mut self, text: &str, by: &str) -> Self {
+        self.stdout = self.stdout.replace(text, by);
+        self.stderr = self.stderr.replace(text, by);
+        self
+    }
+
+    /// The first line of stderr, without its newline.
+    pub fn first_error(&self) -> &str {
+        self.stderr.lines().next().unwrap_or("")
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.end)?;
+        for (stream, text) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
+            for line in text.lines() {
+                writeln!(f, "    {stream}| {line}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Runs to the end. An error means that the program could not be started at all.
+pub fn run(run: &Run) -> io::Result<Outcome> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    // Files, not pipes: a grandchild that outlives the program must not hold up the test.
+    let name = |stream| scratch::base().join(format!("{}-{number}.{stream}", std::process::id()));
+    let (stdout, stderr) = (name("stdout"), name("stderr"));
+    let mut command = run.command()?;
+    command.stdout(File::create(&stdout)?).stderr(File::create(&stderr)?);
+    before_exec(&mut command, run.mount.as_deref());
+    let end = wait(&mut command, run.limit);
+    let read = |path: &Path| {
+        let bytes = fs::read(path);
+        let _ = fs::remove_file(path);
+        bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let (stdout, stderr) = (read(&stdout), read(&stderr));
+    Ok(Outcome { end: end?, stdout: stdout?, stderr: stderr? })
+}
+
+/// Starts the child, again where its file is busy: another thread's child may hold, from its fork to
+/// its exec, a descriptor with which this thread wrote the file.
+fn spawn(command: &mut Command) -> io::Result<Child> {
+    let mut attempts = 0;
+    loop {
+        match command.spawn() {
+            Err(e) if e.kind() == io::ErrorKind::ExecutableFileBusy && attempts < 100 => {
+                attempts += 1;
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            result => return result,
+        }
+    }
+}
+
+fn wait(command: &mut Command, limit: Duration) -> io::Result<End> {
+    let mut child = spawn(command)?;
+    let group = child.id() as libc::pid_t;
+    let kill_group = || {
+        // SAFETY: the group is the child's own (process_group above); no other process is in it.
+        unsafe { libc::kill(-group, libc::SIGKILL) }
+    };
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            kill_group();
+            let end = status.code().map(End::Exit).or(status.signal().map(End::Signal));
+            return end.ok_or_else(|| io::Error::other(format!("strange status {status:?}")));
+        }
+        if start.elapsed() > limit {
+            kill_group();
+            child.wait()?;
+            return Ok(End::TimedOut);
+        }
+        let pause = start.elapsed() / 10;
+        std::thread::sleep(pause.clamp(Duration::from_micros(300), Duration::from_millis(20)));
+    }
+}
+
+/// Installs what happens in the child between fork and exec: no core files, and the mount.
+fn before_exec(command: &mut Command, mount: Option<&Path>) {
+    // Everything is prepared here: after fork, in a process that had threads, nothing may allocate.
+    let text = |bytes: &[u8]| CString::new(bytes).expect("paths hold no NUL");
+    let mount = mount.map(|over| {
+        (text(over.as_os_str().as_bytes()), text(loader::system().as_os_str().as_bytes()))
+    });
+    let root = loader::is_root();
+    // SAFETY: these two have no preconditions.
+    let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
+    let maps = [
+        (c"/proc/self/setgroups", "deny".to_owned()),
+        (c"/proc/self/uid_map", format!("{uid} {uid} 1")),
+        (c"/proc/self/gid_map", format!("{gid} {gid} 1")),
+    ];
+    let prepare = move || {
+        let no_core = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: `no_core` is a valid rlimit.
+        check(unsafe { libc::setrlimit(libc::RLIMIT_CORE, &no_core) })?;
+        let Some((over, under)) = &mount else {
+            return Ok(());
+        };
+        // An ordinary user gets the right to mount from a user namespace, where the ids stay as
+        // they are so that programs print the same.
+        let user = if root { 0 } else { libc::CLONE_NEWUSER };
+        // SAFETY: the child has one thread.
+        check(unsafe { libc::unshare(libc::CLONE_NEWNS | user) })?;
+        if !root {
+            for (path, line) in &maps {
+                write_file(path, line.as_bytes())?;
+            }
+        }
+        let private = libc::MS_REC | libc::MS_PRIVATE;
+        let none = std::ptr::null();
+        // SAFETY: all paths end in NUL, and no data is passed.
+        unsafe {
+            check(libc::mount(none, c"/".as_ptr(), none, private, none.cast()))?;
+            check(libc::mount(over.as_ptr(), under.as_ptr(), none, libc::MS_BIND, none.cast()))
+        }
+    };
+    // SAFETY: the closure makes system calls only and allocates nothing.
+    unsafe { command.pre_exec(prepare) };
+}
+
+fn check(result: libc::c_int) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn write_file(path: &std::ffi::CStr, bytes: &[u8]) -> io::Result<()> {
+    // SAFETY: `path` ends in NUL, `bytes` is valid for its length, the descriptor is ours.
+    unsafe {
+        let fd = libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        check(fd)?;
+        let written = libc::write(fd, bytes.as_ptr().cast(), bytes.len());
+        let error = io::Error::last_os_error();
+        libc::close(fd);
+        if written == bytes.len() as isize { Ok(()) } else { Err(error) }
+    }
+}
