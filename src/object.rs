@@ -13,7 +13,7 @@ use crate::elf::strtab::Strtab;
 use crate::elf::symbol::Symbol;
 use crate::elf::table::{Record, Table};
 use crate::elf::version::{Version, Versions, Versym};
-use crate::elf::{Malformed, symbol};
+use crate::elf::Malformed;
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::reloc::Relocation;
@@ -374,6 +374,8 @@ fn image_notes<'a>(
 pub struct Definition {
     /// The object that defines it.
     pub object: ObjectId,
+    /// The symbol's index in that object's symbol table.
+    pub index: u32,
     /// The symbol.
-    pub symbol: symbol::Symbol,
+    pub symbol: Symbol,
 }

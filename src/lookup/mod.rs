@@ -1,9 +1,11 @@
 //! (name, version, scope) → definition.
 //!
 //! The rules are those of the gABI ("Shared Object Dependencies"), of GNU symbol versioning, and of glibc where those are
-//! silent. [`one`] decides inside one object; [`scope`] walks objects; [`index`] replaces the walk where it pays.
+//! silent. [`one`] decides inside one object; [`scope`] walks objects; [`index`] replaces the walk where
+//! it pays, and no reference that was resolved once is resolved again.
 
 pub mod index;
+mod memo;
 pub mod one;
 pub mod scope;
 

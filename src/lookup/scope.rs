@@ -4,9 +4,11 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::index::Index;
+use super::memo::Memo;
 use super::one::{self, Match};
 use super::{Class, Reference};
 use crate::addr::ObjectId;
+use crate::elf::dynamic::Flags;
 use crate::elf::symbol::{Binding, Symbol};
 use crate::elf::version::Version;
 use crate::object::{Definition, Exports, Object, Role};
@@ -27,11 +29,14 @@ pub struct Scope<'m, 'a> {
     dynamic_weak: bool,
     /// The one definition that each STB_GNU_UNIQUE name has in the process.
     unique: BTreeMap<&'a [u8], Definition>,
-    memo: Memo<'a>,
+    memo: Memo,
 }
 
-/// An index is worth its making when the walks that it saves cost more than visiting every definition once.
-const WALK_PER_ENTRY: usize = 2;
+/// An index is worth its making when the walks that it saves cost more than entering every definition: looking at one
+/// object's Bloom filter costs about a fifth of that.
+const STEPS_PER_ENTRY: usize = 5;
+/// With fewer objects, a walk ends before an index could have answered.
+const FEW: usize = 8;
 
 impl<'m, 'a> Scope<'m, 'a> {
     /// A scope of `objects`, in which about `references` lookups will be made.
@@ -50,12 +55,12 @@ impl<'m, 'a> Scope<'m, 'a> {
             .collect();
         let definitions: usize = members.iter().map(|member| member.exports.count()).sum();
         let steps = references.saturating_mul(members.len());
-        let index = (members.len() > 2 && steps / WALK_PER_ENTRY > definitions).then(|| {
+        let pays = members.len() >= FEW && steps / STEPS_PER_ENTRY > definitions;
+        let index = pays.then(|| {
             let exports: Vec<_> = members.iter().map(|member| member.exports).collect();
             Index::new(&exports)
         });
-        let memo = Memo::new(references);
-        Self { members, index, dynamic_weak, unique: BTreeMap::new(), memo }
+        Self { members, index, dynamic_weak, unique: BTreeMap::new(), memo: Memo::default() }
     }
 
     /// The first definition in scope order. `own` is searched before everything else (`DT_SYMBOLIC`).
@@ -71,15 +76,6 @@ impl<'m, 'a> Scope<'m, 'a> {
                 return Some(found);
             }
         }
-        if let Some(known) = self.memo.get(reference) {
-            return known;
-        }
-        let found = self.search(reference);
-        self.memo.set(reference, found);
-        found
-    }
-
-    fn search(&mut self, reference: &Reference<'a>) -> Option<Definition> {
         let mut weak = None;
         if let Some(index) = self.index.take() {
             let found = self.search_index(&index, reference, &mut weak);
@@ -131,8 +127,8 @@ impl<'m, 'a> Scope<'m, 'a> {
         reference: &Reference<'a>,
         weak: &mut Option<Definition>,
     ) -> Option<Definition> {
-        let (_, symbol) = found?;
-        let definition = Definition { object, symbol };
+        let (index, symbol) = found?;
+        let definition = Definition { object, index, symbol };
         if symbol.is_hidden() {
             return None;
         }
@@ -149,27 +145,40 @@ impl<'m, 'a> Scope<'m, 'a> {
         }
     }
 
-    /// Resolves a reference that `object` makes through its symbol `index`, with glibc's rules for protected symbols.
+    /// Resolves a reference that one of `objects` makes through its symbol `index`, with glibc's rules for protected
+    /// symbols.
     ///
     /// # Errors
     /// The reference is strong and nothing defines it.
     pub fn resolve(
         &mut self,
+        objects: &[Object<'a>],
         id: ObjectId,
-        object: &Object<'a>,
         index: u32,
         symbol: &Symbol,
         class: Class,
     ) -> Result<Option<Definition>, Undefined<'a>> {
         if symbol.binds_locally() {
-            return Ok(Some(Definition { object: id, symbol: *symbol }));
+            return Ok(Some(Definition { object: id, index, symbol: *symbol }));
         }
+        let Some(object) = objects.get(id.index()) else { return Ok(None) };
         let version = object.exports.wanted_version(index);
         let name = object.exports.strings.get(symbol.name).unwrap_or_default();
         let reference = Reference::new(name, version, class);
-        let symbolic = object.dynamic.flags.contains(crate::elf::dynamic::Flags::SYMBOLIC);
+        let symbolic = object.dynamic.flags.contains(Flags::SYMBOLIC);
         let own = (symbolic && object.role != Role::Program).then_some((id, &object.exports));
-        let Some(found) = self.find(&reference, own) else {
+        let known = match own {
+            None => self.memo.get(objects, &reference),
+            Some(_) => None,
+        };
+        let found = known.unwrap_or_else(|| {
+            let found = self.find(&reference, own);
+            if own.is_none() {
+                self.memo.set(&reference, (id, index), found.as_ref());
+            }
+            found
+        });
+        let Some(found) = found else {
             return match symbol.binding() {
                 Binding::Weak => Ok(None),
                 _ => Err(Undefined { name, version }),
@@ -188,7 +197,7 @@ impl<'m, 'a> Scope<'m, 'a> {
                 again.is_some_and(|definition| definition.object != id)
             }
         };
-        let protected = Definition { object: id, symbol: *symbol };
+        let protected = Definition { object: id, index, symbol: *symbol };
         Ok(Some(if elsewhere { protected } else { found }))
     }
 }
@@ -200,81 +209,4 @@ pub struct Undefined<'a> {
     pub name: &'a [u8],
     /// The version asked for.
     pub version: Option<Version<'a>>,
-}
-
-/// What lookups in one scope have found: many objects refer to the same names.
-struct Memo<'a> {
-    slots: Vec<Option<Known<'a>>>,
-    used: usize,
-}
-
-#[derive(Clone, Copy)]
-struct Known<'a> {
-    hash: u32,
-    class: Class,
-    name: &'a [u8],
-    version: Option<Version<'a>>,
-    definition: Option<Definition>,
-}
-
-impl<'a> Memo<'a> {
-    fn new(_references: usize) -> Self {
-        Self { slots: Vec::new(), used: 0 }
-    }
-
-    fn position(&self, reference: &Reference<'a>) -> Option<usize> {
-        let mask = self.slots.len().checked_sub(1)?;
-        let mut at = reference.hash as usize & mask;
-        loop {
-            match self.slots.get(at)? {
-                None => return Some(at),
-                Some(known) if known.is(reference) => return Some(at),
-                Some(_) => at = (at + 1) & mask,
-            }
-        }
-    }
-
-    fn get(&self, reference: &Reference<'a>) -> Option<Option<Definition>> {
-        let known = self.slots.get(self.position(reference)?)?.as_ref()?;
-        Some(known.definition)
-    }
-
-    fn set(&mut self, reference: &Reference<'a>, definition: Option<Definition>) {
-        if (self.used + 1) * 2 > self.slots.len() {
-            self.grow();
-        }
-        let Some(at) = self.position(reference) else { return };
-        if let Some(slot) = self.slots.get_mut(at) {
-            let Reference { name, hash, version, class } = *reference;
-            *slot = Some(Known { hash, class, name, version, definition });
-            self.used += 1;
-        }
-    }
-
-    fn grow(&mut self) {
-        let size = (self.slots.len() * 4).max(256);
-        let old = core::mem::replace(&mut self.slots, alloc::vec![None; size]);
-        let mask = size - 1;
-        for known in old.into_iter().flatten() {
-            let mut at = known.hash as usize & mask;
-            while self.slots.get(at).is_some_and(Option::is_some) {
-                at = (at + 1) & mask;
-            }
-            if let Some(slot) = self.slots.get_mut(at) {
-                *slot = Some(known);
-            }
-        }
-    }
-}
-
-impl Known<'_> {
-    fn is(&self, reference: &Reference<'_>) -> bool {
-        let version = |version: Option<Version<'_>>| version.map_or(0, |version| version.hash);
-        self.hash == reference.hash
-            && version(self.version) == version(reference.version)
-            && self.class == reference.class
-            && self.name == reference.name
-            && self.version.map(|version| (version.name, version.hidden))
-                == reference.version.map(|version| (version.name, version.hidden))
-    }
 }

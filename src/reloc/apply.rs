@@ -79,7 +79,15 @@ pub struct Relocator<'r, 'm, 'a> {
     pub deferred: Deferred,
     /// The program's name, for messages about it.
     pub program: &'r [u8],
-    symbols: SymbolMemo,
+    last: Option<Last>,
+}
+
+/// What the last relocation's symbol bound to: link editors put the relocations of one symbol behind one another.
+#[derive(Clone, Copy)]
+struct Last {
+    symbol: u32,
+    class: Class,
+    found: Option<Definition>,
 }
 
 impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
@@ -92,8 +100,8 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         descriptors: DescriptorEntries,
         program: &'r [u8],
     ) -> Self {
-        let (deferred, symbols) = (Deferred::default(), SymbolMemo::default());
-        Self { objects, scope, tls, descriptors, deferred, program, symbols }
+        let deferred = Deferred::default();
+        Self { objects, scope, tls, descriptors, deferred, program, last: None }
     }
 
     /// Relocates one object.
@@ -102,7 +110,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
     /// An undefined symbol, an unknown relocation type, a value that does not fit, or a place that is not writable.
     pub fn relocate(&mut self, id: ObjectId, words: &mut Words) -> Result<()> {
         let Some(object) = self.objects.get(id.index()) else { return Ok(()) };
-        self.symbols.start(object.exports.count());
+        self.last = None;
         let tables = object.relocations;
         relr(object, tables.relr, words).map_err(|outside| self.outside(object, outside))?;
         self.table(id, object, tables.rela, words)?;
@@ -203,8 +211,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         stored.map_err(|outside| self.outside(object, outside))
     }
 
-    /// The definition that symbol `index` of `object` binds to for a relocation of `kind`. Each symbol of an object is
-    /// looked up once, however many relocations name it.
+    /// The definition that symbol `index` of `object` binds to for a relocation of `kind`.
     fn symbol(
         &mut self,
         id: ObjectId,
@@ -217,9 +224,11 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             skip_program: kind == Kind::Copy,
             newest: false,
         };
-        let cacheable = !class.skip_program;
-        if cacheable && let Some(known) = self.symbols.get(index, class) {
-            return Ok(known);
+        if let Some(last) = self.last
+            && last.symbol == index
+            && last.class == class
+        {
+            return Ok(last.found);
         }
         // The null symbol is local like any other: it stands for the start of the object, and of its TLS block.
         let null = (index == 0).then(Symbol::default);
@@ -227,11 +236,9 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             let words = "relocation names a symbol outside the symbol table";
             return Err(self.error(object, Problem::Words(words)));
         };
-        let found = self.scope.resolve(id, object, index, &symbol, class);
+        let found = self.scope.resolve(self.objects, id, index, &symbol, class);
         let found = found.map_err(|undefined| self.undefined(object, &undefined))?;
-        if cacheable {
-            self.symbols.set(index, class, found);
-        }
+        self.last = Some(Last { symbol: index, class, found });
         if object.role == Role::Program
             && let Some(found) = found
         {
@@ -392,49 +399,4 @@ fn relr(
         next = next.wrapping_add(63 * 8);
     }
     Ok(())
-}
-
-/// What the symbols of the object at hand bind to. The memory is kept from object to object: a slot counts only if it
-/// carries the present object's mark.
-#[derive(Default)]
-struct SymbolMemo {
-    mark: u32,
-    count: usize,
-    slots: Vec<(u32, u32)>,
-    found: Vec<Option<Definition>>,
-}
-
-impl SymbolMemo {
-    fn start(&mut self, count: usize) {
-        self.mark += 1;
-        self.count = count;
-        self.found.clear();
-    }
-
-    const fn slot(index: u32, class: Class) -> usize {
-        index as usize * 2 + class.definition_only as usize
-    }
-
-    fn get(&self, index: u32, class: Class) -> Option<Option<Definition>> {
-        let (mark, found) = *self.slots.get(Self::slot(index, class))?;
-        if mark != self.mark {
-            return None;
-        }
-        self.found.get(found as usize).copied()
-    }
-
-    fn set(&mut self, index: u32, class: Class, definition: Option<Definition>) {
-        if index as usize >= self.count {
-            return;
-        }
-        if self.slots.len() < self.count * 2 {
-            self.slots.resize(self.count * 2, (0, 0));
-        }
-        if let (Some(slot), Ok(at)) =
-            (self.slots.get_mut(Self::slot(index, class)), u32::try_from(self.found.len()))
-        {
-            *slot = (self.mark, at);
-            self.found.push(definition);
-        }
-    }
 }

@@ -155,7 +155,7 @@ fn bind_object<'m>(
         if symbol.binds_locally() {
             continue;
         }
-        let found = scope.resolve(requester, object, reference.index, &symbol, reference.class());
+        let found = scope.resolve(objects, requester, reference.index, &symbol, reference.class());
         let definition = found.unwrap_or_default();
         let place = definition.map(|definition| (definition.object, definition.symbol.value));
         if seen.insert((reference.index, reference.copy, place)) {
@@ -182,7 +182,7 @@ impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { start, binding } = self;
         write!(f, "{}: {} -> ", start.name(binding.requester), binding.reference())?;
-        let Some(Definition { object, symbol }) = binding.definition else {
+        let Some(Definition { object, symbol, .. }) = binding.definition else {
             return f.write_str(if binding.weak { "nothing [weak]" } else { "UNDEFINED" });
         };
         write!(f, "{}", start.name(object))?;
