@@ -4,16 +4,16 @@ use alloc::ffi::CString;
 use alloc::vec::Vec;
 
 use crate::addr::{Addr, ObjectId, Vaddr};
-use crate::elf::dynamic::{Area, Dynamic};
+use crate::elf::Malformed;
+use crate::elf::dynamic::{Area, Dynamic, Flags};
 use crate::elf::hash::{Gnu, HashTable, Sysv};
 use crate::elf::header::{Header, Kind};
 use crate::elf::note::{Note, notes};
 use crate::elf::segment::{Access, Segment, Segments, Span};
 use crate::elf::strtab::Strtab;
 use crate::elf::symbol::Symbol;
-use crate::elf::table::{Record, Table};
+use crate::elf::table::Table;
 use crate::elf::version::{Version, Versions, Versym};
-use crate::elf::Malformed;
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::reloc::Relocation;
@@ -45,6 +45,10 @@ pub struct Exports<'a> {
     pub versyms: Table<'a, u16>,
     /// Version names by index.
     pub versions: Versions<'a>,
+    /// `DT_VERNEED`.
+    pub verneed: Option<&'a [u8]>,
+    /// `DT_VERDEF`.
+    pub verdef: Option<&'a [u8]>,
 }
 
 impl<'a> Exports<'a> {
@@ -199,7 +203,7 @@ impl<'a> Object<'a> {
     /// When one lies outside the string table.
     pub fn needed_names(&self) -> Result<Vec<&'a [u8]>> {
         let string = |&offset: &u32| {
-            self.exports.strings.get(offset).ok_or_else(|| {
+            self.exports.strings.name(offset).ok_or_else(|| {
                 let words = "invalid string table offset";
                 let malformed = Malformed::new(words, "DT_NEEDED", offset.into());
                 Error::malformed(self.name.to_bytes(), malformed)
@@ -219,62 +223,63 @@ impl<'a> Object<'a> {
         image_notes(&self.image, &self.segments)
     }
 
-    /// The tables that rld keeps as slices, which relocation must leave alone.
+    /// The tables that rld keeps as slices, which relocation must leave alone, as far as it could reach them at all.
     #[must_use]
     pub fn tables(&self) -> Vec<Span> {
         let dynamic = &self.dynamic;
-        let area = |area: Area| Span { vaddr: area.vaddr, size: area.size };
-        let to_end = |vaddr: Vaddr| {
-            let size = self.image.tail(vaddr).map_or(0, |tail| tail.len() as u64);
-            Span { vaddr, size }
-        };
-        let counted = |vaddr: Vaddr, record: usize| Span {
-            vaddr,
-            size: (self.exports.count() * record) as u64,
-        };
-        let mut tables = Vec::from([
-            area(dynamic.strtab),
-            area(dynamic.rela),
-            area(dynamic.jmprel),
-            area(dynamic.relr),
-        ]);
-        tables.extend(dynamic.symtab.map(|at| counted(at, Symbol::SIZE)));
-        tables.extend(dynamic.versym.map(|at| counted(at, 2)));
-        // Their sizes are not stated; they end before the next table or with their segment.
-        let unsized_tables = [dynamic.hash, dynamic.gnu_hash, dynamic.verneed, dynamic.verdef];
-        for at in unsized_tables.into_iter().flatten() {
-            let next = self.next_place_after(at);
-            let mut span = to_end(at);
-            span.size = span.size.min(next.saturating_sub(at.0));
-            tables.push(span);
-        }
-        tables.retain(|table| table.size != 0);
-        tables
-    }
-
-    /// The first known place behind `at`: a table, or what relocation writes to.
-    fn next_place_after(&self, at: Vaddr) -> u64 {
-        let dynamic = &self.dynamic;
-        let places = [
-            Some(dynamic.strtab.vaddr),
-            Some(dynamic.rela.vaddr),
-            Some(dynamic.jmprel.vaddr),
-            Some(dynamic.relr.vaddr),
+        let sized = [dynamic.strtab, dynamic.rela, dynamic.jmprel, dynamic.relr];
+        let sized = sized.into_iter().map(|area| Span { vaddr: area.vaddr, size: area.size });
+        let unsized_tables = [
             dynamic.symtab,
             dynamic.versym,
             dynamic.hash,
             dynamic.gnu_hash,
             dynamic.verneed,
             dynamic.verdef,
-            dynamic.pltgot,
-            self.segments.dynamic.map(|span| span.vaddr),
-            self.segments.relro.map(|span| span.vaddr),
-            Some(dynamic.init_array.vaddr),
-            Some(dynamic.fini_array.vaddr),
         ];
-        let behind = places.into_iter().flatten().map(|place| place.0).filter(|&next| next > at.0);
-        behind.min().unwrap_or(u64::MAX)
+        let unsized_tables = unsized_tables.into_iter().flatten().map(|vaddr| {
+            let end = end_of_table(&self.image, &self.segments, dynamic, vaddr);
+            let size = self.image.tail(vaddr, end).map_or(0, |table| table.len() as u64);
+            Span { vaddr, size }
+        });
+        let reachable =
+            |table: &Span| table.size != 0 && is_open(&self.image, dynamic, table.vaddr);
+        sized.chain(unsized_tables).filter(reachable).collect()
     }
+}
+
+/// Whether relocation may write into the segment that holds `at`.
+fn is_open(image: &Image<'_>, dynamic: &Dynamic, at: Vaddr) -> bool {
+    dynamic.flags.contains(Flags::TEXTREL) || image.is_writable(at)
+}
+
+/// Where a table ends at the latest whose size is not stated: with its segment; and where relocation may write, before the
+/// next known place.
+fn end_of_table(image: &Image<'_>, segments: &Segments, dynamic: &Dynamic, at: Vaddr) -> u64 {
+    if !is_open(image, dynamic, at) {
+        return u64::MAX;
+    }
+    let places = [
+        Some(dynamic.strtab.vaddr),
+        Some(dynamic.rela.vaddr),
+        Some(dynamic.jmprel.vaddr),
+        Some(dynamic.relr.vaddr),
+        dynamic.symtab,
+        dynamic.versym,
+        dynamic.hash,
+        dynamic.gnu_hash,
+        dynamic.verneed,
+        dynamic.verdef,
+        dynamic.pltgot,
+        dynamic.init,
+        segments.dynamic.map(|span| span.vaddr),
+        segments.relro.map(|span| span.vaddr),
+        segments.interp.map(|segment| segment.vaddr),
+        Some(dynamic.init_array.vaddr),
+        Some(dynamic.fini_array.vaddr),
+    ];
+    let behind = places.into_iter().flatten().map(|place| place.0).filter(|&next| next > at.0);
+    behind.min().unwrap_or(u64::MAX)
 }
 
 /// What stands before the last slash of a path; empty where there is none.
@@ -305,22 +310,26 @@ impl<'a> Parts<'a> {
         };
         check_functions(&dynamic, segments)?;
         let area = |what, area: Area| image.area(what, area.vaddr, area.size);
-        let rest = |what, at: Option<Vaddr>| at.map(|at| image.rest(what, at)).transpose();
+        let rest =
+            |what, at: Vaddr| image.rest(what, at, end_of_table(image, segments, &dynamic, at));
+        let optional = |what, at: Option<Vaddr>| at.map(|at| rest(what, at)).transpose();
 
         let strings = Strtab::new(area("DT_STRTAB", dynamic.strtab)?);
-        let verneed = rest("DT_VERNEED", dynamic.verneed)?;
-        let verdef = rest("DT_VERDEF", dynamic.verdef)?;
+        let verneed = optional("DT_VERNEED", dynamic.verneed)?;
+        let verdef = optional("DT_VERDEF", dynamic.verdef)?;
         let hash = match (dynamic.gnu_hash, dynamic.hash) {
-            (Some(at), _) => HashTable::Gnu(Gnu::parse(image.rest("DT_GNU_HASH", at)?)?),
-            (None, Some(at)) => HashTable::Sysv(Sysv::parse(image.rest("DT_HASH", at)?)?),
+            (Some(at), _) => HashTable::Gnu(Gnu::parse(rest("DT_GNU_HASH", at)?)?),
+            (None, Some(at)) => HashTable::Sysv(Sysv::parse(rest("DT_HASH", at)?)?),
             (None, None) => HashTable::None,
         };
         let exports = Exports {
             hash,
-            symbols: Table::new(rest("DT_SYMTAB", dynamic.symtab)?.unwrap_or_default()),
+            symbols: Table::new(optional("DT_SYMTAB", dynamic.symtab)?.unwrap_or_default()),
             strings,
-            versyms: Table::new(rest("DT_VERSYM", dynamic.versym)?.unwrap_or_default()),
+            versyms: Table::new(optional("DT_VERSYM", dynamic.versym)?.unwrap_or_default()),
             versions: Versions::parse(verneed, verdef, strings)?,
+            verneed,
+            verdef,
         };
         let relocations = Relocations {
             relr: Table::new(area("DT_RELR", dynamic.relr)?),

@@ -104,7 +104,7 @@ impl<'a> Gnu<'a> {
             .slice(0, count)
             .iter()
             .zip(0u32..)
-            .map(move |(hash, at)| (first.wrapping_add(at), hash & !1))
+            .map_while(move |(hash, at)| Some((first.checked_add(at)?, hash & !1)))
     }
 
     /// How many symbols the chains cover: up to the end of the chain of the highest bucket.
@@ -148,6 +148,17 @@ impl<'a> Sysv<'a> {
         let (buckets, rest) = split(rest, nbuckets, "nbucket")?;
         let (chain, _) = split(rest, nchain, "nchain")?;
         Ok(Self { buckets: Table::new(buckets), chain: Table::new(chain) })
+    }
+
+    /// Every symbol index that a bucket leads to: bucket by bucket, in the order of the chains.
+    pub fn entries(&self) -> impl Iterator<Item = u32> + use<'a> {
+        let chain = self.chain;
+        let chain_of = move |start| {
+            core::iter::successors(Some(start), move |at| chain.get(*at as usize))
+                .take_while(move |at| *at != 0 && (*at as usize) < chain.len())
+        };
+        // More than there are symbols are a loop.
+        self.buckets.iter().flat_map(chain_of).take(chain.len())
     }
 
     /// The symbol indices in the bucket of `hash`.

@@ -15,6 +15,8 @@ const EI_PAD: usize = 9;
 pub const SIZE: usize = 64;
 /// Bytes of an ELF64 program header.
 pub const PHENTSIZE: usize = 56;
+/// The largest program header table, in bytes, that Linux executes; real ones have about a dozen headers.
+const PHDRS_MAX: usize = 1 << 16;
 
 /// What kind of object a file is (`e_type`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -121,6 +123,9 @@ impl Header {
         if usize::from(half(54)) != PHENTSIZE {
             let words = "ELF file's phentsize not the expected size";
             return Err(malformed(words, "e_phentsize", half(54).into()));
+        }
+        if usize::from(half(56)) * PHENTSIZE > PHDRS_MAX {
+            return Err(malformed("too many program headers", "e_phnum", half(56).into()));
         }
         Ok(Self { kind, entry: Vaddr(xword(24)), phoff: xword(32), phnum: half(56) })
     }

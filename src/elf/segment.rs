@@ -9,7 +9,7 @@ use goblin::elf::program_header::{
 
 use super::Malformed;
 use super::table::{Record, Table, read};
-use crate::addr::{PAGE, Vaddr};
+use crate::addr::{PAGE, Vaddr, page_down, page_up};
 
 bitflags::bitflags! {
     /// The permissions of a segment (`p_flags`).
@@ -118,7 +118,7 @@ pub struct TlsSegment {
 /// What the program headers of one object ask for.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Segments {
-    /// The PT_LOAD headers, in ascending order, not overlapping, none wrapping round.
+    /// The PT_LOAD headers, in ascending order, no two on one page, none wrapping round.
     pub loads: Vec<Segment>,
     /// PT_DYNAMIC.
     pub dynamic: Option<Span>,
@@ -176,7 +176,31 @@ impl Segments {
         if segments.loads.is_empty() {
             return Err(Malformed::new("object file has no loadable segments", "e_phnum", 0));
         }
+        segments.check_places()?;
         Ok(segments)
+    }
+
+    /// What is copied and what becomes read-only lies in the object: neither may reach into memory that is not its own.
+    fn check_places(&self) -> Result<(), Malformed> {
+        let words = "ELF segment outside the loaded segments";
+        if let Some(TlsSegment { image, filesz, .. }) = self.tls
+            && filesz != 0
+            && !self.loads.iter().any(|load| load.holds_in_file(image, filesz))
+        {
+            return Err(Malformed::new(words, "PT_TLS p_vaddr", image.0));
+        }
+        // Link editors pad PT_GNU_RELRO to the end of a page, which may lie behind the end of its segment.
+        let pages_hold = |load: &Segment, Span { vaddr, size }: Span| {
+            let end = page_up(load.end()).unwrap_or(load.end());
+            within(page_down(load.vaddr.0), end - page_down(load.vaddr.0), vaddr.0, size)
+        };
+        if let Some(relro) = self.relro
+            && relro.size != 0
+            && !self.loads.iter().any(|load| pages_hold(load, relro))
+        {
+            return Err(Malformed::new(words, "PT_GNU_RELRO p_vaddr", relro.vaddr.0));
+        }
+        Ok(())
     }
 
     fn add_load(&mut self, segment: Segment, file_size: u64) -> Result<(), Malformed> {
@@ -197,7 +221,9 @@ impl Segments {
         if segment.filesz != 0 && in_file.is_none_or(|end| end > file_size) {
             return Err(Malformed::new("file too short", "PT_LOAD p_offset", segment.offset));
         }
-        if self.loads.last().is_some_and(|last| last.end() > segment.vaddr.0) {
+        // Page by page: a page has one place in the file and one protection.
+        let taken = self.loads.last().and_then(|last| page_up(last.end()));
+        if taken.is_some_and(|end| end > page_down(segment.vaddr.0)) {
             let words = "ELF load commands overlap or are not in ascending order";
             return Err(Malformed::new(words, "PT_LOAD p_vaddr", segment.vaddr.0));
         }
@@ -211,8 +237,8 @@ impl Segments {
     /// Page-rounded first address and page-rounded end of all PT_LOADs.
     #[must_use]
     pub fn extent(&self) -> (u64, u64) {
-        let start = self.loads.first().map_or(0, |load| crate::addr::page_down(load.vaddr.0));
-        let end = self.loads.last().and_then(|load| crate::addr::page_up(load.end()));
+        let start = self.loads.first().map_or(0, |load| page_down(load.vaddr.0));
+        let end = self.loads.last().and_then(|load| page_up(load.end()));
         (start, end.unwrap_or(start))
     }
 }
@@ -280,6 +306,19 @@ mod tests {
     }
 
     #[test]
+    fn refuses_what_reaches_outside() {
+        let load = header(PT_LOAD, 0, 0, 0x500, 0x600);
+        let with = |kind, vaddr, filesz, memsz| {
+            parse(&[load.clone(), header(kind, 0, vaddr, filesz, memsz)])
+                .map_err(|bad| bad.structure)
+        };
+        assert_eq!(with(PT_TLS, 0x4f8, 9, 16), Err("PT_TLS p_vaddr"));
+        assert!(with(PT_TLS, 0x4f8, 8, 16).is_ok() && with(PT_TLS, 0x9000, 0, 16).is_ok());
+        assert_eq!(with(PT_GNU_RELRO, 0x400, 0, 0xc01), Err("PT_GNU_RELRO p_vaddr"));
+        assert!(with(PT_GNU_RELRO, 0x400, 0, 0xc00).is_ok(), "padded to the page");
+    }
+
+    #[test]
     fn refuses_what_cannot_be_mapped() {
         assert_eq!(words(&[]), "object file has no loadable segments");
         assert_eq!(
@@ -294,6 +333,11 @@ mod tests {
         assert_eq!(
             words(&[header(PT_LOAD, 0, 0x1000, 9, 9), header(PT_LOAD, 0, 0, 9, 9)]),
             "ELF load commands overlap or are not in ascending order"
+        );
+        assert_eq!(
+            words(&[header(PT_LOAD, 0, 0, 9, 9), header(PT_LOAD, 0x20, 0x20, 9, 9)]),
+            "ELF load commands overlap or are not in ascending order",
+            "two segments on one page"
         );
         assert_eq!(words(&[header(PT_DYNAMIC, 0, 0, 0, 9)]), "object file has no dynamic section");
     }

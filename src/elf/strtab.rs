@@ -21,6 +21,15 @@ impl<'a> Strtab<'a> {
         rest.get(..len)
     }
 
+    /// The string at `offset`, if it is no longer than the name of a file or of a version can be: many names that share
+    /// one long tail cost no more than their number.
+    #[must_use]
+    pub fn name(&self, offset: u32) -> Option<&'a [u8]> {
+        const PATH_MAX: usize = 4096;
+        let rest = self.bytes.get(offset as usize..)?;
+        Self::new(rest.get(..PATH_MAX).unwrap_or(rest)).get(0)
+    }
+
     /// Whether the string at `offset` is `name`.
     #[inline]
     #[must_use]

@@ -66,6 +66,8 @@ pub fn needs<'a>(
     mut each: impl FnMut(u16, Need<'a>),
 ) -> Result<(), Malformed> {
     let mut at = 0usize;
+    // Records may overlap: their sum has the limit.
+    let mut left = LIMIT;
     for _ in 0..LIMIT {
         let outside = || bad("DT_VERNEED", at as u64);
         let revision: u16 = read(bytes, at).ok_or_else(outside)?;
@@ -76,16 +78,17 @@ pub fn needs<'a>(
         let file: u32 = read(bytes, at + 4).ok_or_else(outside)?;
         let aux: u32 = read(bytes, at + 8).ok_or_else(outside)?;
         let next: u32 = read(bytes, at + 12).ok_or_else(outside)?;
-        let file = strtab.get(file).ok_or_else(|| bad("vn_file", file.into()))?;
+        let file = strtab.name(file).ok_or_else(|| bad("vn_file", file.into()))?;
         let mut aux_at = at.saturating_add(aux as usize);
         for _ in 0..count {
             let outside = || bad("vn_aux", aux_at as u64);
+            left = left.checked_sub(1).ok_or_else(|| bad("vn_cnt", count.into()))?;
             let hash: u32 = read(bytes, aux_at).ok_or_else(outside)?;
             let flags: u16 = read(bytes, aux_at + 4).ok_or_else(outside)?;
             let other: u16 = read(bytes, aux_at + 6).ok_or_else(outside)?;
             let name: u32 = read(bytes, aux_at + 8).ok_or_else(outside)?;
             let step: u32 = read(bytes, aux_at + 12).ok_or_else(outside)?;
-            let name = strtab.get(name).ok_or_else(|| bad("vna_name", name.into()))?;
+            let name = strtab.name(name).ok_or_else(|| bad("vna_name", name.into()))?;
             let version = Version { hash, name, hidden: other & 0x8000 != 0 };
             each(other & 0x7fff, Need { file, version, weak: flags & WEAK != 0 });
             if step == 0 {
@@ -124,7 +127,7 @@ pub fn definitions<'a>(
         let aux: u32 = read(bytes, at + 12).ok_or_else(outside)?;
         let next: u32 = read(bytes, at + 16).ok_or_else(outside)?;
         let name: u32 = read(bytes, at.saturating_add(aux as usize)).ok_or_else(outside)?;
-        let name = strtab.get(name).ok_or_else(|| bad("vda_name", name.into()))?;
+        let name = strtab.name(name).ok_or_else(|| bad("vda_name", name.into()))?;
         const BASE: u16 = 1;
         each(index & 0x7fff, Version { hash, name, hidden: false }, flags & BASE != 0);
         if next == 0 {

@@ -99,7 +99,8 @@ fn reserve_aligned(plan: &Plan) -> Result<Reservation, Failure> {
     let start =
         map(room, Protection::empty(), Backing::Anonymous).map_err(|errno| (MAP_FAILED, errno))?;
     // The bias is what must be aligned: then every segment has the alignment of its virtual address.
-    let bias = start.0.wrapping_sub(plan.start).next_multiple_of(plan.align);
+    // It is below zero for an object that comes to lie below its own addresses.
+    let bias = start.0.wrapping_sub(plan.start).wrapping_add(plan.align - 1) & !(plan.align - 1);
     let aligned = bias.wrapping_add(plan.start);
     let (before, after) = (aligned - start.0, start.0 + room - (aligned + plan.size));
     // SAFETY: both ends belong to the range reserved just now.
@@ -166,4 +167,29 @@ pub unsafe fn unmap_object(bias: Bias, segments: &Segments) {
     let (start, end) = segments.extent();
     // SAFETY: as the caller promises.
     unsafe { unmap(bias.apply(Vaddr(start)), end - start) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::elf::header::Kind;
+    use crate::elf::segment::{Access, Segment};
+
+    #[test]
+    fn a_large_alignment_may_put_an_object_below_its_own_addresses() {
+        let fd = Fd::open(c"/proc/self/exe").unwrap();
+        let align = 1 << 46;
+        for vaddr in (1..8).map(|at| at << 44) {
+            let access = Access::READ;
+            let (vaddr, memsz) = (Vaddr(vaddr), 0x1000);
+            let load = Segment { kind: 1, access, offset: 0, vaddr, filesz: 0, memsz, align };
+            let segments = Segments { loads: [load].into(), align, ..Segments::default() };
+            // There may be no room for so much; the arithmetic must hold either way.
+            if let Ok(bias) = map_object(&fd, &Plan::new(Kind::Shared, &segments)) {
+                assert_eq!(bias.0 % align, 0);
+                // SAFETY: it was mapped just now, and nothing refers into it.
+                unsafe { unmap_object(bias, &segments) };
+            }
+        }
+    }
 }

@@ -1,21 +1,29 @@
 //! The bytes of an object by virtual address, wherever they are: mapped in this process, or in a file.
+//!
+//! # Safety
+//!
+//! A view is made from slices, so all it can hand out was borrowed. It keeps where they are and how long they are, but not
+//! the slices themselves: a segment also holds words that relocation writes, and only what a view has handed out must not
+//! change. Relocation leaves exactly that alone (see `image::memory`).
+#![allow(unsafe_code)]
 
 use alloc::vec::Vec;
+use core::marker::PhantomData;
 
 use crate::addr::{Addr, Bias, Vaddr};
 use crate::elf::Malformed;
-use crate::elf::segment::Segment;
+use crate::elf::segment::{Access, Segment};
 
 /// One segment's bytes as far as they come from the file.
 #[derive(Clone, Copy)]
 struct Part<'a> {
     segment: Segment,
-    bytes: &'a [u8],
+    start: *const u8,
+    len: usize,
+    bytes: PhantomData<&'a [u8]>,
 }
 
 /// A readable view of an object. Only what comes from the file can be seen: a table has no business in zero pages.
-///
-/// Relocation never writes to what a view has handed out (see `image::memory`), so the bytes do not change.
 #[derive(Clone, Default)]
 pub struct Image<'a> {
     /// The load bias.
@@ -27,24 +35,43 @@ impl<'a> Image<'a> {
     /// A view of `parts`, each a PT_LOAD with its file bytes.
     #[must_use]
     pub fn new(bias: Bias, parts: impl IntoIterator<Item = (Segment, &'a [u8])>) -> Self {
-        let parts = parts.into_iter().map(|(segment, bytes)| Part { segment, bytes }).collect();
-        Self { bias, parts }
+        let part = |(segment, bytes): (Segment, &'a [u8])| {
+            let (start, len) = (bytes.as_ptr(), bytes.len());
+            Part { segment, start, len, bytes: PhantomData }
+        };
+        Self { bias, parts: parts.into_iter().map(part).collect() }
     }
 
     /// `len` bytes at `vaddr`, if one readable segment holds them all.
     #[must_use]
     pub fn bytes(&self, vaddr: Vaddr, len: u64) -> Option<&'a [u8]> {
-        let tail = self.tail(vaddr)?;
-        tail.get(..usize::try_from(len).ok()?)
+        let len = usize::try_from(len).ok()?;
+        self.slice(vaddr, |left| (len <= left).then_some(len))
     }
 
-    /// All bytes from `vaddr` to the end of its segment.
+    /// All bytes from `vaddr` to the end of its segment, but not past `end`.
     #[must_use]
-    pub fn tail(&self, vaddr: Vaddr) -> Option<&'a [u8]> {
+    pub fn tail(&self, vaddr: Vaddr, end: u64) -> Option<&'a [u8]> {
+        let limit = usize::try_from(end.checked_sub(vaddr.0)?).unwrap_or(usize::MAX);
+        self.slice(vaddr, |left| Some(left.min(limit)))
+    }
+
+    /// As many bytes at `vaddr` as `choose` makes of those that are left in the segment, at least one.
+    fn slice(&self, vaddr: Vaddr, choose: impl Fn(usize) -> Option<usize>) -> Option<&'a [u8]> {
         self.parts.iter().find_map(|part| {
-            let skip = vaddr.0.checked_sub(part.segment.vaddr.0)?;
-            part.bytes.get(usize::try_from(skip).ok()?..).filter(|tail| !tail.is_empty())
+            let skip = usize::try_from(vaddr.0.checked_sub(part.segment.vaddr.0)?).ok()?;
+            let left = part.len.checked_sub(skip).filter(|&left| left != 0)?;
+            let len = choose(left)?;
+            // SAFETY: `skip + len` bytes are part of the slice that the part was made from, which lives as long as 'a.
+            Some(unsafe { core::slice::from_raw_parts(part.start.add(skip), len) })
         })
+    }
+
+    /// Whether relocation may write into the segment that holds `vaddr`.
+    #[must_use]
+    pub fn is_writable(&self, vaddr: Vaddr) -> bool {
+        let segment = self.segments().find(|segment| segment.holds(vaddr, 1));
+        segment.is_some_and(|segment| segment.access.contains(Access::WRITE))
     }
 
     /// As [`Image::bytes`], with the defect that its absence is.
@@ -67,8 +94,13 @@ impl<'a> Image<'a> {
     ///
     /// # Errors
     /// `structure` points outside the object.
-    pub fn rest(&self, structure: &'static str, vaddr: Vaddr) -> Result<&'a [u8], Malformed> {
-        self.tail(vaddr).ok_or_else(|| outside(structure, vaddr))
+    pub fn rest(
+        &self,
+        structure: &'static str,
+        vaddr: Vaddr,
+        end: u64,
+    ) -> Result<&'a [u8], Malformed> {
+        self.tail(vaddr, end).ok_or_else(|| outside(structure, vaddr))
     }
 
     /// The PT_LOADs.

@@ -96,8 +96,9 @@ fn each(exports: &Exports<'_>, mut found: impl FnMut(u32, u32)) {
         HashTable::None => {}
         HashTable::Gnu(table) => table.entries().for_each(|(symbol, hash)| found(symbol, hash)),
         HashTable::Sysv(table) => {
-            for (number, symbol) in (0u32..).zip(exports.symbols.slice(0, table.symbols()).iter()) {
-                if symbol.can_define(false)
+            for number in table.entries() {
+                if let Some(symbol) = exports.symbols.get(number as usize)
+                    && symbol.can_define(false)
                     && let Some(name) = exports.strings.get(symbol.name)
                 {
                     found(number, gnu(name));

@@ -33,7 +33,11 @@ const FIRST_SIZE: usize = 512;
 impl Memo {
     /// The answer to `reference`, if it was asked before.
     #[must_use]
-    pub fn get(&self, objects: &[Object<'_>], reference: &Reference<'_>) -> Option<Option<Definition>> {
+    pub fn get(
+        &self,
+        objects: &[Object<'_>],
+        reference: &Reference<'_>,
+    ) -> Option<Option<Definition>> {
         let mask = self.table.len().checked_sub(1)?;
         let mut at = reference.hash as usize & mask;
         loop {
@@ -87,7 +91,8 @@ impl Known {
     fn is(&self, objects: &[Object<'_>], reference: &Reference<'_>) -> bool {
         let (id, index) = self.asked;
         let exports = objects.get(id.index()).map(|object| &object.exports);
-        let symbol = exports.and_then(|exports| Some((exports, exports.symbols.get(index as usize)?)));
+        let symbol =
+            exports.and_then(|exports| Some((exports, exports.symbols.get(index as usize)?)));
         symbol.is_some_and(|(exports, symbol)| {
             self.class == reference.class
                 && exports.strings.is(symbol.name, reference.name)

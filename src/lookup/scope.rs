@@ -46,21 +46,39 @@ impl<'m, 'a> Scope<'m, 'a> {
         references: usize,
         dynamic_weak: bool,
     ) -> Self {
-        let members: Vec<_> = objects
-            .map(|(id, object)| Member {
-                id,
-                is_program: object.role == Role::Program,
-                exports: &object.exports,
-            })
-            .collect();
-        let definitions: usize = members.iter().map(|member| member.exports.count()).sum();
-        let steps = references.saturating_mul(members.len());
-        let pays = members.len() >= FEW && steps / STEPS_PER_ENTRY > definitions;
-        let index = pays.then(|| {
-            let exports: Vec<_> = members.iter().map(|member| member.exports).collect();
-            Index::new(&exports)
-        });
-        Self { members, index, dynamic_weak, unique: BTreeMap::new(), memo: Memo::default() }
+        let mut this = Self::walking(objects, dynamic_weak);
+        let definitions: usize = this.members.iter().map(|member| member.exports.count()).sum();
+        let steps = references.saturating_mul(this.members.len());
+        if this.members.len() >= FEW && steps / STEPS_PER_ENTRY > definitions {
+            this.make_index();
+        }
+        this
+    }
+
+    /// A scope in which every lookup walks from object to object.
+    #[must_use]
+    pub fn walking(
+        objects: impl Iterator<Item = (ObjectId, &'m Object<'a>)>,
+        dynamic_weak: bool,
+    ) -> Self {
+        let member = |(id, object): (ObjectId, &'m Object<'a>)| Member {
+            id,
+            is_program: object.role == Role::Program,
+            exports: &object.exports,
+        };
+        Self {
+            members: objects.map(member).collect(),
+            index: None,
+            dynamic_weak,
+            unique: BTreeMap::new(),
+            memo: Memo::default(),
+        }
+    }
+
+    /// Makes the index, whether or not it pays.
+    pub fn make_index(&mut self) {
+        let exports: Vec<_> = self.members.iter().map(|member| member.exports).collect();
+        self.index = Some(Index::new(&exports));
     }
 
     /// The first definition in scope order. `own` is searched before everything else (`DT_SYMBOLIC`).

@@ -24,20 +24,17 @@ pub fn all<S: Source<'static>>(
 ) -> Vec<ObjectId> {
     let mut preloaded = Vec::new();
     let mut warnings: Vec<String> = Vec::new();
-    let mut load = |name: &[u8], from: &str| match linker.open(
-        name,
-        Some(ObjectId(0)),
-        Purpose::Preload,
-    ) {
-        Ok(id) => preloaded.push(id),
-        Err(error) => {
-            let (object, problem) = (Text(name), &error.problem);
-            warnings.push(alloc::format!(
+    let mut load =
+        |name: &[u8], from: &str| match linker.open(name, Some(ObjectId(0)), Purpose::Preload) {
+            Ok(id) => preloaded.push(id),
+            Err(error) => {
+                let (object, problem) = (Text(name), &error.problem);
+                warnings.push(alloc::format!(
                 "ERROR: ld.so: object '{object}' from {from} cannot be preloaded ({}): ignored.",
                 short(&alloc::format!("{problem}"))
             ));
-        }
-    };
+            }
+        };
     for name in preload_names(settings.preload.unwrap_or_default(), secure) {
         load(name, "LD_PRELOAD");
     }

@@ -25,7 +25,7 @@ pub fn check(map: &LinkMap<'_>, program: &[u8]) -> Findings {
     let mut findings = Findings::default();
     for (_, object) in map.in_search_order() {
         let name = object.display_name(program);
-        let Some(table) = object.dynamic.verneed.and_then(|at| object.image.tail(at)) else {
+        let Some(table) = object.exports.verneed else {
             continue;
         };
         let walked = needs(table, object.exports.strings, |_, need| {
@@ -93,7 +93,7 @@ type Defined<'a> = Vec<(u32, &'a [u8])>;
 
 /// The versions that an object defines; `None` where it has none at all.
 fn defined_versions<'a>(object: &Object<'a>) -> Option<Result<Defined<'a>, Malformed>> {
-    let table = object.image.tail(object.dynamic.verdef?)?;
+    let table = object.exports.verdef?;
     let mut defined = Vec::new();
     let walked = definitions(table, object.exports.strings, |_, version, _| {
         defined.push((version.hash, version.name));

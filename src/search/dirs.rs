@@ -1,7 +1,7 @@
 //! The directories that path lists name, each known once with what is known about it, and the walk through a list.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -54,7 +54,7 @@ impl Directories {
     /// Splits a list. Empty elements mean the current directory; one that expands to nothing, or that has been named
     /// before, is dropped.
     pub fn list(&mut self, raw: &[u8], separators: &[u8], tokens: &Tokens<'_>) -> List {
-        let mut list = Vec::new();
+        let (mut list, mut listed) = (Vec::new(), BTreeSet::new());
         for element in raw.split(|byte| separators.contains(byte)) {
             let Some(path) = tokens.expand(element) else {
                 continue;
@@ -63,7 +63,7 @@ impl Directories {
                 continue;
             }
             let id = self.intern(&path);
-            if !list.contains(&id) {
+            if listed.insert(id.0) {
                 list.push(id);
             }
         }

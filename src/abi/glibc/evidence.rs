@@ -188,8 +188,9 @@ fn banner(rodata: &[u8]) -> Option<String> {
     const START: &[u8] = b"GNU C Library ";
     rodata.windows(START.len()).enumerate().filter(|(_, text)| *text == START).find_map(
         |(at, _)| {
-            let line = rodata.get(at..)?.split(|c| matches!(c, b'\n' | 0)).next()?;
-            let line = core::str::from_utf8(line.get(..line.len().min(200))?).ok()?;
+            let text = rodata.get(at..)?;
+            let line = text.get(..text.len().min(200))?.split(|c| matches!(c, b'\n' | 0)).next()?;
+            let line = core::str::from_utf8(line).ok()?;
             line.contains("release version").then(|| line.into())
         },
     )

@@ -13,6 +13,7 @@ use rld::arch::x86_64::RelocationKind as Kind;
 use rld::elf::symbol::Binding as SymbolBinding;
 use rld::elf::version::Version;
 use rld::error::Error;
+use rld::linkmap::LinkMap;
 use rld::lookup::Class;
 use rld::lookup::scope::Scope;
 use rld::object::{Definition, Object, Role};
@@ -133,13 +134,14 @@ fn bind(start: &Start) -> Result<Vec<Binding>, Error> {
     let mut scope = Scope::new(start.map.in_search_order(), references, start.dynamic_weak);
     let mut all = Vec::with_capacity(objects.len());
     for (id, object, uses) in objects.iter().rev() {
-        all.push(bind_object(&mut scope, *id, object, uses)?);
+        all.push(bind_object(&mut scope, &start.map, *id, object, uses)?);
     }
     Ok(all.into_iter().rev().flatten().collect())
 }
 
 fn bind_object<'m>(
     scope: &mut Scope<'m, 'static>,
+    map: &LinkMap<'static>,
     requester: ObjectId,
     object: &'m Object<'static>,
     uses: &[Use],
@@ -155,7 +157,8 @@ fn bind_object<'m>(
         if symbol.binds_locally() {
             continue;
         }
-        let found = scope.resolve(objects, requester, reference.index, &symbol, reference.class());
+        let found =
+            scope.resolve(&map.objects, requester, reference.index, &symbol, reference.class());
         let definition = found.unwrap_or_default();
         let place = definition.map(|definition| (definition.object, definition.symbol.value));
         if seen.insert((reference.index, reference.copy, place)) {

@@ -1,0 +1,3 @@
+//! What the fuzz targets share: one property per parser.
+
+pub mod properties;
