@@ -51,7 +51,32 @@ pub struct Exports<'a> {
     pub verdef: Option<&'a [u8]>,
 }
 
+/// The symbols of an object without the way to find them: what tells whether a candidate is the one.
+#[derive(Clone, Copy)]
+pub struct Names<'m, 'a> {
+    /// `DT_SYMTAB`.
+    pub symbols: Table<'a, Symbol>,
+    /// `DT_STRTAB`.
+    pub strings: Strtab<'a>,
+    /// `DT_VERSYM`.
+    pub versyms: Table<'a, u16>,
+    /// Version names by index.
+    pub versions: &'m Versions<'a>,
+}
+
 impl<'a> Exports<'a> {
+    /// Its names alone.
+    #[inline]
+    #[must_use]
+    pub const fn names(&self) -> Names<'_, 'a> {
+        Names {
+            symbols: self.symbols,
+            strings: self.strings,
+            versyms: self.versyms,
+            versions: &self.versions,
+        }
+    }
+
     /// The version that a reference of this object through symbol `index` asks for; `None` when it asks for none.
     #[inline]
     #[must_use]
@@ -64,7 +89,15 @@ impl<'a> Exports<'a> {
     /// How many symbols the hash table accounts for.
     #[must_use]
     pub fn count(&self) -> usize {
-        match &self.hash {
+        self.names().count(&self.hash)
+    }
+}
+
+impl Names<'_, '_> {
+    /// How many of the symbols `hash` accounts for.
+    #[must_use]
+    pub fn count(&self, hash: &HashTable<'_>) -> usize {
+        match hash {
             HashTable::None => 0,
             HashTable::Gnu(table) => table.first as usize + table.covered(),
             HashTable::Sysv(table) => table.symbols(),

@@ -3,11 +3,34 @@
 use super::Malformed;
 use super::table::{Table, read};
 
-/// The GNU hash of a name.
+/// The GNU hash of a name: each byte is added to 33 times what was there.
 #[inline]
 #[must_use]
 pub fn gnu(name: &[u8]) -> u32 {
-    name.iter().fold(5381, |hash: u32, &byte| hash.wrapping_mul(33).wrapping_add(byte.into()))
+    let (words, rest) = name.as_chunks::<8>();
+    let hash = words.iter().fold(5381, |hash, word| gnu_word(hash, *word));
+    rest.iter().fold(hash, |hash, &byte| hash.wrapping_mul(33).wrapping_add(byte.into()))
+}
+
+/// Takes eight bytes at once. One after the other, each would wait for the product of the one before.
+#[inline]
+const fn gnu_word(hash: u32, word: [u8; 8]) -> u32 {
+    const POWERS: [u32; 9] = {
+        let mut powers = [1u32; 9];
+        let mut at = 1;
+        while at < 9 {
+            powers[at] = powers[at - 1].wrapping_mul(33);
+            at += 1;
+        }
+        powers
+    };
+    let mut sum = hash.wrapping_mul(POWERS[8]);
+    let mut at = 0;
+    while at < 8 {
+        sum = sum.wrapping_add((word[at] as u32).wrapping_mul(POWERS[7 - at]));
+        at += 1;
+    }
+    sum
 }
 
 /// The System V hash of a name (gABI, "Hash Table"); also what version names are hashed with.
@@ -212,6 +235,15 @@ mod tests {
     fn hashes_are_those_of_the_abi() {
         assert_eq!(gnu(b""), 5381);
         assert_eq!(gnu(b"printf"), 0x156b_2bb8);
+        let long: Vec<u8> = (0..=255).cycle().take(1003).collect();
+        let simple = |name: &[u8]| {
+            name.iter().fold(5381u32, |hash, &byte| {
+                hash.wrapping_mul(33).wrapping_add(byte.into())
+            })
+        };
+        for length in 0..long.len() {
+            assert_eq!(gnu(&long[..length]), simple(&long[..length]), "{length}");
+        }
         assert_eq!(sysv(b"printf"), 0x077905a6);
         assert_eq!(sysv(b"GLIBC_2.2.5"), 0x0969_1a75);
     }

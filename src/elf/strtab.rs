@@ -17,8 +17,7 @@ impl<'a> Strtab<'a> {
     #[must_use]
     pub fn get(&self, offset: u32) -> Option<&'a [u8]> {
         let rest = self.bytes.get(offset as usize..)?;
-        let len = rest.iter().position(|&byte| byte == 0)?;
-        rest.get(..len)
+        rest.get(..length(rest)?)
     }
 
     /// The string at `offset`, if it is no longer than the name of a file or of a version can be: many names that share
@@ -37,18 +36,43 @@ impl<'a> Strtab<'a> {
         let Some(rest) = self.bytes.get(offset as usize..) else { return false };
         rest.get(name.len()) == Some(&0) && rest.get(..name.len()) == Some(name)
     }
+}
 
-    /// The bytes from `offset` to the end of the table, for a scan that finds the NUL itself.
-    #[inline]
-    #[must_use]
-    pub fn tail(&self, offset: u32) -> &'a [u8] {
-        self.bytes.get(offset as usize..).unwrap_or_default()
+/// How many bytes stand before the first NUL, eight at a time.
+#[inline]
+fn length(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (word, at) in words.iter().zip(0..) {
+        let word = u64::from_le_bytes(*word);
+        // The lowest high bit that is set belongs to the first zero byte.
+        let zeros = word.wrapping_sub(ONES) & !word & HIGH;
+        if zeros != 0 {
+            return Some(at * 8 + zeros.trailing_zeros() as usize / 8);
+        }
     }
+    let last = rest.iter().position(|&byte| byte == 0)?;
+    Some(words.len() * 8 + last)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn finds_the_first_nul() {
+        let mut bytes = [b'x'; 40];
+        assert_eq!(length(&bytes), None);
+        for at in (0..40).rev() {
+            bytes[at] = 0;
+            assert_eq!(length(&bytes), Some(at));
+            assert_eq!(length(&bytes[..at]), None);
+            if at > 0 {
+                bytes[at - 1] = 0x80;
+            }
+        }
+    }
 
     #[test]
     fn a_string_must_end_inside() {

@@ -8,7 +8,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::elf::hash::{HashTable, gnu};
-use crate::object::Exports;
+use crate::object::Names;
 
 /// One definition: the upper 31 bits of its name's GNU hash, the position of its object in the scope, its symbol index.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -29,21 +29,20 @@ pub struct Index {
     shift: u32,
 }
 
-/// Spreads GNU hashes, whose low bits are good and whose lowest is lost, over the buckets.
-const SPREAD: u32 = 0x9e37_79b1;
-
 impl Index {
     /// Indexes the definitions of `members`, in scope order.
     #[must_use]
-    pub fn new(members: &[&Exports<'_>]) -> Self {
-        let total: usize = members.iter().map(|member| member.count()).sum();
+    pub fn new<'i, 'm: 'i, 'a: 'm>(
+        members: impl Iterator<Item = (&'i HashTable<'a>, &'i Names<'m, 'a>)> + Clone,
+    ) -> Self {
+        let total: usize = members.clone().map(|(hash, names)| names.count(hash)).sum();
         let bits = usize::BITS - total.max(16).leading_zeros();
         let shift = u32::BITS - bits.min(28);
         let buckets = 1usize << (u32::BITS - shift);
         let mut index = Self { starts: vec![0; buckets + 1], entries: Vec::new(), shift };
         // Count, turn counts into starts, then place: a counting sort that keeps the order of arrival.
-        for member in members {
-            each(member, |_, hash| {
+        for (hash, names) in members.clone() {
+            each(hash, names, |_, hash| {
                 let bucket = index.bucket(hash);
                 if let Some(count) = index.starts.get_mut(bucket + 1) {
                     *count += 1;
@@ -56,8 +55,8 @@ impl Index {
             *start = sum;
         }
         index.entries = vec![Entry::default(); sum as usize];
-        for (position, member) in (0..).zip(members) {
-            each(member, |symbol, hash| {
+        for (position, (hash, names)) in (0..).zip(members) {
+            each(hash, names, |symbol, hash| {
                 let bucket = index.bucket(hash);
                 let Some(next) = index.starts.get_mut(bucket) else { return };
                 if let Some(entry) = index.entries.get_mut(*next as usize) {
@@ -76,7 +75,7 @@ impl Index {
 
     #[inline]
     const fn bucket(&self, hash: u32) -> usize {
-        ((hash | 1).wrapping_mul(SPREAD) >> self.shift) as usize
+        ((hash | 1).wrapping_mul(super::SPREAD) >> self.shift) as usize
     }
 
     /// The definitions whose name may have this hash, in scope order.
@@ -91,15 +90,15 @@ impl Index {
 }
 
 /// Calls `found` with every symbol that the object's hash table covers, and its hash.
-fn each(exports: &Exports<'_>, mut found: impl FnMut(u32, u32)) {
-    match &exports.hash {
+fn each(hash: &HashTable<'_>, names: &Names<'_, '_>, mut found: impl FnMut(u32, u32)) {
+    match hash {
         HashTable::None => {}
         HashTable::Gnu(table) => table.entries().for_each(|(symbol, hash)| found(symbol, hash)),
         HashTable::Sysv(table) => {
             for number in table.entries() {
-                if let Some(symbol) = exports.symbols.get(number as usize)
+                if let Some(symbol) = names.symbols.get(number as usize)
                     && symbol.can_define(false)
-                    && let Some(name) = exports.strings.get(symbol.name)
+                    && let Some(name) = names.strings.get(symbol.name)
                 {
                     found(number, gnu(name));
                 }

@@ -12,7 +12,6 @@ use crate::object::{Definition, Object};
 /// One lookup and its answer.
 #[derive(Clone, Copy, Debug)]
 struct Known {
-    hash: u32,
     class: Class,
     /// The first object that asked, and its symbol.
     asked: (ObjectId, u32),
@@ -23,9 +22,25 @@ struct Known {
 /// The answers so far, in an open-addressed table.
 #[derive(Default, Debug)]
 pub struct Memo {
-    /// Position in `known` plus one; 0 is empty. The length is a power of two.
-    table: Vec<u32>,
+    /// The length is a power of two.
+    table: Vec<Slot>,
     known: Vec<Known>,
+}
+
+/// Where an answer is, with enough of its key that a wrong one is hardly ever looked at.
+#[derive(Clone, Copy, Default, Debug)]
+struct Slot {
+    key: u32,
+    /// Position in `known` plus one; 0 is empty.
+    position: u32,
+}
+
+/// Name, version and class as one number.
+fn key(reference: &Reference<'_>) -> u32 {
+    let Class { definition_only, skip_program, newest } = reference.class;
+    let class = u32::from(definition_only) | u32::from(skip_program) << 1 | u32::from(newest) << 2;
+    let version = reference.version.map_or(0, |version| version.hash);
+    (reference.hash ^ version ^ class << 29).wrapping_mul(super::SPREAD)
 }
 
 const FIRST_SIZE: usize = 512;
@@ -39,11 +54,15 @@ impl Memo {
         reference: &Reference<'_>,
     ) -> Option<Option<Definition>> {
         let mask = self.table.len().checked_sub(1)?;
-        let mut at = reference.hash as usize & mask;
+        let key = key(reference);
+        let mut at = self.start(key);
         loop {
-            let position = self.table.get(at)?.checked_sub(1)?;
-            let known = self.known.get(position as usize)?;
-            if known.hash == reference.hash && known.is(objects, reference) {
+            let slot = self.table.get(at)?;
+            let position = slot.position.checked_sub(1)?;
+            if slot.key == key
+                && let Some(known) = self.known.get(position as usize)
+                && known.is(objects, reference)
+            {
                 return known.definition(objects);
             }
             at = (at + 1) & mask;
@@ -61,29 +80,33 @@ impl Memo {
             self.grow();
         }
         let found = found.map(|found| (found.object, found.index));
-        self.known.push(Known { hash: reference.hash, class: reference.class, asked, found });
-        self.enter(reference.hash, self.known.len());
+        self.known.push(Known { class: reference.class, asked, found });
+        let position = u32::try_from(self.known.len()).unwrap_or_default();
+        self.enter(Slot { key: key(reference), position });
     }
 
-    fn enter(&mut self, hash: u32, position: usize) {
+    fn enter(&mut self, new: Slot) {
         let mask = self.table.len().wrapping_sub(1);
-        let mut at = hash as usize & mask;
+        let mut at = self.start(new.key);
         while let Some(slot) = self.table.get_mut(at) {
-            if *slot == 0 {
-                *slot = u32::try_from(position).unwrap_or(0);
+            if slot.position == 0 {
+                *slot = new;
                 return;
             }
             at = (at + 1) & mask;
         }
     }
 
+    /// Where the search for a key starts: its upper bits, which the product has spread.
+    fn start(&self, key: u32) -> usize {
+        let bits = self.table.len().trailing_zeros().min(u32::BITS - 1);
+        (key >> (u32::BITS - bits)) as usize
+    }
+
     fn grow(&mut self) {
         let size = (self.table.len() * 2).max(FIRST_SIZE);
-        self.table = vec![0; size];
-        for at in 0..self.known.len() {
-            let hash = self.known.get(at).map_or(0, |known| known.hash);
-            self.enter(hash, at + 1);
-        }
+        let old = core::mem::replace(&mut self.table, vec![Slot::default(); size]);
+        old.into_iter().filter(|slot| slot.position != 0).for_each(|slot| self.enter(slot));
     }
 }
 

@@ -12,6 +12,9 @@ pub mod scope;
 use crate::elf::hash::gnu;
 use crate::elf::version::Version;
 
+/// A factor that spreads hashes over the upper bits of the product (the golden ratio's).
+const SPREAD: u32 = 0x9e37_79b1;
+
 /// A reference to be resolved.
 #[derive(Clone, Copy, Debug)]
 pub struct Reference<'n> {

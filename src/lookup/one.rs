@@ -4,7 +4,7 @@ use super::Reference;
 use crate::elf::hash::{HashTable, sysv};
 use crate::elf::symbol::Symbol;
 use crate::elf::version::Versym;
-use crate::object::Exports;
+use crate::object::{Exports, Names};
 
 /// A symbol that matched, with its index.
 pub type Match = (u32, Symbol);
@@ -21,31 +21,42 @@ enum Fit {
 #[inline]
 #[must_use]
 pub fn find(exports: &Exports<'_>, reference: &Reference<'_>) -> Option<Match> {
-    match &exports.hash {
+    find_in(&exports.hash, &exports.names(), reference)
+}
+
+/// The same for an object whose hash table and names stand apart.
+#[inline]
+#[must_use]
+pub fn find_in(
+    hash: &HashTable<'_>,
+    names: &Names<'_, '_>,
+    reference: &Reference<'_>,
+) -> Option<Match> {
+    match hash {
         HashTable::None => None,
         HashTable::Gnu(table) if !table.may_hold(reference.hash) => None,
-        HashTable::Gnu(table) => pick(exports, reference, table.matches(reference.hash)),
-        HashTable::Sysv(table) => pick(exports, reference, table.bucket(sysv(reference.name))),
+        HashTable::Gnu(table) => pick(names, reference, table.matches(reference.hash)),
+        HashTable::Sysv(table) => pick(names, reference, table.bucket(sysv(reference.name))),
     }
 }
 
 /// Chooses among candidates of one object, given in table order.
 #[inline]
 pub fn pick(
-    exports: &Exports<'_>,
+    names: &Names<'_, '_>,
     reference: &Reference<'_>,
     candidates: impl Iterator<Item = u32>,
 ) -> Option<Match> {
     let mut defaults = 0;
     let mut first_default = None;
     for index in candidates {
-        let Some(symbol) = exports.symbols.get(index as usize) else { continue };
+        let Some(symbol) = names.symbols.get(index as usize) else { continue };
         if !symbol.can_define(reference.class.definition_only)
-            || !exports.strings.is(symbol.name, reference.name)
+            || !names.strings.is(symbol.name, reference.name)
         {
             continue;
         }
-        match fit(exports, reference, index) {
+        match fit(names, reference, index) {
             Fit::Yes => return Some((index, symbol)),
             Fit::No => {}
             Fit::IfAlone => {
@@ -59,8 +70,8 @@ pub fn pick(
 
 /// The version rules of GNU symbol versioning.
 #[inline]
-fn fit(exports: &Exports<'_>, reference: &Reference<'_>, index: u32) -> Fit {
-    let Some(versym) = exports.versyms.get(index as usize).map(Versym) else {
+fn fit(names: &Names<'_, '_>, reference: &Reference<'_>, index: u32) -> Fit {
+    let Some(versym) = names.versyms.get(index as usize).map(Versym) else {
         // The object has no versions: whatever it defines will do.
         return Fit::Yes;
     };
@@ -74,7 +85,7 @@ fn fit(exports: &Exports<'_>, reference: &Reference<'_>, index: u32) -> Fit {
             false => Fit::IfAlone,
         };
     };
-    let found = exports.versions.get(versym.index());
+    let found = names.versions.get(versym.index());
     let same = found.hash == wanted.hash && found.name == wanted.name;
     let unversioned = !wanted.hidden && found.hash == 0 && !versym.is_hidden();
     if same || unversioned { Fit::Yes } else { Fit::No }

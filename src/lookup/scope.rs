@@ -9,16 +9,18 @@ use super::one::{self, Match};
 use super::{Class, Reference};
 use crate::addr::ObjectId;
 use crate::elf::dynamic::Flags;
+use crate::elf::hash::HashTable;
 use crate::elf::symbol::{Binding, Symbol};
 use crate::elf::version::Version;
-use crate::object::{Definition, Exports, Object, Role};
+use crate::object::{Definition, Exports, Names, Object, Role};
 
 /// One object of a scope.
 #[derive(Clone, Copy)]
 struct Member<'m, 'a> {
     id: ObjectId,
     is_program: bool,
-    exports: &'m Exports<'a>,
+    hash: HashTable<'a>,
+    names: Names<'m, 'a>,
 }
 
 /// A search order with the memory of what was found.
@@ -47,7 +49,8 @@ impl<'m, 'a> Scope<'m, 'a> {
         dynamic_weak: bool,
     ) -> Self {
         let mut this = Self::walking(objects, dynamic_weak);
-        let definitions: usize = this.members.iter().map(|member| member.exports.count()).sum();
+        let count = |member: &Member<'_, '_>| member.names.count(&member.hash);
+        let definitions: usize = this.members.iter().map(count).sum();
         let steps = references.saturating_mul(this.members.len());
         if this.members.len() >= FEW && steps / STEPS_PER_ENTRY > definitions {
             this.make_index();
@@ -64,7 +67,8 @@ impl<'m, 'a> Scope<'m, 'a> {
         let member = |(id, object): (ObjectId, &'m Object<'a>)| Member {
             id,
             is_program: object.role == Role::Program,
-            exports: &object.exports,
+            hash: object.exports.hash,
+            names: object.exports.names(),
         };
         Self {
             members: objects.map(member).collect(),
@@ -77,8 +81,7 @@ impl<'m, 'a> Scope<'m, 'a> {
 
     /// Makes the index, whether or not it pays.
     pub fn make_index(&mut self) {
-        let exports: Vec<_> = self.members.iter().map(|member| member.exports).collect();
-        self.index = Some(Index::new(&exports));
+        self.index = Some(Index::new(self.members.iter().map(|it| (&it.hash, &it.names))));
     }
 
     /// The first definition in scope order. `own` is searched before everything else (`DT_SYMBOLIC`).
@@ -101,12 +104,12 @@ impl<'m, 'a> Scope<'m, 'a> {
             return found.or(weak);
         }
         for at in 0..self.members.len() {
-            let member = *self.members.get(at)?;
+            let member = self.members.get(at)?;
             if member.is_program && reference.class.skip_program {
                 continue;
             }
-            let found = one::find(member.exports, reference);
-            if let Some(found) = self.accept(member.id, found, reference, &mut weak) {
+            let (id, found) = (member.id, one::find_in(&member.hash, &member.names, reference));
+            if let Some(found) = self.accept(id, found, reference, &mut weak) {
                 return Some(found);
             }
         }
@@ -121,16 +124,17 @@ impl<'m, 'a> Scope<'m, 'a> {
     ) -> Option<Definition> {
         let mut candidates = index.candidates(reference.hash).peekable();
         while let Some(first) = candidates.peek().copied() {
-            let member = *self.members.get(first.member as usize)?;
+            let member = self.members.get(first.member as usize)?;
             let mut of_member = core::iter::from_fn(|| {
                 candidates.next_if(|next| next.member == first.member).map(|next| next.symbol)
             });
             let found = match member.is_program && reference.class.skip_program {
                 true => None,
-                false => one::pick(member.exports, reference, &mut of_member),
+                false => one::pick(&member.names, reference, &mut of_member),
             };
+            let id = member.id;
             of_member.for_each(drop);
-            if let Some(found) = self.accept(member.id, found, reference, weak) {
+            if let Some(found) = self.accept(id, found, reference, weak) {
                 return Some(found);
             }
         }

@@ -91,8 +91,8 @@ pub fn check(bytes: &[u8]) {
             let count = exports.symbols.len() as u32;
             // Every symbol in the order in which the object's hash table has those of one name.
             let all = match exports.hash {
-                HashTable::Gnu(_) => one::pick(exports, &reference, 1..count),
-                _ => one::pick(exports, &reference, (1..count).rev()),
+                HashTable::Gnu(_) => one::pick(&exports.names(), &reference, 1..count),
+                _ => one::pick(&exports.names(), &reference, (1..count).rev()),
             };
             assert_eq!(one::find(exports, &reference), all, "{reference:?}");
         }
@@ -197,8 +197,8 @@ pub fn check_objects(objects: &[&Object<'_>], limit: usize) {
     let mut indexed = Scope::walking(with_ids(objects), false);
     indexed.make_index();
     let all: Vec<_> = objects.iter().map(|object| (*object).clone()).collect();
-    let exports: Vec<_> = objects.iter().map(|object| &object.exports).collect();
-    let index = Index::new(&exports);
+    let names: Vec<_> = objects.iter().map(|object| object.exports.names()).collect();
+    let index = Index::new(objects.iter().map(|object| &object.exports.hash).zip(&names));
     for (id, object) in with_ids(objects) {
         let exports = &object.exports;
         let count = exports.count();
