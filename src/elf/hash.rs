@@ -89,6 +89,13 @@ impl<'a> Gnu<'a> {
         })
     }
 
+    /// Where the filter's word for `hash` is.
+    #[inline]
+    #[must_use]
+    pub const fn filter_place(&self, hash: u32) -> *const u8 {
+        self.bloom.place(((hash >> 6) & self.bloom_mask) as usize)
+    }
+
     /// Whether the filter lets `hash` through. A `false` is certain.
     #[inline]
     #[must_use]

@@ -29,6 +29,13 @@ impl<'a> Strtab<'a> {
         Self::new(rest.get(..PATH_MAX).unwrap_or(rest)).get(0)
     }
 
+    /// Where the string at `offset` would be, whether or not there is one.
+    #[inline]
+    #[must_use]
+    pub const fn place(&self, offset: u32) -> *const u8 {
+        self.bytes.as_ptr().wrapping_add(offset as usize)
+    }
+
     /// Whether the string at `offset` is `name`.
     #[inline]
     #[must_use]

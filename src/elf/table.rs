@@ -80,6 +80,13 @@ impl<'a, T: Record> Table<'a, T> {
         read(self.bytes, index.checked_mul(T::SIZE)?)
     }
 
+    /// Where the record at `index` would be, whether or not there is one.
+    #[inline]
+    #[must_use]
+    pub const fn place(&self, index: usize) -> *const u8 {
+        self.bytes.as_ptr().wrapping_add(index.wrapping_mul(T::SIZE))
+    }
+
     /// The records in order.
     #[inline]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = T> + use<'a, T> {

@@ -78,6 +78,21 @@ impl Index {
         ((hash | 1).wrapping_mul(super::SPREAD) >> self.shift) as usize
     }
 
+    /// Where the bucket of `hash` is.
+    #[inline]
+    #[must_use]
+    pub fn bucket_place(&self, hash: u32) -> *const u8 {
+        self.starts.as_ptr().wrapping_add(self.bucket(hash)).cast()
+    }
+
+    /// Where the first entry of the bucket of `hash` is.
+    #[inline]
+    #[must_use]
+    pub fn entry_place(&self, hash: u32) -> *const u8 {
+        let start = self.starts.get(self.bucket(hash)).copied().unwrap_or_default();
+        self.entries.as_ptr().wrapping_add(start as usize).cast()
+    }
+
     /// The definitions whose name may have this hash, in scope order.
     #[inline]
     pub fn candidates(&self, hash: u32) -> impl Iterator<Item = &Entry> {

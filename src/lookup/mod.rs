@@ -4,6 +4,7 @@
 //! silent. [`one`] decides inside one object; [`scope`] walks objects; [`index`] replaces the walk where
 //! it pays, and no reference that was resolved once is resolved again.
 
+pub mod ahead;
 pub mod index;
 mod memo;
 pub mod one;

@@ -3,6 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use super::ahead::Prepared;
 use super::index::Index;
 use super::memo::Memo;
 use super::one::{self, Match};
@@ -10,7 +11,7 @@ use super::{Class, Reference};
 use crate::addr::ObjectId;
 use crate::elf::dynamic::Flags;
 use crate::elf::hash::HashTable;
-use crate::elf::symbol::{Binding, Symbol};
+use crate::elf::symbol::Binding;
 use crate::elf::version::Version;
 use crate::object::{Definition, Exports, Names, Object, Role};
 
@@ -82,6 +83,29 @@ impl<'m, 'a> Scope<'m, 'a> {
     /// Makes the index, whether or not it pays.
     pub fn make_index(&mut self) {
         self.index = Some(Index::new(self.members.iter().map(|it| (&it.hash, &it.names))));
+    }
+
+    /// The index, if there is one.
+    #[inline]
+    #[must_use]
+    pub const fn index(&self) -> Option<&Index> {
+        self.index.as_ref()
+    }
+
+    /// The names of the object at `position` of the scope.
+    #[inline]
+    #[must_use]
+    pub fn names(&self, position: u32) -> Option<&Names<'m, 'a>> {
+        self.members.get(position as usize).map(|member| &member.names)
+    }
+
+    /// Where the words of all Bloom filters for `hash` are.
+    #[inline]
+    pub fn filters(&self, hash: u32) -> impl Iterator<Item = *const u8> {
+        self.members.iter().filter_map(move |member| match &member.hash {
+            HashTable::Gnu(table) => Some(table.filter_place(hash)),
+            _ => None,
+        })
     }
 
     /// The first definition in scope order. `own` is searched before everything else (`DT_SYMBOLIC`).
@@ -167,8 +191,7 @@ impl<'m, 'a> Scope<'m, 'a> {
         }
     }
 
-    /// Resolves a reference that one of `objects` makes through its symbol `index`, with glibc's rules for protected
-    /// symbols.
+    /// Resolves a reference that one of `objects` makes, with glibc's rules for protected symbols.
     ///
     /// # Errors
     /// The reference is strong and nothing defines it.
@@ -176,26 +199,24 @@ impl<'m, 'a> Scope<'m, 'a> {
         &mut self,
         objects: &[Object<'a>],
         id: ObjectId,
-        index: u32,
-        symbol: &Symbol,
+        prepared: &Prepared<'a>,
         class: Class,
     ) -> Result<Option<Definition>, Undefined<'a>> {
+        let Prepared { index, symbol, name, hash } = *prepared;
         if symbol.binds_locally() {
-            return Ok(Some(Definition { object: id, index, symbol: *symbol }));
+            return Ok(Some(Definition { object: id, index, symbol }));
         }
         let Some(object) = objects.get(id.index()) else { return Ok(None) };
         let version = object.exports.wanted_version(index);
-        let name = object.exports.strings.get(symbol.name).unwrap_or_default();
-        let reference = Reference::new(name, version, class);
+        let reference = Reference { name, hash, version, class };
         let symbolic = object.dynamic.flags.contains(Flags::SYMBOLIC);
         let own = (symbolic && object.role != Role::Program).then_some((id, &object.exports));
-        let known = match own {
-            None => self.memo.get(objects, &reference),
-            Some(_) => None,
-        };
+        // An index answers as fast as a memory of earlier answers would.
+        let remember = own.is_none() && self.index.is_none();
+        let known = if remember { self.memo.get(objects, &reference) } else { None };
         let found = known.unwrap_or_else(|| {
             let found = self.find(&reference, own);
-            if own.is_none() {
+            if remember {
                 self.memo.set(&reference, (id, index), found.as_ref());
             }
             found
@@ -219,7 +240,7 @@ impl<'m, 'a> Scope<'m, 'a> {
                 again.is_some_and(|definition| definition.object != id)
             }
         };
-        let protected = Definition { object: id, index, symbol: *symbol };
+        let protected = Definition { object: id, index, symbol };
         Ok(Some(if elsewhere { protected } else { found }))
     }
 }

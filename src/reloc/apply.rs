@@ -14,6 +14,7 @@ use crate::error::{Error, Problem, Result};
 use crate::image::Words;
 use crate::image::memory::Outside;
 use crate::lookup::Class;
+use crate::lookup::ahead::{self, BATCH, Prepared};
 use crate::lookup::scope::{Scope, Undefined};
 use crate::object::{Definition, Object, Role};
 use crate::text::Text;
@@ -80,6 +81,8 @@ pub struct Relocator<'r, 'm, 'a> {
     /// The program's name, for messages about it.
     pub program: &'r [u8],
     last: Option<Last>,
+    batch: Vec<(Relocation, Option<Prepared<'a>>)>,
+    hashes: Vec<(u32, usize)>,
 }
 
 /// What the last relocation's symbol bound to: link editors put the relocations of one symbol behind one another.
@@ -101,7 +104,8 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         program: &'r [u8],
     ) -> Self {
         let deferred = Deferred::default();
-        Self { objects, scope, tls, descriptors, deferred, program, last: None }
+        let (batch, hashes) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
+        Self { objects, scope, tls, descriptors, deferred, program, last: None, batch, hashes }
     }
 
     /// Relocates one object.
@@ -126,17 +130,41 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
     ) -> Result<()> {
         const RELATIVE: u32 = 8;
         let bias = object.image.bias;
-        for relocation in table.iter() {
-            let place = bias.apply(relocation.offset);
-            if relocation.kind == RELATIVE {
-                words
-                    .write(place, bias.0.wrapping_add(relocation.addend))
-                    .map_err(|outside| self.outside(object, outside))?;
-            } else {
-                self.one(id, object, relocation, words)?;
+        let mut records = table.iter();
+        loop {
+            self.batch.clear();
+            self.hashes.clear();
+            let mut last = None;
+            while self.batch.len() < BATCH {
+                let Some(relocation) = records.next() else { break };
+                if relocation.kind == RELATIVE {
+                    let place = bias.apply(relocation.offset);
+                    words
+                        .write(place, bias.0.wrapping_add(relocation.addend))
+                        .map_err(|outside| self.outside(object, outside))?;
+                    continue;
+                }
+                // Link editors put the relocations of one symbol behind one another.
+                let symbol = Some(relocation.symbol);
+                let is_new = last != symbol;
+                last = symbol;
+                let prepared =
+                    if is_new { Prepared::new(object, relocation.symbol) } else { None };
+                if let Some(prepared) = &prepared {
+                    self.hashes.push((prepared.hash, prepared.name.len()));
+                }
+                self.batch.push((relocation, prepared));
+            }
+            if self.batch.is_empty() {
+                return Ok(());
+            }
+            ahead::warm(self.scope, &self.hashes);
+            for at in 0..self.batch.len() {
+                if let Some((relocation, prepared)) = self.batch.get(at).copied() {
+                    self.one(id, object, relocation, prepared, words)?;
+                }
             }
         }
-        Ok(())
     }
 
     fn one(
@@ -144,6 +172,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         id: ObjectId,
         object: &'m Object<'a>,
         relocation: Relocation,
+        prepared: Option<Prepared<'a>>,
         words: &mut Words,
     ) -> Result<()> {
         let Relocation { offset, addend, .. } = relocation;
@@ -164,7 +193,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         if kind == Kind::None {
             return Ok(());
         }
-        let found = self.symbol(id, object, relocation.symbol, kind)?;
+        let found = self.symbol(id, object, (relocation.symbol, prepared), kind)?;
         let definer = match found {
             Some(definition) => self.objects.get(definition.object.index()),
             None => None,
@@ -211,12 +240,13 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         stored.map_err(|outside| self.outside(object, outside))
     }
 
-    /// The definition that symbol `index` of `object` binds to for a relocation of `kind`.
+    /// The definition that symbol `index` of `object`, which may have been read already, binds to for a relocation of
+    /// `kind`.
     fn symbol(
         &mut self,
         id: ObjectId,
         object: &'m Object<'a>,
-        index: u32,
+        (index, prepared): (u32, Option<Prepared<'a>>),
         kind: Kind,
     ) -> Result<Option<Definition>> {
         let class = Class {
@@ -230,19 +260,17 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         {
             return Ok(last.found);
         }
-        // The null symbol is local like any other: it stands for the start of the object, and of its TLS block.
-        let null = (index == 0).then(Symbol::default);
-        let Some(symbol) = object.exports.symbols.get(index as usize).or(null) else {
+        let Some(prepared) = prepared.or_else(|| Prepared::new(object, index)) else {
             let words = "relocation names a symbol outside the symbol table";
             return Err(self.error(object, Problem::Words(words)));
         };
-        let found = self.scope.resolve(self.objects, id, index, &symbol, class);
+        let found = self.scope.resolve(self.objects, id, &prepared, class);
         let found = found.map_err(|undefined| self.undefined(object, &undefined))?;
         self.last = Some(Last { symbol: index, class, found });
         if object.role == Role::Program
             && let Some(found) = found
         {
-            self.warn_of_protected(id, &symbol, &found, class);
+            self.warn_of_protected(id, &prepared.symbol, &found, class);
         }
         Ok(found)
     }

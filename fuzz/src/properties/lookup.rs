@@ -5,6 +5,7 @@ use rld::elf::Table;
 use rld::elf::hash::{Gnu, HashTable, Sysv, gnu, sysv};
 use rld::elf::strtab::Strtab;
 use rld::elf::version::Versions;
+use rld::lookup::ahead::Prepared;
 use rld::lookup::index::Index;
 use rld::lookup::scope::Scope;
 use rld::lookup::{Class, Reference, one};
@@ -204,10 +205,10 @@ pub fn check_objects(objects: &[&Object<'_>], limit: usize) {
         let count = exports.count();
         let step = (count / limit).max(1);
         for (number, class) in (0..count).step_by(step).zip(CLASSES.into_iter().cycle()) {
-            let Some(symbol) = exports.symbols.get(number) else { continue };
-            let name = exports.strings.get(symbol.name).unwrap_or_default();
-            let found = walk.resolve(&all, id, number as u32, &symbol, class);
-            let by_index = indexed.resolve(&all, id, number as u32, &symbol, class);
+            let Some(prepared) = Prepared::new(object, number as u32) else { continue };
+            let name = prepared.name;
+            let found = walk.resolve(&all, id, &prepared, class);
+            let by_index = indexed.resolve(&all, id, &prepared, class);
             if sound {
                 assert_eq!(by_index, found, "{:?}", String::from_utf8_lossy(name));
             }

@@ -14,6 +14,7 @@ use rld::elf::symbol::Binding as SymbolBinding;
 use rld::elf::version::Version;
 use rld::error::Error;
 use rld::linkmap::LinkMap;
+use rld::lookup::ahead::Prepared;
 use rld::lookup::Class;
 use rld::lookup::scope::Scope;
 use rld::object::{Definition, Object, Role};
@@ -150,23 +151,23 @@ fn bind_object<'m>(
     // A call and an address mostly lead to the same place, and need no second line then.
     let mut seen = HashSet::new();
     for reference in uses {
-        let symbol = object.exports.symbols.get(reference.index as usize).ok_or_else(|| {
+        let prepared = Prepared::new(object, reference.index).ok_or_else(|| {
             let words = "relocation names a symbol outside the symbol table";
             Error::words(object.name.to_bytes(), words)
         })?;
-        if symbol.binds_locally() {
+        if prepared.symbol.binds_locally() {
             continue;
         }
         let found =
-            scope.resolve(&map.objects, requester, reference.index, &symbol, reference.class());
+            scope.resolve(&map.objects, requester, &prepared, reference.class());
         let definition = found.unwrap_or_default();
         let place = definition.map(|definition| (definition.object, definition.symbol.value));
         if seen.insert((reference.index, reference.copy, place)) {
             bindings.push(Binding {
                 requester,
-                name: object.exports.strings.get(symbol.name).unwrap_or_default(),
+                name: prepared.name,
                 version: object.exports.wanted_version(reference.index),
-                weak: symbol.binding() == SymbolBinding::Weak,
+                weak: prepared.symbol.binding() == SymbolBinding::Weak,
                 copy: reference.copy,
                 definition,
             });
