@@ -18,9 +18,14 @@ pub struct Entry {
 }
 
 impl Record for Entry {
-    const SIZE: usize = 16;
+    type Bytes = [u8; 16];
 
-    fn decode(bytes: &[u8]) -> Self {
+    #[inline]
+    fn split(bytes: &[u8]) -> &[Self::Bytes] {
+        bytes.as_chunks().0
+    }
+
+    fn decode(bytes: &Self::Bytes) -> Self {
         Self { tag: read(bytes, 0).unwrap_or_default(), value: read(bytes, 8).unwrap_or_default() }
     }
 }

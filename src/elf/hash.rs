@@ -3,34 +3,12 @@
 use super::Malformed;
 use super::table::{Table, read};
 
-/// The GNU hash of a name: each byte is added to 33 times what was there.
+/// The GNU hash of a name: each byte is added to 33 times what was there. References are hashed faster
+/// (`lookup::scan`).
 #[inline]
 #[must_use]
 pub fn gnu(name: &[u8]) -> u32 {
-    let (words, rest) = name.as_chunks::<8>();
-    let hash = words.iter().fold(5381, |hash, word| gnu_word(hash, *word));
-    rest.iter().fold(hash, |hash, &byte| hash.wrapping_mul(33).wrapping_add(byte.into()))
-}
-
-/// Takes eight bytes at once. One after the other, each would wait for the product of the one before.
-#[inline]
-const fn gnu_word(hash: u32, word: [u8; 8]) -> u32 {
-    const POWERS: [u32; 9] = {
-        let mut powers = [1u32; 9];
-        let mut at = 1;
-        while at < 9 {
-            powers[at] = powers[at - 1].wrapping_mul(33);
-            at += 1;
-        }
-        powers
-    };
-    let mut sum = hash.wrapping_mul(POWERS[8]);
-    let mut at = 0;
-    while at < 8 {
-        sum = sum.wrapping_add((word[at] as u32).wrapping_mul(POWERS[7 - at]));
-        at += 1;
-    }
-    sum
+    name.iter().fold(5381, |hash: u32, &byte| hash.wrapping_mul(33).wrapping_add(byte.into()))
 }
 
 /// The System V hash of a name (gABI, "Hash Table"); also what version names are hashed with.
@@ -89,13 +67,6 @@ impl<'a> Gnu<'a> {
         })
     }
 
-    /// Where the filter's word for `hash` is.
-    #[inline]
-    #[must_use]
-    pub const fn filter_place(&self, hash: u32) -> *const u8 {
-        self.bloom.place(((hash >> 6) & self.bloom_mask) as usize)
-    }
-
     /// Whether the filter lets `hash` through. A `false` is certain.
     #[inline]
     #[must_use]
@@ -104,26 +75,25 @@ impl<'a> Gnu<'a> {
         (word >> (hash & 63)) & (word >> ((hash >> self.bloom_shift) & 63)) & 1 != 0
     }
 
-    /// The symbol indices whose hash equals `hash` in all but the lowest bit.
+    /// Offers `take` the symbol indices whose hash equals `hash` in all but the lowest bit, until it takes one.
     #[inline]
-    pub fn matches(&self, hash: u32) -> impl Iterator<Item = u32> + use<'a> {
-        let start = match self.buckets.len() {
-            0 => 0,
-            #[expect(clippy::cast_possible_truncation, reason = "nbuckets came from a u32")]
-            count => self.buckets.get((hash % count as u32) as usize).unwrap_or_default(),
-        };
-        let (chain, first) = (self.chain, self.first);
-        let mut next = start.checked_sub(first).filter(|_| start != 0);
-        core::iter::from_fn(move || {
-            loop {
-                let at = next?;
-                let entry = chain.get(at as usize)?;
-                next = if entry & 1 == 0 { at.checked_add(1) } else { None };
-                if (entry ^ hash) >> 1 == 0 {
-                    return first.checked_add(at);
-                }
+    pub fn find<T>(&self, hash: u32, mut take: impl FnMut(u32) -> Option<T>) -> Option<T> {
+        #[expect(clippy::cast_possible_truncation, reason = "nbuckets came from a u32")]
+        let bucket = hash.checked_rem(self.buckets.len() as u32)?;
+        let start = self.buckets.get(bucket as usize).filter(|&start| start != 0)?;
+        let mut at = start.checked_sub(self.first)?;
+        loop {
+            let entry = self.chain.get(at as usize)?;
+            if (entry ^ hash) >> 1 == 0
+                && let Some(taken) = take(self.first.checked_add(at)?)
+            {
+                return Some(taken);
             }
-        })
+            if entry & 1 != 0 {
+                return None;
+            }
+            at = at.checked_add(1)?;
+        }
     }
 
     /// Every symbol of the table with its hash (lowest bit cleared), in table order.
@@ -191,23 +161,20 @@ impl<'a> Sysv<'a> {
         self.buckets.iter().flat_map(chain_of).take(chain.len())
     }
 
-    /// The symbol indices in the bucket of `hash`.
-    pub fn bucket(&self, hash: u32) -> impl Iterator<Item = u32> + use<'a> {
-        let start = match self.buckets.len() {
-            0 => 0,
-            #[expect(clippy::cast_possible_truncation, reason = "nbucket came from a u32")]
-            count => self.buckets.get((hash % count as u32) as usize).unwrap_or_default(),
-        };
-        let chain = self.chain;
-        let mut next = start;
+    /// Offers `take` the symbol indices in the bucket of `hash`, until it takes one.
+    pub fn find<T>(&self, hash: u32, mut take: impl FnMut(u32) -> Option<T>) -> Option<T> {
+        #[expect(clippy::cast_possible_truncation, reason = "nbucket came from a u32")]
+        let bucket = hash.checked_rem(self.buckets.len() as u32)?;
+        let mut at = self.buckets.get(bucket as usize)?;
         // A chain longer than the table is a loop.
-        let mut left = chain.len();
-        core::iter::from_fn(move || {
-            let at = next;
-            left = left.checked_sub(1)?;
-            next = chain.get(at as usize).filter(|_| at != 0)?;
-            Some(at)
-        })
+        for _ in 0..self.chain.len() {
+            let next = self.chain.get(at as usize).filter(|_| at != 0)?;
+            if let Some(taken) = take(at) {
+                return Some(taken);
+            }
+            at = next;
+        }
+        None
     }
 
     /// The number of symbols in the table that it indexes (gABI: `nchain`).
@@ -234,6 +201,17 @@ mod tests {
     use super::*;
     use alloc::vec::Vec;
 
+    /// All that the table offers.
+    fn offers(table: &Gnu<'_>, hash: u32) -> Vec<u32> {
+        let mut all = Vec::new();
+        let taken = table.find(hash, |index| {
+            all.push(index);
+            None::<()>
+        });
+        assert_eq!(taken, None);
+        all
+    }
+
     fn words(words: &[u32]) -> Vec<u8> {
         words.iter().flat_map(|word| word.to_le_bytes()).collect()
     }
@@ -242,15 +220,6 @@ mod tests {
     fn hashes_are_those_of_the_abi() {
         assert_eq!(gnu(b""), 5381);
         assert_eq!(gnu(b"printf"), 0x156b_2bb8);
-        let long: Vec<u8> = (0..=255).cycle().take(1003).collect();
-        let simple = |name: &[u8]| {
-            name.iter().fold(5381u32, |hash, &byte| {
-                hash.wrapping_mul(33).wrapping_add(byte.into())
-            })
-        };
-        for length in 0..long.len() {
-            assert_eq!(gnu(&long[..length]), simple(&long[..length]), "{length}");
-        }
         assert_eq!(sysv(b"printf"), 0x077905a6);
         assert_eq!(sysv(b"GLIBC_2.2.5"), 0x0969_1a75);
     }
@@ -261,9 +230,10 @@ mod tests {
         let bytes = words(&[1, 1, 1, 6, u32::MAX, u32::MAX, 1, a & !1, b | 1]);
         let table = Gnu::parse(&bytes).unwrap();
         assert!(table.may_hold(a));
-        assert!(table.matches(a).eq([1]));
-        assert!(table.matches(b).eq([2]));
-        assert!(table.matches(77).next().is_none());
+        assert_eq!(offers(&table, a), [1]);
+        assert_eq!(offers(&table, b), [2]);
+        assert_eq!(table.find(b, |index| Some(index + 5)), Some(7));
+        assert!(offers(&table, 77).is_empty());
         assert!(table.entries().map(|(index, _)| index).eq([1, 2]));
     }
 
@@ -272,7 +242,7 @@ mod tests {
         for start in [1, 99, u32::MAX] {
             let bytes = words(&[1, 9, 1, 6, u32::MAX, u32::MAX, start]);
             let table = Gnu::parse(&bytes).unwrap();
-            assert!(table.matches(gnu(b"a")).next().is_none());
+            assert!(offers(&table, gnu(b"a")).is_empty());
             assert_eq!(table.covered(), 0);
         }
     }
@@ -289,6 +259,11 @@ mod tests {
     fn a_looping_chain_ends() {
         let bytes = words(&[1, 3, 1, 0, 2, 1]);
         let table = Sysv::parse(&bytes).unwrap();
-        assert!(table.bucket(5).count() <= 3);
+        let mut count = 0;
+        table.find(5, |_| {
+            count += 1;
+            None::<()>
+        });
+        assert!(count <= 3);
     }
 }

@@ -44,9 +44,14 @@ pub struct Segment {
 }
 
 impl Record for Segment {
-    const SIZE: usize = super::header::PHENTSIZE;
+    type Bytes = [u8; 56];
 
-    fn decode(bytes: &[u8]) -> Self {
+    #[inline]
+    fn split(bytes: &[u8]) -> &[Self::Bytes] {
+        bytes.as_chunks().0
+    }
+
+    fn decode(bytes: &Self::Bytes) -> Self {
         let word = |offset| read::<u32>(bytes, offset).unwrap_or_default();
         let xword = |offset| read::<u64>(bytes, offset).unwrap_or_default();
         Self {

@@ -29,6 +29,13 @@ impl<'a> Strtab<'a> {
         Self::new(rest.get(..PATH_MAX).unwrap_or(rest)).get(0)
     }
 
+    /// The bytes from `offset` to the end of the table, for a scan that finds the NUL itself.
+    #[inline]
+    #[must_use]
+    pub fn tail(&self, offset: u32) -> &'a [u8] {
+        self.bytes.get(offset as usize..).unwrap_or_default()
+    }
+
     /// Where the string at `offset` would be, whether or not there is one.
     #[inline]
     #[must_use]

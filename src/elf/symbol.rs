@@ -37,10 +37,15 @@ pub struct Symbol {
 }
 
 impl Record for Symbol {
-    const SIZE: usize = 24;
+    type Bytes = [u8; 24];
 
     #[inline]
-    fn decode(bytes: &[u8]) -> Self {
+    fn split(bytes: &[u8]) -> &[Self::Bytes] {
+        bytes.as_chunks().0
+    }
+
+    #[inline]
+    fn decode(bytes: &Self::Bytes) -> Self {
         Self {
             name: read(bytes, 0).unwrap_or_default(),
             info: read(bytes, 4).unwrap_or_default(),

@@ -1,25 +1,26 @@
 //! Arrays of fixed-size records at any alignment.
 
-use core::marker::PhantomData;
-
 /// A record that can be decoded from its bytes in the file.
 pub trait Record: Copy {
-    /// Bytes per record.
-    const SIZE: usize;
-    /// Decodes one record; `bytes` holds exactly [`Record::SIZE`] of them.
-    fn decode(bytes: &[u8]) -> Self;
+    /// Its bytes, an array.
+    type Bytes: 'static;
+    /// Cuts bytes into records; a trailing part of one is left out.
+    fn split(bytes: &[u8]) -> &[Self::Bytes];
+    /// Decodes one record.
+    fn decode(bytes: &Self::Bytes) -> Self;
 }
 
 macro_rules! integers {
     ($($int:ty)*) => {$(
         impl Record for $int {
-            const SIZE: usize = size_of::<$int>();
+            type Bytes = [u8; size_of::<$int>()];
             #[inline]
-            fn decode(bytes: &[u8]) -> Self {
-                match bytes.first_chunk() {
-                    Some(chunk) => <$int>::from_le_bytes(*chunk),
-                    None => 0,
-                }
+            fn split(bytes: &[u8]) -> &[Self::Bytes] {
+                bytes.as_chunks().0
+            }
+            #[inline]
+            fn decode(bytes: &Self::Bytes) -> Self {
+                <$int>::from_le_bytes(*bytes)
             }
         }
     )*};
@@ -30,75 +31,73 @@ integers!(u8 u16 u32 u64);
 #[inline]
 #[must_use]
 pub fn read<T: Record>(bytes: &[u8], offset: usize) -> Option<T> {
-    let end = offset.checked_add(T::SIZE)?;
-    Some(T::decode(bytes.get(offset..end)?))
+    T::split(bytes.get(offset..)?).first().map(T::decode)
 }
 
-/// A view of bytes as an array of records. A trailing part of a record is not visible.
-pub struct Table<'a, T> {
-    bytes: &'a [u8],
-    records: PhantomData<T>,
+/// A view of bytes as an array of records.
+pub struct Table<'a, T: Record> {
+    records: &'a [T::Bytes],
 }
 
-impl<T> Clone for Table<'_, T> {
+impl<T: Record> Clone for Table<'_, T> {
     fn clone(&self) -> Self {
         *self
     }
 }
-impl<T> Copy for Table<'_, T> {}
+impl<T: Record> Copy for Table<'_, T> {}
 
-impl<T> Default for Table<'_, T> {
+impl<T: Record> Default for Table<'_, T> {
     fn default() -> Self {
-        Self { bytes: &[], records: PhantomData }
+        Self { records: &[] }
     }
 }
 
 impl<'a, T: Record> Table<'a, T> {
-    /// Views all of `bytes`.
+    /// Views all of `bytes`. A trailing part of a record is not visible.
     #[must_use]
-    pub const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, records: PhantomData }
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { records: T::split(bytes) }
     }
 
-    /// The number of whole records.
+    /// The number of records.
     #[inline]
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.bytes.len() / T::SIZE
+        self.records.len()
     }
 
-    /// Whether there is no whole record.
+    /// Whether there is no record.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.records.is_empty()
     }
 
     /// The record at `index`.
     #[inline]
     #[must_use]
     pub fn get(&self, index: usize) -> Option<T> {
-        read(self.bytes, index.checked_mul(T::SIZE)?)
+        self.records.get(index).map(T::decode)
     }
 
     /// Where the record at `index` would be, whether or not there is one.
     #[inline]
     #[must_use]
     pub const fn place(&self, index: usize) -> *const u8 {
-        self.bytes.as_ptr().wrapping_add(index.wrapping_mul(T::SIZE))
+        self.records.as_ptr().wrapping_add(index).cast()
     }
 
     /// The records in order.
     #[inline]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = T> + use<'a, T> {
-        self.bytes.chunks_exact(T::SIZE).map(T::decode)
+        self.records.iter().map(T::decode)
     }
 
-    /// The records of `range`, as far as they exist.
+    /// The records of a range, as far as they exist.
     #[must_use]
     pub fn slice(&self, from: usize, to: usize) -> Self {
         let to = to.min(self.len());
         let from = from.min(to);
-        Self::new(self.bytes.get(from * T::SIZE..to * T::SIZE).unwrap_or_default())
+        Self { records: self.records.get(from..to).unwrap_or_default() }
     }
 }
 

@@ -1,9 +1,10 @@
 //! Looks ahead: a lookup waits for memory several times in a row, for bucket, entry, symbol and name. A batch of lookups
 //! takes each of these steps for all before the next, so that they wait together.
 
+use super::index::Index;
+use super::scan;
 use super::scope::Scope;
 use crate::arch::x86_64::prefetch;
-use crate::elf::hash::gnu;
 use crate::elf::symbol::Symbol;
 use crate::object::Object;
 
@@ -34,42 +35,33 @@ impl<'a> Prepared<'a> {
         // The null symbol is there even where the table is not.
         let null = (index == 0).then(Symbol::default);
         let symbol = object.exports.symbols.get(index as usize).or(null)?;
-        let name = match symbol.binds_locally() {
-            true => &[],
-            false => object.exports.strings.get(symbol.name).unwrap_or_default(),
+        let (name, hash) = match symbol.binds_locally() {
+            true => (&[][..], 0),
+            false => scan::name(object.exports.strings.tail(symbol.name)).unwrap_or_default(),
         };
-        Some(Self { index, symbol, name, hash: gnu(name) })
+        Some(Self { index, symbol, name, hash })
     }
 }
 
-/// Brings near what the lookups of `hashes` will read.
-pub fn warm(scope: &Scope<'_, '_>, hashes: &[(u32, usize)]) {
-    match scope.index() {
-        None => {
-            for &(hash, _) in hashes {
-                scope.filters(hash).for_each(prefetch);
-            }
+/// Brings near what the lookups of `hashes` will read, each with the length of its name.
+pub fn warm(scope: &Scope<'_, '_>, index: &Index, hashes: &[(u32, usize)]) {
+    hashes.iter().for_each(|&(hash, _)| prefetch(index.bucket_place(hash)));
+    hashes.iter().for_each(|&(hash, _)| prefetch(index.entry_place(hash)));
+    let entry = |hash| index.candidates(hash).next();
+    for entry in hashes.iter().filter_map(|&(hash, _)| entry(hash)) {
+        if let Some(names) = scope.names(entry.member) {
+            prefetch(names.symbols.place(entry.symbol as usize));
+            prefetch(names.versyms.place(entry.symbol as usize));
         }
-        Some(index) => {
-            hashes.iter().for_each(|&(hash, _)| prefetch(index.bucket_place(hash)));
-            hashes.iter().for_each(|&(hash, _)| prefetch(index.entry_place(hash)));
-            let entry = |hash| index.candidates(hash).next();
-            for entry in hashes.iter().filter_map(|&(hash, _)| entry(hash)) {
-                if let Some(names) = scope.names(entry.member) {
-                    prefetch(names.symbols.place(entry.symbol as usize));
-                    prefetch(names.versyms.place(entry.symbol as usize));
-                }
-            }
-            for &(hash, length) in hashes {
-                let found = entry(hash).and_then(|entry| {
-                    let names = scope.names(entry.member)?;
-                    Some((names, names.symbols.get(entry.symbol as usize)?))
-                });
-                if let Some((names, symbol)) = found {
-                    let start = names.strings.place(symbol.name);
-                    (0..=length).step_by(LINE).for_each(|at| prefetch(start.wrapping_add(at)));
-                }
-            }
+    }
+    for &(hash, length) in hashes {
+        let found = entry(hash).and_then(|entry| {
+            let names = scope.names(entry.member)?;
+            Some((names, names.symbols.get(entry.symbol as usize)?))
+        });
+        if let Some((names, symbol)) = found {
+            let start = names.strings.place(symbol.name);
+            (0..=length).step_by(LINE).for_each(|at| prefetch(start.wrapping_add(at)));
         }
     }
 }

@@ -2,12 +2,12 @@
 //!
 //! The rules are those of the gABI ("Shared Object Dependencies"), of GNU symbol versioning, and of glibc where those are
 //! silent. [`one`] decides inside one object; [`scope`] walks objects; [`index`] replaces the walk where
-//! it pays, and no reference that was resolved once is resolved again.
+//! it pays.
 
 pub mod ahead;
 pub mod index;
-mod memo;
 pub mod one;
+pub mod scan;
 pub mod scope;
 
 use crate::elf::hash::gnu;

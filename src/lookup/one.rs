@@ -32,40 +32,58 @@ pub fn find_in(
     names: &Names<'_, '_>,
     reference: &Reference<'_>,
 ) -> Option<Match> {
-    match hash {
+    let mut choice = Choice::new(names, reference);
+    let found = match hash {
         HashTable::None => None,
-        HashTable::Gnu(table) if !table.may_hold(reference.hash) => None,
-        HashTable::Gnu(table) => pick(names, reference, table.matches(reference.hash)),
-        HashTable::Sysv(table) => pick(names, reference, table.bucket(sysv(reference.name))),
-    }
+        HashTable::Gnu(table) if !table.may_hold(reference.hash) => return None,
+        HashTable::Gnu(table) => table.find(reference.hash, |index| choice.offer(index)),
+        HashTable::Sysv(table) => table.find(sysv(reference.name), |index| choice.offer(index)),
+    };
+    found.or_else(|| choice.last_resort())
 }
 
-/// Chooses among candidates of one object, given in table order.
-#[inline]
-pub fn pick(
-    names: &Names<'_, '_>,
-    reference: &Reference<'_>,
-    candidates: impl Iterator<Item = u32>,
-) -> Option<Match> {
-    let mut defaults = 0;
-    let mut first_default = None;
-    for index in candidates {
-        let Some(symbol) = names.symbols.get(index as usize) else { continue };
-        if !symbol.can_define(reference.class.definition_only)
-            || !names.strings.is(symbol.name, reference.name)
+/// The choice among candidates of one object, which are offered in table order.
+pub struct Choice<'c, 'm, 'a, 'n> {
+    names: &'c Names<'m, 'a>,
+    reference: &'c Reference<'n>,
+    first_default: Option<Match>,
+    defaults: u32,
+}
+
+impl<'c, 'm, 'a, 'n> Choice<'c, 'm, 'a, 'n> {
+    /// Nothing was offered yet.
+    #[inline]
+    #[must_use]
+    pub const fn new(names: &'c Names<'m, 'a>, reference: &'c Reference<'n>) -> Self {
+        Self { names, reference, first_default: None, defaults: 0 }
+    }
+
+    /// Looks at a candidate; `Some` ends the choice.
+    #[inline]
+    pub fn offer(&mut self, index: u32) -> Option<Match> {
+        let symbol = self.names.symbols.get(index as usize)?;
+        if !symbol.can_define(self.reference.class.definition_only)
+            || !self.names.strings.is(symbol.name, self.reference.name)
         {
-            continue;
+            return None;
         }
-        match fit(names, reference, index) {
-            Fit::Yes => return Some((index, symbol)),
-            Fit::No => {}
+        match fit(self.names, self.reference, index) {
+            Fit::Yes => Some((index, symbol)),
+            Fit::No => None,
             Fit::IfAlone => {
-                defaults += 1;
-                first_default.get_or_insert((index, symbol));
+                self.defaults += 1;
+                self.first_default.get_or_insert((index, symbol));
+                None
             }
         }
     }
-    first_default.filter(|_| defaults == 1)
+
+    /// What is left when no candidate was right: a default version that has no rival.
+    #[inline]
+    #[must_use]
+    pub fn last_resort(self) -> Option<Match> {
+        self.first_default.filter(|_| self.defaults == 1)
+    }
 }
 
 /// The version rules of GNU symbol versioning.

@@ -1,11 +1,10 @@
-//! The objects in which references are looked up, in order, and what was found there before.
+//! The objects in which references are looked up, in order.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::ahead::Prepared;
 use super::index::Index;
-use super::memo::Memo;
 use super::one::{self, Match};
 use super::{Class, Reference};
 use crate::addr::ObjectId;
@@ -24,7 +23,7 @@ struct Member<'m, 'a> {
     names: Names<'m, 'a>,
 }
 
-/// A search order with the memory of what was found.
+/// A search order.
 pub struct Scope<'m, 'a> {
     members: Vec<Member<'m, 'a>>,
     index: Option<Index>,
@@ -32,7 +31,6 @@ pub struct Scope<'m, 'a> {
     dynamic_weak: bool,
     /// The one definition that each STB_GNU_UNIQUE name has in the process.
     unique: BTreeMap<&'a [u8], Definition>,
-    memo: Memo,
 }
 
 /// An index is worth its making when the walks that it saves cost more than entering every definition: looking at one
@@ -76,7 +74,6 @@ impl<'m, 'a> Scope<'m, 'a> {
             index: None,
             dynamic_weak,
             unique: BTreeMap::new(),
-            memo: Memo::default(),
         }
     }
 
@@ -99,15 +96,6 @@ impl<'m, 'a> Scope<'m, 'a> {
         self.members.get(position as usize).map(|member| &member.names)
     }
 
-    /// Where the words of all Bloom filters for `hash` are.
-    #[inline]
-    pub fn filters(&self, hash: u32) -> impl Iterator<Item = *const u8> {
-        self.members.iter().filter_map(move |member| match &member.hash {
-            HashTable::Gnu(table) => Some(table.filter_place(hash)),
-            _ => None,
-        })
-    }
-
     /// The first definition in scope order. `own` is searched before everything else (`DT_SYMBOLIC`).
     pub fn find(
         &mut self,
@@ -116,8 +104,9 @@ impl<'m, 'a> Scope<'m, 'a> {
     ) -> Option<Definition> {
         if let Some((id, exports)) = own {
             let mut weak = None;
-            let found = one::find(exports, reference);
-            if let Some(found) = self.accept(id, found, reference, &mut weak) {
+            if let Some(found) = one::find(exports, reference)
+                && let Some(found) = self.accept(id, found, reference, &mut weak)
+            {
                 return Some(found);
             }
         }
@@ -132,8 +121,10 @@ impl<'m, 'a> Scope<'m, 'a> {
             if member.is_program && reference.class.skip_program {
                 continue;
             }
-            let (id, found) = (member.id, one::find_in(&member.hash, &member.names, reference));
-            if let Some(found) = self.accept(id, found, reference, &mut weak) {
+            let Some(found) = one::find_in(&member.hash, &member.names, reference) else {
+                continue;
+            };
+            if let Some(found) = self.accept(member.id, found, reference, &mut weak) {
                 return Some(found);
             }
         }
@@ -149,16 +140,17 @@ impl<'m, 'a> Scope<'m, 'a> {
         let mut candidates = index.candidates(reference.hash).peekable();
         while let Some(first) = candidates.peek().copied() {
             let member = self.members.get(first.member as usize)?;
-            let mut of_member = core::iter::from_fn(|| {
-                candidates.next_if(|next| next.member == first.member).map(|next| next.symbol)
-            });
-            let found = match member.is_program && reference.class.skip_program {
-                true => None,
-                false => one::pick(&member.names, reference, &mut of_member),
-            };
-            let id = member.id;
-            of_member.for_each(drop);
-            if let Some(found) = self.accept(id, found, reference, weak) {
+            let mut choice = one::Choice::new(&member.names, reference);
+            let mut found = None;
+            while let Some(next) = candidates.next_if(|next| next.member == first.member) {
+                if found.is_none() && !(member.is_program && reference.class.skip_program) {
+                    found = choice.offer(next.symbol);
+                }
+            }
+            let (id, found) = (member.id, found.or_else(|| choice.last_resort()));
+            if let Some(found) = found
+                && let Some(found) = self.accept(id, found, reference, weak)
+            {
                 return Some(found);
             }
         }
@@ -166,19 +158,33 @@ impl<'m, 'a> Scope<'m, 'a> {
     }
 
     /// Applies visibility and binding to what one object offers.
+    #[inline]
     fn accept(
         &mut self,
         object: ObjectId,
-        found: Option<Match>,
+        (index, symbol): Match,
         reference: &Reference<'a>,
         weak: &mut Option<Definition>,
     ) -> Option<Definition> {
-        let (index, symbol) = found?;
         let definition = Definition { object, index, symbol };
         if symbol.is_hidden() {
             return None;
         }
-        match symbol.binding() {
+        if symbol.binding() == Binding::Global {
+            return Some(definition);
+        }
+        self.accept_other(definition, reference, weak)
+    }
+
+    /// The bindings that need a second thought.
+    #[inline(never)]
+    fn accept_other(
+        &mut self,
+        definition: Definition,
+        reference: &Reference<'a>,
+        weak: &mut Option<Definition>,
+    ) -> Option<Definition> {
+        match definition.symbol.binding() {
             Binding::Local => None,
             Binding::Weak if self.dynamic_weak => {
                 weak.get_or_insert(definition);
@@ -211,16 +217,7 @@ impl<'m, 'a> Scope<'m, 'a> {
         let reference = Reference { name, hash, version, class };
         let symbolic = object.dynamic.flags.contains(Flags::SYMBOLIC);
         let own = (symbolic && object.role != Role::Program).then_some((id, &object.exports));
-        // An index answers as fast as a memory of earlier answers would.
-        let remember = own.is_none() && self.index.is_none();
-        let known = if remember { self.memo.get(objects, &reference) } else { None };
-        let found = known.unwrap_or_else(|| {
-            let found = self.find(&reference, own);
-            if remember {
-                self.memo.set(&reference, (id, index), found.as_ref());
-            }
-            found
-        });
+        let found = self.find(&reference, own);
         let Some(found) = found else {
             return match symbol.binding() {
                 Binding::Weak => Ok(None),

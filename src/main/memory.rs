@@ -165,11 +165,65 @@ unsafe extern "C" fn memcmp(_a: *const u8, _b: *const u8, _len: usize) -> i32 {
     )
 }
 
-/// bcmp(3): only whether the bytes are equal counts.
+/// bcmp(3): only whether the bytes are equal counts. Sixteen bytes at a time; the last block overlaps.
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
 unsafe extern "C" fn bcmp(_a: *const u8, _b: *const u8, _len: usize) -> i32 {
-    naked_asm!("jmp {memcmp}", memcmp = sym memcmp)
+    naked_asm!(
+        "cmp rdx, 16",
+        "jb 3f",
+        "sub rdx, 16",
+        "xor ecx, ecx",
+        "2:",
+        "movups xmm0, [rdi + rcx]",
+        "movups xmm1, [rsi + rcx]",
+        "pcmpeqb xmm0, xmm1",
+        "pmovmskb eax, xmm0",
+        "sub eax, 0xffff",
+        "jne 9f",
+        "add rcx, 16",
+        "cmp rcx, rdx",
+        "jb 2b",
+        "movups xmm0, [rdi + rdx]",
+        "movups xmm1, [rsi + rdx]",
+        "pcmpeqb xmm0, xmm1",
+        "pmovmskb eax, xmm0",
+        "sub eax, 0xffff",
+        "ret",
+        "3:",
+        "cmp edx, 8",
+        "jb 4f",
+        "mov rax, [rdi]",
+        "mov rcx, [rdi + rdx - 8]",
+        "sub rax, [rsi]",
+        "sub rcx, [rsi + rdx - 8]",
+        "or rax, rcx",
+        "setne al",
+        "movzx eax, al",
+        "ret",
+        "4:",
+        "cmp edx, 4",
+        "jb 5f",
+        "mov eax, [rdi]",
+        "mov ecx, [rdi + rdx - 4]",
+        "sub eax, [rsi]",
+        "sub ecx, [rsi + rdx - 4]",
+        "or eax, ecx",
+        "ret",
+        "5:",
+        "xor eax, eax",
+        "test edx, edx",
+        "je 9f",
+        "6:",
+        "movzx eax, byte ptr [rdi + rdx - 1]",
+        "movzx ecx, byte ptr [rsi + rdx - 1]",
+        "sub eax, ecx",
+        "jne 9f",
+        "dec edx",
+        "jne 6b",
+        "9:",
+        "ret",
+    )
 }
 
 /// strlen(3).

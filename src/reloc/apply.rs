@@ -20,6 +20,9 @@ use crate::object::{Definition, Object, Role};
 use crate::text::Text;
 use crate::tls::Layout;
 
+/// `R_X86_64_RELATIVE`, which is most of them.
+const RELATIVE: u32 = 8;
+
 /// The code of rld that TLS descriptors point to.
 #[derive(Clone, Copy, Debug)]
 pub struct DescriptorEntries {
@@ -81,16 +84,33 @@ pub struct Relocator<'r, 'm, 'a> {
     /// The program's name, for messages about it.
     pub program: &'r [u8],
     last: Option<Last>,
-    batch: Vec<(Relocation, Option<Prepared<'a>>)>,
-    hashes: Vec<(u32, usize)>,
+    batch: Vec<Relocation>,
 }
 
-/// What the last relocation's symbol bound to: link editors put the relocations of one symbol behind one another.
+/// What the last relocation's symbol led to: link editors put the relocations of one symbol behind one another.
 #[derive(Clone, Copy)]
 struct Last {
     symbol: u32,
     class: Class,
-    found: Option<Definition>,
+    target: Target,
+}
+
+/// What a symbol stands for.
+#[derive(Clone, Copy)]
+enum Target {
+    /// An address; 0 where nothing defines it.
+    Address(u64),
+    /// What an IFUNC resolver will say.
+    Resolver(Addr),
+}
+
+/// Where a symbol is in the process.
+#[inline]
+fn address(definer: &Object<'_>, symbol: &Symbol) -> u64 {
+    match symbol.is_absolute() {
+        true => symbol.value,
+        false => definer.image.address(symbol.vaddr()).0,
+    }
 }
 
 impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
@@ -104,8 +124,8 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         program: &'r [u8],
     ) -> Self {
         let deferred = Deferred::default();
-        let (batch, hashes) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
-        Self { objects, scope, tls, descriptors, deferred, program, last: None, batch, hashes }
+        let batch = Vec::with_capacity(BATCH);
+        Self { objects, scope, tls, descriptors, deferred, program, last: None, batch }
     }
 
     /// Relocates one object.
@@ -128,55 +148,149 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         table: Table<'a, Relocation>,
         words: &mut Words,
     ) -> Result<()> {
-        const RELATIVE: u32 = 8;
         let bias = object.image.bias;
-        let mut records = table.iter();
-        loop {
-            self.batch.clear();
-            self.hashes.clear();
-            let mut last = None;
-            while self.batch.len() < BATCH {
-                let Some(relocation) = records.next() else { break };
-                if relocation.kind == RELATIVE {
-                    let place = bias.apply(relocation.offset);
-                    words
-                        .write(place, bias.0.wrapping_add(relocation.addend))
-                        .map_err(|outside| self.outside(object, outside))?;
-                    continue;
+        let look_ahead = self.scope.index().is_some();
+        for relocation in table.iter() {
+            if relocation.kind == RELATIVE {
+                let place = bias.apply(relocation.offset);
+                words
+                    .write(place, bias.0.wrapping_add(relocation.addend))
+                    .map_err(|outside| self.outside(object, outside))?;
+            } else if look_ahead {
+                self.batch.push(relocation);
+                if self.batch.len() == BATCH {
+                    self.batch(id, object, words)?;
                 }
-                // Link editors put the relocations of one symbol behind one another.
-                let symbol = Some(relocation.symbol);
-                let is_new = last != symbol;
-                last = symbol;
-                let prepared =
-                    if is_new { Prepared::new(object, relocation.symbol) } else { None };
-                if let Some(prepared) = &prepared {
-                    self.hashes.push((prepared.hash, prepared.name.len()));
-                }
-                self.batch.push((relocation, prepared));
-            }
-            if self.batch.is_empty() {
-                return Ok(());
-            }
-            ahead::warm(self.scope, &self.hashes);
-            for at in 0..self.batch.len() {
-                if let Some((relocation, prepared)) = self.batch.get(at).copied() {
-                    self.one(id, object, relocation, prepared, words)?;
-                }
+            } else {
+                self.one(id, object, &relocation, None, words)?;
             }
         }
+        self.batch(id, object, words)
     }
 
+    /// Applies the relocations that were put together.
+    fn batch(&mut self, id: ObjectId, object: &'m Object<'a>, words: &mut Words) -> Result<()> {
+        let mut prepared = [None; BATCH];
+        let mut hashes = [(0, 0); BATCH];
+        let mut count = 0;
+        let mut last = None;
+        for (relocation, slot) in self.batch.iter().zip(&mut prepared) {
+            // Link editors put the relocations of one symbol behind one another.
+            if last == Some(relocation.symbol) {
+                continue;
+            }
+            last = Some(relocation.symbol);
+            *slot = Prepared::new(object, relocation.symbol);
+            if let (Some(prepared), Some(hash)) = (slot, hashes.get_mut(count)) {
+                *hash = (prepared.hash, prepared.name.len());
+                count += 1;
+            }
+        }
+        if let (Some(index), Some(hashes)) = (self.scope.index(), hashes.get(..count)) {
+            ahead::warm(self.scope, index, hashes);
+        }
+        for (at, prepared) in prepared.iter().enumerate().take(self.batch.len()) {
+            if let Some(&relocation) = self.batch.get(at) {
+                self.one(id, object, &relocation, prepared.as_ref(), words)?;
+            }
+        }
+        self.batch.clear();
+        Ok(())
+    }
+
+    /// Applies a relocation that is not relative. Its symbol may have been read already.
+    #[inline]
     fn one(
         &mut self,
         id: ObjectId,
         object: &'m Object<'a>,
-        relocation: Relocation,
-        prepared: Option<Prepared<'a>>,
+        relocation: &Relocation,
+        prepared: Option<&Prepared<'a>>,
         words: &mut Words,
     ) -> Result<()> {
-        let Relocation { offset, addend, .. } = relocation;
-        let Some(kind) = Kind::from_number(relocation.kind) else {
+        let kind = match Kind::from_number(relocation.kind) {
+            Some(kind @ (Kind::Abs64 | Kind::GlobDat | Kind::JumpSlot)) => kind,
+            kind => return self.rare(id, object, relocation, kind, words),
+        };
+        let class = Class { definition_only: kind.needs_definition(), ..Class::default() };
+        let same = |last: &Last| last.symbol == relocation.symbol && last.class == class;
+        let target = match self.last.filter(same) {
+            Some(last) => last.target,
+            None => {
+                let target = self.target(id, object, (relocation.symbol, prepared), class)?;
+                self.last = Some(Last { symbol: relocation.symbol, class, target });
+                target
+            }
+        };
+        let place = object.image.address(relocation.offset);
+        match target {
+            Target::Address(address) => words
+                .write(place, address.wrapping_add(relocation.addend))
+                .map_err(|outside| self.outside(object, outside)),
+            Target::Resolver(resolver) => {
+                let operands =
+                    Operands { addend: relocation.addend, place: place.0, ..Operands::default() };
+                let pending = Pending { object: id, resolver, kind, operands };
+                self.deferred.pending.push(pending);
+                Ok(())
+            }
+        }
+    }
+
+    /// The address that a reference to symbol `index` of `object` leads to.
+    fn target(
+        &mut self,
+        id: ObjectId,
+        object: &'m Object<'a>,
+        symbol: (u32, Option<&Prepared<'a>>),
+        class: Class,
+    ) -> Result<Target> {
+        let found = self.definition(id, object, symbol, class)?;
+        let Some(Definition { object, symbol, .. }) = found else { return Ok(Target::Address(0)) };
+        let Some(definer) = self.objects.get(object.index()) else { return Ok(Target::Address(0)) };
+        let address = address(definer, &symbol);
+        if !symbol.is_ifunc() {
+            return Ok(Target::Address(address));
+        }
+        let resolver = self.resolver(definer, Addr(address))?;
+        Ok(Target::Resolver(resolver))
+    }
+
+    /// The definition that symbol `index` of `object`, which may have been read already, binds to.
+    fn definition(
+        &mut self,
+        id: ObjectId,
+        object: &'m Object<'a>,
+        (index, prepared): (u32, Option<&Prepared<'a>>),
+        class: Class,
+    ) -> Result<Option<Definition>> {
+        let unprepared = if prepared.is_none() { Prepared::new(object, index) } else { None };
+        let Some(prepared) = prepared.or(unprepared.as_ref()) else {
+            let words = "relocation names a symbol outside the symbol table";
+            return Err(self.error(object, Problem::Words(words)));
+        };
+        let found = self.scope.resolve(self.objects, id, prepared, class);
+        let found = found.map_err(|undefined| self.undefined(object, &undefined))?;
+        if object.role == Role::Program
+            && let Some(found) = &found
+        {
+            self.warn_of_protected(id, &prepared.symbol, found, class);
+        }
+        Ok(found)
+    }
+
+    /// Applies a relocation of any other kind.
+    #[inline(never)]
+    fn rare(
+        &mut self,
+        id: ObjectId,
+        object: &'m Object<'a>,
+        relocation: &Relocation,
+        kind: Option<Kind>,
+        words: &mut Words,
+    ) -> Result<()> {
+        let Relocation { offset, addend, symbol: index, .. } = *relocation;
+        let Some(kind) = kind else {
             let problem =
                 Problem::UnsupportedRelocation { kind: relocation.kind, offset: offset.0 };
             return Err(self.error(object, problem));
@@ -186,18 +300,23 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             Operands { addend, bias: object.image.bias.0, place: place.0, ..Operands::default() };
         if kind == Kind::IRelative {
             let resolver = Addr(operands.bias.wrapping_add(addend));
+            let resolver = self.resolver(object, resolver)?;
             // The addend is the resolver; nothing is added to its answer.
             operands.addend = 0;
-            return self.defer_ifunc(id, object, resolver, Kind::GlobDat, operands);
+            let pending = Pending { object: id, resolver, kind: Kind::GlobDat, operands };
+            self.deferred.pending.push(pending);
+            return Ok(());
         }
         if kind == Kind::None {
             return Ok(());
         }
-        let found = self.symbol(id, object, (relocation.symbol, prepared), kind)?;
-        let definer = match found {
-            Some(definition) => self.objects.get(definition.object.index()),
-            None => None,
+        let class = Class {
+            definition_only: kind.needs_definition(),
+            skip_program: kind == Kind::Copy,
+            newest: false,
         };
+        let found = self.definition(id, object, (index, None), class)?;
+        let definer = found.and_then(|found| self.objects.get(found.object.index()));
         if let (Some(definition), Some(definer)) = (found, definer) {
             let Definition { symbol, .. } = definition;
             operands.size = symbol.size;
@@ -210,15 +329,15 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
                     (operands.module, operands.tls_offset) = (module.id, module.offset);
                     symbol.value
                 }
-                _ if symbol.is_absolute() => symbol.value,
-                _ => definer.image.address(symbol.vaddr()).0,
+                _ => address(definer, &symbol),
             };
             if kind == Kind::Copy {
-                return self.defer_copy(id, object, relocation, &definition, operands);
+                return self.defer_copy(id, object, index, &definition, operands);
             }
             if symbol.is_ifunc() {
-                let resolver = Addr(operands.symbol);
-                return self.defer_ifunc(id, definer, resolver, kind, operands);
+                let resolver = self.resolver(definer, Addr(operands.symbol))?;
+                self.deferred.pending.push(Pending { object: id, resolver, kind, operands });
+                return Ok(());
             }
         } else if matches!(kind, Kind::Copy | Kind::DtpMod | Kind::DtpOff | Kind::TpOff) {
             // An undefined weak variable keeps what the link editor left.
@@ -232,7 +351,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             Ok(Store::Half(half)) => words.write32(place, half),
             Ok(Store::Nothing) => Ok(()),
             Err(_) => {
-                let symbol = self.symbol_name(object, relocation.symbol).to_vec();
+                let symbol = self.symbol_name(object, index).to_vec();
                 let problem = Problem::Overflow { relocation: kind.name(), symbol };
                 return Err(self.error(object, problem));
             }
@@ -240,39 +359,13 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         stored.map_err(|outside| self.outside(object, outside))
     }
 
-    /// The definition that symbol `index` of `object`, which may have been read already, binds to for a relocation of
-    /// `kind`.
-    fn symbol(
-        &mut self,
-        id: ObjectId,
-        object: &'m Object<'a>,
-        (index, prepared): (u32, Option<Prepared<'a>>),
-        kind: Kind,
-    ) -> Result<Option<Definition>> {
-        let class = Class {
-            definition_only: kind.needs_definition(),
-            skip_program: kind == Kind::Copy,
-            newest: false,
-        };
-        if let Some(last) = self.last
-            && last.symbol == index
-            && last.class == class
-        {
-            return Ok(last.found);
+    /// An IFUNC resolver of `definer`, which must lie in it.
+    fn resolver(&self, definer: &Object<'a>, resolver: Addr) -> Result<Addr> {
+        if definer.image.holds(resolver) {
+            return Ok(resolver);
         }
-        let Some(prepared) = prepared.or_else(|| Prepared::new(object, index)) else {
-            let words = "relocation names a symbol outside the symbol table";
-            return Err(self.error(object, Problem::Words(words)));
-        };
-        let found = self.scope.resolve(self.objects, id, &prepared, class);
-        let found = found.map_err(|undefined| self.undefined(object, &undefined))?;
-        self.last = Some(Last { symbol: index, class, found });
-        if object.role == Role::Program
-            && let Some(found) = found
-        {
-            self.warn_of_protected(id, &prepared.symbol, &found, class);
-        }
-        Ok(found)
+        let words = "IFUNC resolver outside its object";
+        Err(self.error(definer, Problem::Words(words)))
     }
 
     /// A program that keeps its own copy of a protected variable, or its own address of a protected function, does not
@@ -306,34 +399,18 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         self.deferred.warnings.push(line);
     }
 
-    fn defer_ifunc(
-        &mut self,
-        object: ObjectId,
-        definer: &Object<'a>,
-        resolver: Addr,
-        kind: Kind,
-        operands: Operands,
-    ) -> Result<()> {
-        if !definer.image.holds(resolver) {
-            let words = "IFUNC resolver outside its object";
-            return Err(self.error(definer, Problem::Words(words)));
-        }
-        self.deferred.pending.push(Pending { object, resolver, kind, operands });
-        Ok(())
-    }
-
     fn defer_copy(
         &mut self,
         id: ObjectId,
         object: &Object<'a>,
-        relocation: Relocation,
+        index: u32,
         definition: &Definition,
         operands: Operands,
     ) -> Result<()> {
-        let own = object.exports.symbols.get(relocation.symbol as usize).unwrap_or_default();
+        let own = object.exports.symbols.get(index as usize).unwrap_or_default();
         let original = definition.symbol.size;
         if original > own.size {
-            let name = Text(self.symbol_name(object, relocation.symbol));
+            let name = Text(self.symbol_name(object, index));
             let program = Text(self.program);
             self.deferred.warnings.push(alloc::format!(
                 "{program}: Symbol `{name}' has different size in shared object, consider \

@@ -20,10 +20,15 @@ pub struct Relocation {
 }
 
 impl Record for Relocation {
-    const SIZE: usize = 24;
+    type Bytes = [u8; 24];
 
     #[inline]
-    fn decode(bytes: &[u8]) -> Self {
+    fn split(bytes: &[u8]) -> &[Self::Bytes] {
+        bytes.as_chunks().0
+    }
+
+    #[inline]
+    fn decode(bytes: &Self::Bytes) -> Self {
         Self {
             offset: Vaddr(read(bytes, 0).unwrap_or_default()),
             kind: read(bytes, 8).unwrap_or_default(),

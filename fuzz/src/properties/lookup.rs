@@ -1,5 +1,6 @@
 //! The index over a scope's definitions finds what a walk from object to object finds.
 
+use super::hash::offers;
 use rld::addr::ObjectId;
 use rld::elf::Table;
 use rld::elf::hash::{Gnu, HashTable, Sysv, gnu, sysv};
@@ -91,10 +92,13 @@ pub fn check(bytes: &[u8]) {
             let exports = &object.exports;
             let count = exports.symbols.len() as u32;
             // Every symbol in the order in which the object's hash table has those of one name.
+            let names = exports.names();
+            let mut choice = one::Choice::new(&names, &reference);
             let all = match exports.hash {
-                HashTable::Gnu(_) => one::pick(&exports.names(), &reference, 1..count),
-                _ => one::pick(&exports.names(), &reference, (1..count).rev()),
+                HashTable::Gnu(_) => (1..count).find_map(|index| choice.offer(index)),
+                _ => (1..count).rev().find_map(|index| choice.offer(index)),
             };
+            let all = all.or_else(|| choice.last_resort());
             assert_eq!(one::find(exports, &reference), all, "{reference:?}");
         }
     }
@@ -214,7 +218,7 @@ pub fn check_objects(objects: &[&Object<'_>], limit: usize) {
             }
             let HashTable::Gnu(table) = &exports.hash else { continue };
             let mut listed = index.candidates(gnu(name)).filter(|entry| entry.member == id.0);
-            for candidate in table.matches(gnu(name)) {
+            for candidate in offers(usize::MAX, |take| drop(table.find(gnu(name), take))) {
                 assert!(listed.any(|entry| entry.symbol == candidate), "{candidate}");
             }
         }
@@ -234,14 +238,14 @@ fn is_sound(object: &Object<'_>, limit: usize) -> bool {
             full | 1 != hash | 1
                 || (at < limit.saturating_mul(64)
                     && table.may_hold(full)
-                    && table.matches(full).take(64).any(|found| found == index))
+                    && offers(64, |take| drop(table.find(full, take))).contains(&index))
         }),
         HashTable::Sysv(table) => {
             let symbols = exports.symbols.slice(0, table.symbols());
             let own_bucket = (0..).zip(symbols.iter()).skip(1).all(|(index, symbol)| {
                 let Some(name) = exports.strings.get(symbol.name) else { return true };
                 !symbol.can_define(false)
-                    || table.bucket(sysv(name)).take(64).any(|found| found == index)
+                    || offers(64, |take| drop(table.find(sysv(name), take))).contains(&index)
             });
             own_bucket && chains_are_apart(object) == Some(true)
         }

@@ -14,8 +14,8 @@ use rld::elf::symbol::Binding as SymbolBinding;
 use rld::elf::version::Version;
 use rld::error::Error;
 use rld::linkmap::LinkMap;
-use rld::lookup::ahead::Prepared;
 use rld::lookup::Class;
+use rld::lookup::ahead::Prepared;
 use rld::lookup::scope::Scope;
 use rld::object::{Definition, Object, Role};
 use rld::reloc::Relocation;
@@ -158,8 +158,7 @@ fn bind_object<'m>(
         if prepared.symbol.binds_locally() {
             continue;
         }
-        let found =
-            scope.resolve(&map.objects, requester, &prepared, reference.class());
+        let found = scope.resolve(&map.objects, requester, &prepared, reference.class());
         let definition = found.unwrap_or_default();
         let place = definition.map(|definition| (definition.object, definition.symbol.value));
         if seen.insert((reference.index, reference.copy, place)) {
