@@ -50,11 +50,13 @@ impl Words {
             let mut rest = Window { start, end: start.wrapping_add(segment.memsz) };
             let mut holes: Vec<Window> = tables
                 .iter()
-                .filter(|table| segment.holds(table.vaddr, table.size))
                 .map(|table| {
-                    let start = image.address(table.vaddr).0;
-                    Window { start, end: start + table.size }
+                    // A table may go on in the next segment.
+                    let hole = image.address(table.vaddr).0;
+                    let end = hole.saturating_add(table.size).min(rest.end);
+                    Window { start: hole.max(start), end }
                 })
+                .filter(|hole| hole.start < hole.end)
                 .collect();
             holes.sort_unstable_by_key(|hole| hole.start);
             for hole in holes {

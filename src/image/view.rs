@@ -39,7 +39,19 @@ impl<'a> Image<'a> {
             let (start, len) = (bytes.as_ptr(), bytes.len());
             Part { segment, start, len, bytes: PhantomData }
         };
-        Self { bias, parts: parts.into_iter().map(part).collect() }
+        let mut parts: Vec<Part<'a>> = parts.into_iter().map(part).collect();
+        // Editors of ELF files make tables that begin in one segment and end in the next: what lies without a gap in
+        // the object and in memory is seen as one.
+        for index in (1..parts.len()).rev() {
+            let [.., before, after] = parts.get_mut(..=index).unwrap_or_default() else { continue };
+            let joins = before.len as u64 == before.segment.memsz
+                && before.segment.end() == after.segment.vaddr.0
+                && before.start.wrapping_add(before.len) == after.start;
+            if joins && before.len != 0 && after.len != 0 {
+                before.len += after.len;
+            }
+        }
+        Self { bias, parts }
     }
 
     /// `len` bytes at `vaddr`, if one readable segment holds them all.

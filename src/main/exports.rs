@@ -22,7 +22,7 @@ use rld::sys::{file, process};
 use crate::printf::rld_debug_printf;
 
 /// Memory that is written through its address only.
-#[repr(C, align(64))]
+#[repr(C)]
 pub struct Cell<T>(UnsafeCell<T>);
 // SAFETY: rld writes before other threads exist; afterwards glibc's own rules hold.
 unsafe impl<T> Sync for Cell<T> {}
@@ -37,6 +37,10 @@ impl<T> Cell<T> {
     }
 }
 
+/// A structure of glibc's, aligned as its strictest member may be.
+#[repr(C, align(64))]
+pub struct Aligned<const SIZE: usize>([u8; SIZE]);
+
 macro_rules! data {
     ($($(#[$attribute:meta])* $name:ident: $type:ty = $value:expr;)*) => {$(
         $(#[$attribute])*
@@ -48,10 +52,10 @@ macro_rules! data {
 
 data! {
     /// contract 4, 5.
-    _rtld_global: [u8; RTLD_GLOBAL_SIZE] = [0; RTLD_GLOBAL_SIZE];
+    _rtld_global: Aligned<RTLD_GLOBAL_SIZE> = Aligned([0; RTLD_GLOBAL_SIZE]);
     /// contract 6, 7.
     #[unsafe(link_section = ".data.rel.ro")]
-    _rtld_global_ro: [u8; RTLD_GLOBAL_RO_SIZE] = [0; RTLD_GLOBAL_RO_SIZE];
+    _rtld_global_ro: Aligned<RTLD_GLOBAL_RO_SIZE> = Aligned([0; RTLD_GLOBAL_RO_SIZE]);
     /// Whether the process has more rights than its caller.
     #[unsafe(link_section = ".data.rel.ro")]
     __libc_enable_secure: c_int = 1;
@@ -72,7 +76,7 @@ data! {
     /// Set by debuggers that want thread events.
     __nptl_initial_report_events: u8 = 0;
     /// For debuggers.
-    _r_debug: [u64; 6] = [0; 6];
+    _r_debug: [u64; 5] = [0; 5];
 }
 
 /// The addresses of all that the library needs to know of.
@@ -276,12 +280,42 @@ unsafe extern "C" fn lookup_symbol(
         let may_be_absent = !(*reference).is_null() && is_weak(*reference);
         *reference = core::ptr::null();
         if !may_be_absent {
-            let text = process.undefined_symbol(CStr::from_ptr(name), version.cast());
+            // No heap here: libc jumps out of `signal`, which drops nothing.
+            let mut text = Line::new();
+            process.undefined_symbol(CStr::from_ptr(name), version.cast(), &mut text);
             let object = process.object_name(from as u64);
-            signal(0, object, c"symbol lookup error", text.as_bytes());
+            signal(0, object, c"symbol lookup error", text.bytes());
         }
     }
     null_mut()
+}
+
+/// One line of text on the stack; what does not fit is cut off.
+struct Line {
+    buffer: [u8; 1024],
+    len: usize,
+}
+
+impl Line {
+    const fn new() -> Self {
+        Self { buffer: [0; 1024], len: 0 }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.buffer.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl core::fmt::Write for Line {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        let room = self.buffer.get_mut(self.len..).unwrap_or_default();
+        let len = text.len().min(room.len());
+        if let (Some(to), Some(from)) = (room.get_mut(..len), text.as_bytes().get(..len)) {
+            to.copy_from_slice(from);
+        }
+        self.len += len;
+        Ok(())
+    }
 }
 
 /// Whether a symbol in memory has weak binding.

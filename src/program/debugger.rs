@@ -11,10 +11,28 @@ use crate::object::Role;
 
 /// `r_version` of the base structure.
 const VERSION: u32 = 1;
+/// `r_state`: objects are being added; the list is complete.
+const ADD: u32 = 1;
+const CONSISTENT: u32 = 0;
 /// Size of `struct r_debug`.
 const SIZE: usize = 40;
 
-/// Fills `_r_debug` for a list that is complete, and lets the program's DT_DEBUG point to it.
+/// Tells a debugger that the list is complete and all objects are relocated.
+pub fn complete(process: &Process) {
+    // SAFETY: the binary's own variable of this size.
+    let debug = unsafe { Fields::new(process.exports.data.r_debug.0 as *mut u8, SIZE) };
+    debug.set(24, CONSISTENT);
+    stop(process);
+}
+
+/// Passes the place where debuggers have their breakpoint.
+fn stop(process: &Process) {
+    let function = process.exports.functions.debug_state.0;
+    // SAFETY: the binary's own function, which takes nothing and does nothing.
+    unsafe { core::mem::transmute::<u64, extern "C" fn()>(function)() };
+}
+
+/// Fills `_r_debug` for objects that are not relocated yet, and lets the program's DT_DEBUG point to it.
 pub fn announce(process: &Process) {
     let data = &process.exports.data;
     // SAFETY: the binary's own variable of this size.
@@ -24,8 +42,7 @@ pub fn announce(process: &Process) {
     debug.set(0, VERSION);
     debug.set(8, first);
     debug.set(16, process.exports.functions.debug_state.0);
-    // RT_CONSISTENT.
-    debug.set(24, 0u32);
+    debug.set(24, ADD);
     debug.set(32, loader.map_or(0, |loader| loader.image.bias.0));
 
     let program = process.map.objects.first();
@@ -42,4 +59,5 @@ pub fn announce(process: &Process) {
         // SAFETY: the entry lies in a writable segment; its value is for debuggers only.
         unsafe { ((entry + 8) as *mut u64).write_unaligned(data.r_debug.0) };
     }
+    stop(process);
 }

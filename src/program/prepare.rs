@@ -131,6 +131,7 @@ impl Plan<'_> {
             tls,
             executable_stack: self.executable_stack,
             pthread: &pthread,
+            all_dirs: Addr(ro.address()),
         };
         global::write(layout, &global, link_maps, &facts);
         global::set_initial_dtv(layout, &global, dtv);

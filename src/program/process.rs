@@ -7,9 +7,9 @@
 #![allow(unsafe_code)]
 
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
+use core::fmt::Write;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 use super::symbols::FoundVersion;
@@ -18,11 +18,11 @@ use crate::abi::glibc::link_maps::{self, LinkMaps};
 use crate::abi::glibc::{self, exports::Exports};
 use crate::addr::{Addr, ObjectId};
 use crate::env::tunables::{Value, Values};
-use crate::error::Problem;
 use crate::init;
 use crate::linkmap::LinkMap;
 use crate::object::{Object, Role};
 use crate::sys::memory::{Protection, protect};
+use crate::text::Text;
 use crate::tls;
 use crate::tls::block::{self, Slot};
 
@@ -280,20 +280,31 @@ impl Process {
     #[must_use]
     pub fn object_name(&self, link_map: u64) -> &CStr {
         let object = self.link_maps.object(link_map).and_then(|id| self.map.get(id));
-        object.map_or(c"", |object| &object.name)
+        match object {
+            // SAFETY: `name` is argv[0], whose NUL stands behind it.
+            Some(object) if object.role == Role::Program && !self.name.is_empty() => unsafe {
+                CStr::from_ptr(self.name.as_ptr().cast())
+            },
+            object => object.map_or(c"", |object| &object.name),
+        }
     }
 
-    /// The words for a lookup that found nothing.
+    /// Writes the words for a lookup that found nothing. Allocates nothing: the caller is left by a jump.
     ///
     /// # Safety
     /// `version` is null or a version in glibc's form.
-    #[must_use]
-    pub unsafe fn undefined_symbol(&self, name: &CStr, version: *const FoundVersion) -> String {
+    pub unsafe fn undefined_symbol(
+        &self,
+        name: &CStr,
+        version: *const FoundVersion,
+        to: &mut impl Write,
+    ) {
         // SAFETY: as the caller promises.
         let version = unsafe { version.as_ref() };
-        let version = version.map(|version| version.name().to_vec());
-        let problem = Problem::UndefinedSymbol { name: name.to_bytes().to_vec(), version };
-        alloc::format!("{problem}")
+        let _ = write!(to, "undefined symbol: {}", Text(name.to_bytes()));
+        if let Some(version) = version {
+            let _ = write!(to, ", version {}", Text(version.name()));
+        }
     }
 
     /// Where `cpu_features` is.

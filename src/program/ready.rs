@@ -46,6 +46,7 @@ pub unsafe fn make(process: &'static Process, stack: &InitialStack) -> Result<()
         argv: stack.argv(),
         envp: stack.envp(),
     };
+    super::debugger::complete(process);
     // SAFETY: everything that code may ask for is in place.
     unsafe {
         early_init(process);

@@ -60,11 +60,17 @@ fn arg(path: &CStr) -> u64 {
     path.as_ptr() as u64
 }
 
-fn status(number: i64, first: u64) -> Result<Status, Errno> {
+/// AT_FDCWD. What ld.so calls is what sandboxes let pass: openat(2) and newfstatat(2), not their ancestors.
+#[expect(clippy::cast_sign_loss, reason = "the kernel reads an int")]
+const HERE: u64 = libc::AT_FDCWD as u64;
+
+fn status(directory: u64, path: &CStr, flags: i32) -> Result<Status, Errno> {
     let mut stat = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: the kernel fills the whole of the buffer or answers with an error.
     let stat = unsafe {
-        call(number, [first, stat.as_mut_ptr() as u64])?;
+        let buffer = stat.as_mut_ptr() as u64;
+        #[expect(clippy::cast_sign_loss, reason = "flags are a bit set")]
+        call(libc::SYS_newfstatat, [directory, arg(path), buffer, flags as u64])?;
         stat.assume_init()
     };
     Ok(Status {
@@ -84,7 +90,7 @@ impl Fd {
         #[expect(clippy::cast_sign_loss, reason = "flags are a bit set")]
         let flags = (libc::O_RDONLY | libc::O_CLOEXEC) as u64;
         // SAFETY: the path is NUL-terminated and only read.
-        let fd = unsafe { call(libc::SYS_open, [arg(path), flags]) }?;
+        let fd = unsafe { call(libc::SYS_openat, [HERE, arg(path), flags]) }?;
         Ok(Self(fd))
     }
 
@@ -119,7 +125,7 @@ impl Fd {
     /// # Errors
     /// What fstat(2) answers.
     pub fn status(&self) -> Result<Status, Errno> {
-        status(libc::SYS_fstat, self.0)
+        status(self.0, c"", libc::AT_EMPTY_PATH)
     }
 }
 
@@ -135,7 +141,7 @@ impl Drop for Fd {
 /// # Errors
 /// What stat(2) answers.
 pub fn stat(path: &CStr) -> Result<Status, Errno> {
-    status(libc::SYS_stat, arg(path))
+    status(HERE, path, 0)
 }
 
 /// Whether access(2) finds the path readable; for files whose absence is the rule.

@@ -28,12 +28,14 @@ pub struct Facts<'f> {
     pub executable_stack: bool,
     /// The main thread's block.
     pub pthread: &'f Fields,
+    /// What GLRO(init_all_dirs) holds.
+    pub all_dirs: Addr,
 }
 
 /// Fills `_rtld_global`.
 pub fn write(layout: &Layout, global: &Fields, maps: &LinkMaps, facts: &Facts<'_>) {
     let at = &layout.rtld_global;
-    let Facts { visible, libc, tls, executable_stack, pthread } = *facts;
+    let Facts { visible, libc, tls, executable_stack, pthread, all_dirs } = *facts;
     let address = |id: &ObjectId| maps.address(*id);
     let program = visible.first().map_or(0, address);
 
@@ -45,6 +47,8 @@ pub fn write(layout: &Layout, global: &Fields, maps: &LinkMaps, facts: &Facts<'_
     global.set(layout.ns.libc_map.and_then(ns), maps.address(libc));
     global.set(ns(layout.ns.unique_sym_table + MUTEX_KIND), RECURSIVE);
     global.set(at.nns, 1u64);
+    // `__libc_freeres` frees what stands before GLRO(init_all_dirs) in this list: nothing.
+    global.set(at.all_dirs, all_dirs.0);
     global.set(at.load_adds, u64::from(count));
 
     for lock in [Some(at.load_lock), Some(at.load_write_lock), at.load_tls_lock] {
