@@ -3,9 +3,9 @@
 #[path = "build/layouts.rs"]
 mod layouts;
 
-/// Nothing of a C runtime; position-independent; exports with versions; relative relocations in packed form only. A shared
-/// object, not an executable: link editors are given the loader as an input (libc.so's AS_NEEDED), and refuse one that is
-/// marked as a program.
+/// Nothing of a C runtime; position-independent; exports with versions; relative relocations in packed form only. A
+/// shared object, not an executable: link editors are given the loader as an input (libc.so's AS_NEEDED), and refuse
+/// one that is marked as a program.
 const LINK_ARGS: [&str; 11] = [
     "-nostartfiles",
     "-nostdlib",

@@ -48,7 +48,8 @@ pub struct LinkMap<'a> {
 }
 
 impl<'a> LinkMap<'a> {
-    /// Enters an object under its path, its soname and its identity. Where two objects claim one name, the first has it.
+    /// Enters an object under its path, its soname and its identity. Where two objects claim one name, the first has
+    /// it.
     pub fn add(&mut self, object: Object<'a>) -> ObjectId {
         #[expect(clippy::cast_possible_truncation, reason = "no process has 2^32 objects")]
         let id = ObjectId(self.objects.len() as u32);
@@ -86,11 +87,12 @@ impl<'a> LinkMap<'a> {
 
     /// Lets `id` go by one more name.
     fn alias(&mut self, id: ObjectId, name: &[u8]) {
-        if self.names.contains_key(name) {
-            return;
-        }
-        self.names.insert(name.into(), id);
-        if let Some(object) = self.objects.get_mut(id.index()) {
+        let known = *self.names.entry(name.into()).or_insert(id);
+        let object = self.objects.get_mut(id.index()).filter(|_| known == id);
+        if let Some(object) = object
+            && object.name.to_bytes() != name
+            && !object.aliases.iter().any(|alias| alias == name)
+        {
             object.aliases.push(name.into());
         }
     }

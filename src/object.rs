@@ -9,6 +9,7 @@ use crate::elf::dynamic::{Area, Dynamic, Flags};
 use crate::elf::hash::{Gnu, HashTable, Sysv};
 use crate::elf::header::{Header, Kind};
 use crate::elf::note::{Note, notes};
+use crate::elf::relocation::Relocation;
 use crate::elf::segment::{Access, Segment, Segments, Span};
 use crate::elf::strtab::Strtab;
 use crate::elf::symbol::Symbol;
@@ -16,7 +17,6 @@ use crate::elf::table::Table;
 use crate::elf::version::{Version, Versions, Versym};
 use crate::error::{Error, Result};
 use crate::image::Image;
-use crate::reloc::Relocation;
 use crate::sys::Identity;
 
 /// What an object is to the process.
@@ -286,8 +286,8 @@ fn is_open(image: &Image<'_>, dynamic: &Dynamic, at: Vaddr) -> bool {
     dynamic.flags.contains(Flags::TEXTREL) || image.is_writable(at)
 }
 
-/// Where a table ends at the latest whose size is not stated: with its segment; and where relocation may write, before the
-/// next known place.
+/// Where a table ends at the latest whose size is not stated: with its segment; and where relocation may write, before
+/// the next known place.
 fn end_of_table(image: &Image<'_>, segments: &Segments, dynamic: &Dynamic, at: Vaddr) -> u64 {
     if !is_open(image, dynamic, at) {
         return u64::MAX;

@@ -8,6 +8,7 @@ pub mod hash;
 pub mod header;
 pub mod malformed;
 pub mod note;
+pub mod relocation;
 pub mod segment;
 pub mod strtab;
 pub mod symbol;

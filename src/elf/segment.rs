@@ -209,7 +209,7 @@ impl Segments {
     }
 
     fn add_load(&mut self, segment: Segment, file_size: u64) -> Result<(), Malformed> {
-        if segment.vaddr.0.wrapping_sub(segment.offset) % PAGE != 0 {
+        if !segment.vaddr.0.wrapping_sub(segment.offset).is_multiple_of(PAGE) {
             let words = "ELF load command address/offset not page-aligned";
             return Err(Malformed::new(words, "PT_LOAD p_vaddr", segment.vaddr.0));
         }
@@ -332,7 +332,7 @@ mod tests {
         );
         assert_eq!(words(&[header(PT_LOAD, 0x3000, 0, 1, 1)]), "file too short");
         assert_eq!(
-            words(&[header(PT_LOAD, 0, u64::MAX & !0xfff, 0, u64::MAX)]),
+            words(&[header(PT_LOAD, 0, !0xfff, 0, u64::MAX)]),
             "ELF load command outside the address space"
         );
         assert_eq!(

@@ -104,36 +104,58 @@ pub fn needs<'a>(
     Err(bad("vn_next", LIMIT as u64))
 }
 
-/// The versions that an object defines, from `DT_VERDEF`, with their indices. `bytes` go from the table to the end of
+/// A version that an object defines, as its record states it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Record {
+    /// `vd_ndx`, without the hidden bit.
+    pub index: u16,
+    /// `vd_hash`.
+    pub hash: u32,
+    /// String table offset of its name.
+    name: u32,
+    /// `VER_FLG_BASE`: the name of the file itself, which is no version.
+    pub is_base: bool,
+}
+
+impl Record {
+    /// Its name.
+    ///
+    /// # Errors
+    /// The name lies outside the string table.
+    pub fn name<'a>(&self, strtab: Strtab<'a>) -> Result<&'a [u8], Malformed> {
+        strtab.name(self.name).ok_or_else(|| bad("vda_name", self.name.into()))
+    }
+}
+
+/// The versions that an object defines, from `DT_VERDEF`, until `take` takes one. `bytes` go from the table to the end of
 /// its segment.
 ///
 /// # Errors
-/// When a record or a name lies outside, or the list does not end.
-pub fn definitions<'a>(
-    bytes: &'a [u8],
-    strtab: Strtab<'a>,
-    mut each: impl FnMut(u16, Version<'a>, bool),
-) -> Result<(), Malformed> {
+/// A record lies outside, or the list does not end; or what `take` finds wrong.
+pub fn definitions<T>(
+    bytes: &[u8],
+    mut take: impl FnMut(Record) -> Result<Option<T>, Malformed>,
+) -> Result<Option<T>, Malformed> {
     let mut at = 0usize;
     for _ in 0..LIMIT {
         let outside = || bad("DT_VERDEF", at as u64);
-        let revision: u16 = read(bytes, at).ok_or_else(outside)?;
-        if revision != 1 {
-            return Err(bad("vd_version", revision.into()));
+        let record: &[u8; 20] =
+            bytes.get(at..).and_then(|rest| rest.first_chunk()).ok_or_else(outside)?;
+        let half = |offset| read::<u16>(record, offset).unwrap_or_default();
+        let word = |offset| read::<u32>(record, offset).unwrap_or_default();
+        if half(0) != 1 {
+            return Err(bad("vd_version", half(0).into()));
         }
-        let flags: u16 = read(bytes, at + 2).ok_or_else(outside)?;
-        let index: u16 = read(bytes, at + 4).ok_or_else(outside)?;
-        let hash: u32 = read(bytes, at + 8).ok_or_else(outside)?;
-        let aux: u32 = read(bytes, at + 12).ok_or_else(outside)?;
-        let next: u32 = read(bytes, at + 16).ok_or_else(outside)?;
-        let name: u32 = read(bytes, at.saturating_add(aux as usize)).ok_or_else(outside)?;
-        let name = strtab.name(name).ok_or_else(|| bad("vda_name", name.into()))?;
         const BASE: u16 = 1;
-        each(index & 0x7fff, Version { hash, name, hidden: false }, flags & BASE != 0);
-        if next == 0 {
-            return Ok(());
+        let name = read(bytes, at.saturating_add(word(12) as usize)).ok_or_else(outside)?;
+        let (index, is_base) = (half(4) & 0x7fff, half(2) & BASE != 0);
+        if let Some(taken) = take(Record { index, hash: word(8), name, is_base })? {
+            return Ok(Some(taken));
         }
-        at = at.saturating_add(next as usize);
+        if word(16) == 0 {
+            return Ok(None);
+        }
+        at = at.saturating_add(word(16) as usize);
     }
     Err(bad("vd_next", LIMIT as u64))
 }
@@ -159,10 +181,12 @@ impl<'a> Versions<'a> {
             needs(bytes, strtab, |index, need| this.set(index, need.version))?;
         }
         if let Some(bytes) = verdef {
-            definitions(bytes, strtab, |index, version, base| {
-                if !base {
-                    this.set(index, version);
+            definitions(bytes, |record| {
+                if !record.is_base {
+                    let (hash, name) = (record.hash, record.name(strtab)?);
+                    this.set(record.index, Version { hash, name, hidden: false });
                 }
+                Ok(None::<()>)
             })?;
         }
         Ok(this)

@@ -3,8 +3,9 @@
 //! # Safety
 //!
 //! Everything is mapped inside a reservation that this file has made itself and that nobody else knows yet, or over
-//! addresses that were free (`ET_EXEC`). A failure unmaps the reservation, so nothing half done is left. The slices that
-//! an [`Image`] holds stay valid because a mapping lives until its object is unloaded, and the parsed object goes first.
+//! addresses that were free (`ET_EXEC`). A failure unmaps the reservation, so nothing half done is left. The slices
+//! that an [`Image`] holds stay valid because a mapping lives until its object is unloaded, and the parsed object goes
+//! first.
 #![allow(unsafe_code)]
 
 use super::plan::{Pages, Plan};
@@ -149,9 +150,9 @@ pub unsafe fn view<'a>(bias: Bias, segments: &Segments) -> Image<'a> {
         let readable = load.access.contains(crate::elf::segment::Access::READ);
         let start = bias.apply(load.vaddr).0 as *const u8;
         let len = if readable { load.filesz as usize } else { 0 };
-        // SAFETY: the caller's promise; an empty slice needs no memory.
         let bytes = match len {
             0 => &[][..],
+            // SAFETY: as the caller promises.
             _ => unsafe { core::slice::from_raw_parts(start, len) },
         };
         (*load, bytes)

@@ -3,8 +3,8 @@
 //! # Safety
 //!
 //! [`Words::new`] is `unsafe`: it trusts that the windows are mapped and writable. Every access after that is checked
-//! against them. The windows leave out the tables that rld holds as slices ([`Image`](super::Image)), so a relocation can
-//! never change what a shared reference points to.
+//! against them. The windows leave out the tables that rld holds as slices ([`Image`]), so a relocation
+//! can never change what a shared reference points to.
 #![allow(unsafe_code)]
 
 use alloc::vec::Vec;

@@ -2,9 +2,9 @@
 //!
 //! # Safety
 //!
-//! A view is made from slices, so all it can hand out was borrowed. It keeps where they are and how long they are, but not
-//! the slices themselves: a segment also holds words that relocation writes, and only what a view has handed out must not
-//! change. Relocation leaves exactly that alone (see `image::memory`).
+//! A view is made from slices, so all it can hand out was borrowed. It keeps where they are and how long they are, but
+//! not the slices themselves: a segment also holds words that relocation writes, and only what a view has handed out
+//! must not change. Relocation leaves exactly that alone (see `image::memory`).
 #![allow(unsafe_code)]
 
 use alloc::vec::Vec;

@@ -43,6 +43,17 @@ impl<'a> Prepared<'a> {
     }
 }
 
+/// Brings near the symbols of `object` that a batch refers to, and the beginnings of their names.
+pub fn warm_own(object: &Object<'_>, symbols: impl Iterator<Item = u32> + Clone) {
+    let exports = &object.exports;
+    symbols.clone().for_each(|index| prefetch(exports.symbols.place(index as usize)));
+    for symbol in symbols.filter_map(|index| exports.symbols.get(index as usize)) {
+        let start = exports.strings.place(symbol.name);
+        prefetch(start);
+        prefetch(start.wrapping_add(LINE));
+    }
+}
+
 /// Brings near what the lookups of `hashes` will read, each with the length of its name.
 pub fn warm(scope: &Scope<'_, '_>, index: &Index, hashes: &[(u32, usize)]) {
     hashes.iter().for_each(|&(hash, _)| prefetch(index.bucket_place(hash)));
@@ -61,7 +72,8 @@ pub fn warm(scope: &Scope<'_, '_>, index: &Index, hashes: &[(u32, usize)]) {
         });
         if let Some((names, symbol)) = found {
             let start = names.strings.place(symbol.name);
-            (0..=length).step_by(LINE).for_each(|at| prefetch(start.wrapping_add(at)));
+            (0..length).step_by(LINE).for_each(|at| prefetch(start.wrapping_add(at)));
+            prefetch(start.wrapping_add(length));
         }
     }
 }

@@ -1,8 +1,8 @@
 //! All definitions of a scope in one table, so that a lookup does not grow with the number of objects.
 //!
-//! The table is made from the hashes that GNU hash tables already hold, so neither symbols nor names are touched to make
-//! it. Entries with one hash stand together, in scope order and in table order inside an object: a lookup sees the same
-//! candidates in the same order as a walk from object to object.
+//! The table is made from the hashes that GNU hash tables already hold, so neither symbols nor names are touched to
+//! make it. Entries with one hash stand together, in scope order and in table order inside an object: a lookup sees the
+//! same candidates in the same order as a walk from object to object.
 
 use alloc::vec;
 use alloc::vec::Vec;

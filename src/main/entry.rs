@@ -3,7 +3,8 @@
 //! # Safety
 //!
 //! Until its own relative relocations are applied, rld must not run Rust code: even a panic path goes through the GOT.
-//! So [`_start`] applies them in a few dozen instructions that use no data but the dynamic section, and only then calls.
+//! So [`_start`] applies them in a few dozen instructions that use no data but the dynamic section, and only then
+//! calls.
 
 use core::arch::naked_asm;
 

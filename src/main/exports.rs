@@ -1,10 +1,10 @@
-//! The symbols that glibc's libraries import from their loader, with glibc's names (contract: imports), and the functions
-//! that they reach through `_rtld_global_ro`.
+//! The symbols that glibc's libraries import from their loader, with glibc's names (contract: imports), and the
+//! functions that they reach through `_rtld_global_ro`.
 //!
 //! # Safety
 //!
-//! The signatures are glibc's. Pointers are the callers' promise, as in C. Data is written by rld before any reader runs;
-//! what the original keeps read-only stands in `.data.rel.ro` here too and is sealed before the program starts.
+//! The signatures are glibc's. Pointers are the callers' promise, as in C. Data is written by rld before any reader
+//! runs; what the original keeps read-only stands in `.data.rel.ro` here too and is sealed before the program starts.
 
 use core::arch::naked_asm;
 use core::cell::UnsafeCell;
@@ -125,8 +125,8 @@ pub unsafe extern "C" fn finalise() {
 
 // Thread-local storage (contract 2.6).
 
-/// The address of a thread-local variable: `{module, offset}` → address. All modules of start-up have their blocks in the
-/// static area, so the DTV always holds the answer. Old compilers call this with a misaligned stack: it uses none.
+/// The address of a thread-local variable: `{module, offset}` → address. All modules of start-up have their blocks in
+/// the static area, so the DTV always holds the answer. Old compilers call this with a misaligned stack: it uses none.
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
 unsafe extern "C" fn __tls_get_addr(_index: *const [u64; 2]) -> *mut c_void {
@@ -376,7 +376,8 @@ unsafe fn signal(number: c_int, object: &CStr, occasion: &CStr, text: &[u8]) {
     unsafe { _dl_signal_error(number, object.as_ptr(), occasion, buffer.as_ptr().cast()) }
 }
 
-/// Calls libc's function of the same name; without one there is nobody to catch an error: it is printed, and is the end.
+/// Calls libc's function of the same name; without one there is nobody to catch an error: it is printed, and is the
+/// end.
 macro_rules! forward {
     ($name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)?, $field:ident, $otherwise:block) => {
         #[unsafe(no_mangle)]

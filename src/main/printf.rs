@@ -3,8 +3,9 @@
 //!
 //! # Safety
 //!
-//! Stable Rust cannot define C-variadic functions. A few instructions store the argument registers behind one another and
-//! pass where they are, and where the caller's stack arguments are. Formats and strings are the caller's promise, as in C.
+//! Stable Rust cannot define C-variadic functions. A few instructions store the argument registers behind one another
+//! and pass where they are, and where the caller's stack arguments are. Formats and strings are the caller's promise,
+//! as in C.
 
 use alloc::string::String;
 use core::arch::naked_asm;

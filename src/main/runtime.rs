@@ -1,4 +1,8 @@
 //! What the Rust runtime wants of a program without std.
+//!
+//! # Safety
+//!
+//! The names are those that the compiler looks for; nothing else has them. Both functions end the process.
 
 use core::fmt::Write;
 use core::panic::PanicInfo;

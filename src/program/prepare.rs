@@ -2,8 +2,8 @@
 //!
 //! # Safety
 //!
-//! The thread control block is mapped here and never unmapped; exported data belongs to the binary, which hands over its
-//! addresses before anything else reads them.
+//! The thread control block is mapped here and never unmapped; exported data belongs to the binary, which hands over
+//! its addresses before anything else reads them.
 #![allow(unsafe_code)]
 
 use super::process::Process;

@@ -3,7 +3,6 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::elf::Malformed;
 use crate::elf::version::{Need, definitions, needs};
 use crate::error::{Error, Problem};
 use crate::linkmap::LinkMap;
@@ -52,34 +51,34 @@ fn judge(
     program: &[u8],
 ) {
     let library = needed.display_name(program);
-    let Some(defined) = defined_versions(needed) else {
+    let strings = needed.exports.strings;
+    let Some(table) = needed.exports.verdef else {
         let (library, requester) = (Text(library), Text(requester));
         findings.warnings.push(alloc::format!(
             "{library}: no version information available (required by {requester})"
         ));
         return;
     };
-    let wanted = (need.version.hash, need.version.name);
-    match defined {
-        Ok(defined) if defined.contains(&wanted) => {}
-        Ok(_) if need.weak => {
+    let wanted = need.version;
+    let found = definitions(table, |record| {
+        let same = record.hash == wanted.hash && record.name(strings)? == wanted.name;
+        Ok(same.then_some(()))
+    });
+    match found {
+        Ok(Some(())) => {}
+        Ok(None) if need.weak => {
             let (library, requester) = (Text(library), Text(requester));
-            let version = Text(need.version.name);
+            let version = Text(wanted.name);
             findings.warnings.push(alloc::format!(
                 "{library}: weak version `{version}' not found (required by {requester})"
             ));
         }
-        Ok(defined) => {
+        Ok(None) => {
             let problem = Problem::MissingVersion {
-                version: need.version.name.to_vec(),
+                version: wanted.name.to_vec(),
                 requester: requester.to_vec(),
             };
-            let mut names: Vec<_> = defined.iter().map(|(_, name)| *name).collect();
-            names.sort_unstable_by(|a, b| crate::cache::compare(b, a));
-            let newest = names.iter().take(NAMED).map(|name| alloc::format!("{}", Text(name)));
-            let newest: Vec<String> = newest.collect();
-            let more = if names.len() > NAMED { " …" } else { "" };
-            let line = alloc::format!("it defines {}{more}", newest.join(", "));
+            let line = describe(table, needed);
             findings.errors.push(Error::new(library, problem).with(line));
         }
         Err(malformed) => findings.errors.push(Error::malformed(library, malformed)),
@@ -89,14 +88,21 @@ fn judge(
 /// How many of a library's versions a message names.
 const NAMED: usize = 6;
 
-type Defined<'a> = Vec<(u32, &'a [u8])>;
-
-/// The versions that an object defines; `None` where it has none at all.
-fn defined_versions<'a>(object: &Object<'a>) -> Option<Result<Defined<'a>, Malformed>> {
-    let table = object.exports.verdef?;
-    let mut defined = Vec::new();
-    let walked = definitions(table, object.exports.strings, |_, version, _| {
-        defined.push((version.hash, version.name));
+/// What a library does define, the newest first.
+fn describe(table: &[u8], library: &Object<'_>) -> String {
+    let mut names = Vec::new();
+    let walked = definitions(table, |record| {
+        if !record.is_base {
+            names.push(record.name(library.exports.strings)?);
+        }
+        Ok(None::<()>)
     });
-    Some(walked.map(|()| defined))
+    if walked.is_err() || names.is_empty() {
+        return "it defines no version".into();
+    }
+    names.sort_unstable_by(|a, b| crate::cache::compare(b, a));
+    let newest = names.iter().take(NAMED).map(|name| alloc::format!("{}", Text(name)));
+    let newest: Vec<String> = newest.collect();
+    let more = if names.len() > NAMED { " …" } else { "" };
+    alloc::format!("it defines {}{more}", newest.join(", "))
 }

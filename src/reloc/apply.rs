@@ -170,6 +170,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
 
     /// Applies the relocations that were put together.
     fn batch(&mut self, id: ObjectId, object: &'m Object<'a>, words: &mut Words) -> Result<()> {
+        ahead::warm_own(object, self.batch.iter().map(|relocation| relocation.symbol));
         let mut prepared = [None; BATCH];
         let mut hashes = [(0, 0); BATCH];
         let mut count = 0;

@@ -1,39 +1,6 @@
-//! Relocation: the record, the value it stores, the loops that apply it, and what waits for the end.
+//! Relocation: the value that a record stores, the loops that apply it, and what waits for the end.
 
 pub mod apply;
 pub mod value;
 
-use crate::addr::Vaddr;
-use crate::elf::table::{Record, read};
-
-/// One record of a relocation table with addends (`Elf64_Rela`).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Relocation {
-    /// `r_offset`: the word to change.
-    pub offset: Vaddr,
-    /// `ELF64_R_TYPE`.
-    pub kind: u32,
-    /// `ELF64_R_SYM`: index in the dynamic symbol table.
-    pub symbol: u32,
-    /// `r_addend`, as two's complement.
-    pub addend: u64,
-}
-
-impl Record for Relocation {
-    type Bytes = [u8; 24];
-
-    #[inline]
-    fn split(bytes: &[u8]) -> &[Self::Bytes] {
-        bytes.as_chunks().0
-    }
-
-    #[inline]
-    fn decode(bytes: &Self::Bytes) -> Self {
-        Self {
-            offset: Vaddr(read(bytes, 0).unwrap_or_default()),
-            kind: read(bytes, 8).unwrap_or_default(),
-            symbol: read(bytes, 12).unwrap_or_default(),
-            addend: read(bytes, 16).unwrap_or_default(),
-        }
-    }
-}
+pub use crate::elf::relocation::Relocation;

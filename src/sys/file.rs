@@ -87,7 +87,6 @@ impl Fd {
     /// # Errors
     /// What open(2) answers.
     pub fn open(path: &CStr) -> Result<Self, Errno> {
-        #[expect(clippy::cast_sign_loss, reason = "flags are a bit set")]
         let flags = (libc::O_RDONLY | libc::O_CLOEXEC) as u64;
         // SAFETY: the path is NUL-terminated and only read.
         let fd = unsafe { call(libc::SYS_openat, [HERE, arg(path), flags]) }?;
@@ -147,7 +146,6 @@ pub fn stat(path: &CStr) -> Result<Status, Errno> {
 /// Whether access(2) finds the path readable; for files whose absence is the rule.
 #[must_use]
 pub fn is_readable(path: &CStr) -> bool {
-    #[expect(clippy::cast_sign_loss, reason = "a small constant")]
     let mode = libc::R_OK as u64;
     // SAFETY: the path is NUL-terminated and only read.
     unsafe { call(libc::SYS_access, [arg(path), mode]) }.is_ok()

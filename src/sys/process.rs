@@ -92,7 +92,5 @@ pub fn futex_wake_one(word: &core::sync::atomic::AtomicU32) {
     let _ = unsafe { call(libc::SYS_futex, [word.as_ptr() as u64, FUTEX_WAKE_PRIVATE, 1]) };
 }
 
-#[expect(clippy::cast_sign_loss, reason = "small constants")]
 const FUTEX_WAIT_PRIVATE: u64 = (libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG) as u64;
-#[expect(clippy::cast_sign_loss, reason = "small constants")]
 const FUTEX_WAKE_PRIVATE: u64 = (libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG) as u64;

@@ -2,8 +2,8 @@
 //!
 //! # Safety
 //!
-//! [`InitialStack::new`] is `unsafe`: it trusts that the pointer is the kernel's. From then on the vectors are walked to
-//! their end marks, which the kernel has written, and the strings live as long as the process.
+//! [`InitialStack::new`] is `unsafe`: it trusts that the pointer is the kernel's. From then on the vectors are walked
+//! to their end marks, which the kernel has written, and the strings live as long as the process.
 #![allow(unsafe_code)]
 
 use core::ffi::{CStr, c_char};

@@ -1,5 +1,5 @@
-//! Whatever a libc.so.6 holds where its code and descriptors should be, the reading of it ends soon and ends in a layout
-//! or in words.
+//! Whatever a libc.so.6 holds where its code and descriptors should be, the reading of it ends soon and ends in a
+//! layout or in words.
 
 use std::cell::Cell;
 

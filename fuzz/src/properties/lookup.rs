@@ -218,7 +218,7 @@ pub fn check_objects(objects: &[&Object<'_>], limit: usize) {
             }
             let HashTable::Gnu(table) = &exports.hash else { continue };
             let mut listed = index.candidates(gnu(name)).filter(|entry| entry.member == id.0);
-            for candidate in offers(usize::MAX, |take| drop(table.find(gnu(name), take))) {
+            for candidate in offers(usize::MAX, |take| table.find(gnu(name), take)) {
                 assert!(listed.any(|entry| entry.symbol == candidate), "{candidate}");
             }
         }
@@ -238,14 +238,14 @@ fn is_sound(object: &Object<'_>, limit: usize) -> bool {
             full | 1 != hash | 1
                 || (at < limit.saturating_mul(64)
                     && table.may_hold(full)
-                    && offers(64, |take| drop(table.find(full, take))).contains(&index))
+                    && offers(64, |take| table.find(full, take)).contains(&index))
         }),
         HashTable::Sysv(table) => {
             let symbols = exports.symbols.slice(0, table.symbols());
             let own_bucket = (0..).zip(symbols.iter()).skip(1).all(|(index, symbol)| {
                 let Some(name) = exports.strings.get(symbol.name) else { return true };
                 !symbol.can_define(false)
-                    || offers(64, |take| drop(table.find(sysv(name), take))).contains(&index)
+                    || offers(64, |take| table.find(sysv(name), take)).contains(&index)
             });
             own_bucket && chains_are_apart(object) == Some(true)
         }

@@ -1,8 +1,8 @@
 //! What must hold for every input, however broken. Each module has a function `check` that takes the bytes of one input
 //! and panics where its property does not hold.
 //!
-//! `tests/parsers.rs` includes this file as well: there the inputs are real libraries with fixed damage, here whatever a
-//! fuzzer comes up with.
+//! `tests/parsers.rs` includes this file as well: there the inputs are real libraries with fixed damage, here whatever
+//! a fuzzer comes up with.
 
 pub mod cache;
 pub mod dynamic;

@@ -43,12 +43,14 @@ pub fn check_tables(verneed: Option<&[u8]>, verdef: Option<&[u8]>, strings: &[u8
     assert!(listed <= INDICES, "{listed} versions needed");
     listed = 0;
     if let Some(table) = verdef {
-        let read = definitions(table, strtab, |index, version, base| {
-            assert!(inside(version.name, strings));
-            if !base {
-                set(index, version);
-            }
+        let read = definitions(table, |record| {
             listed += 1;
+            if !record.is_base {
+                let name = record.name(strtab)?;
+                assert!(inside(name, strings));
+                set(record.index, Version { hash: record.hash, name, hidden: false });
+            }
+            Ok(None::<()>)
         });
         whole &= read.is_ok();
     }

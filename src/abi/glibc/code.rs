@@ -1,7 +1,7 @@
 //! Reads the first instructions of short libc functions whose code names an offset in the loader's private data.
 //!
-//! Compilers differ in registers and order, so the code is decoded, not compared: registers are followed along the paths
-//! from the entry, and whatever is not understood ends its path. Only what such functions consist of is decoded.
+//! Compilers differ in registers and order, so the code is decoded, not compared: registers are followed along the
+//! paths from the entry, and whatever is not understood ends its path. Only what such functions consist of is decoded.
 
 use super::evidence::LibcView;
 

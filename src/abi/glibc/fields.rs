@@ -2,8 +2,8 @@
 //!
 //! # Safety
 //!
-//! [`Fields::new`] is `unsafe`: it trusts that the memory is writable and as large as it says. Every write after that is
-//! checked against the size, so a wrong offset in a table can never reach other memory.
+//! [`Fields::new`] is `unsafe`: it trusts that the memory is writable and as large as it says. Every write after that
+//! is checked against the size, so a wrong offset in a table can never reach other memory.
 #![allow(unsafe_code)]
 
 use super::layout::Bits;

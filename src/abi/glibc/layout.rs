@@ -1,9 +1,9 @@
 //! glibc's private layouts as a typed table, compiled from `data/glibc/layouts.tsv` (contract 0).
 //!
-//! The structures below are the schema: build/layouts.rs reads their field names and types from this file and wants a fact
-//! of the same name from the data. A number is an offset in bytes from the start of the structure, or says otherwise.
-//! A pointer is 8 bytes. `None` means that the layout has no such field. `GL(x)` is glibc's name for a field of
-//! `_rtld_global`, `GLRO(x)` for one of `_rtld_global_ro`.
+//! The structures below are the schema: build/layouts.rs reads their field names and types from this file and wants a
+//! fact of the same name from the data. A number is an offset in bytes from the start of the structure, or says
+//! otherwise. A pointer is 8 bytes. `None` means that the layout has no such field. `GL(x)` is glibc's name for a field
+//! of `_rtld_global`, `GLRO(x)` for one of `_rtld_global_ro`.
 
 /// One layout: every private fact that the loader needs about a build of glibc.
 #[derive(Debug)]
@@ -614,7 +614,8 @@ pub struct Pthread {
     pub tid: u16,
     /// robust_prev: address of `robust_head` (contract 2.2).
     pub robust_prev: u16,
-    /// robust_head, the kernel's `struct robust_list_head`: list, futex_offset, list_op_pending, 8 bytes each (contract 2.2).
+    /// robust_head, the kernel's `struct robust_list_head`: list, futex_offset, list_op_pending, 8 bytes each
+    /// (contract 2.2).
     pub robust_head: u16,
     /// cleanup_jmp_buf: set by `__libc_start_main`.
     pub cleanup_jmp_buf: u16,
@@ -658,7 +659,8 @@ pub struct Contract {
     pub tls_init_tp: bool,
     /// Whether the locks are taken with `pthread_mutex_lock` of libc.so.6; from 2.34 on (contract 5.1).
     pub mutex_from_libc: bool,
-    /// Whether the resolvers of `gettimeofday` and `time` use GLRO(sysinfo_map) and GLRO(lookup_symbol_x); up to 2.40 (contract 6.6).
+    /// Whether the resolvers of `gettimeofday` and `time` use GLRO(sysinfo_map) and GLRO(lookup_symbol_x); up to 2.40
+    /// (contract 6.6).
     pub vdso_by_lookup: bool,
     /// Where the area of restartable sequences is (contract 2.5).
     pub rseq_place: RseqPlace,
