@@ -1,18 +1,4 @@
-//! The x86-64 psABI's relocation types (table 4.9), the thread control block's fixed part (contract 2.1), and prefetching.
-//!
-//! # Safety
-//!
-//! A prefetch is a hint: the processor ignores addresses that cannot be read.
-#![allow(unsafe_code)]
-
-use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-
-/// Asks for the cache line at `address`, which need not be readable.
-#[inline]
-pub fn prefetch(address: *const u8) {
-    // SAFETY: prefetching has no effect that a program can see.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
-}
+//! The x86-64 psABI's relocation types (table 4.9) and the thread control block's fixed part (contract 2.1).
 
 /// A relocation type that a dynamic linker handles.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

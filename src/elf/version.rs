@@ -127,8 +127,8 @@ impl Record {
     }
 }
 
-/// The versions that an object defines, from `DT_VERDEF`, until `take` takes one. `bytes` go from the table to the end of
-/// its segment.
+/// The versions that an object defines, from `DT_VERDEF`, until `take` takes one. `bytes` go from the table to the end
+/// of its segment.
 ///
 /// # Errors
 /// A record lies outside, or the list does not end; or what `take` finds wrong.

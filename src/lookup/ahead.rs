@@ -1,10 +1,10 @@
-//! Looks ahead: a lookup waits for memory several times in a row, for bucket, entry, symbol and name. A batch of lookups
-//! takes each of these steps for all before the next, so that they wait together.
+//! Looks ahead: a lookup waits for memory several times in a row, for bucket, entry, symbol and name. A batch of
+//! lookups takes each of these steps for all before the next, so that they wait together.
 
 use super::index::Index;
 use super::scan;
 use super::scope::Scope;
-use crate::arch::x86_64::prefetch;
+use crate::arch::prefetch;
 use crate::elf::symbol::Symbol;
 use crate::object::Object;
 
@@ -27,8 +27,8 @@ pub struct Prepared<'a> {
 }
 
 impl<'a> Prepared<'a> {
-    /// Reads the symbol `index` of `object`; `None` if there is no such symbol. One that binds inside its object needs no
-    /// name.
+    /// Reads the symbol `index` of `object`; `None` if there is no such symbol. One that binds inside its object needs
+    /// no name.
     #[inline]
     #[must_use]
     pub fn new(object: &Object<'a>, index: u32) -> Option<Self> {

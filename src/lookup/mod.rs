@@ -1,8 +1,7 @@
 //! (name, version, scope) → definition.
 //!
-//! The rules are those of the gABI ("Shared Object Dependencies"), of GNU symbol versioning, and of glibc where those are
-//! silent. [`one`] decides inside one object; [`scope`] walks objects; [`index`] replaces the walk where
-//! it pays.
+//! The rules are those of the gABI ("Shared Object Dependencies"), of GNU symbol versioning, and of glibc where those
+//! are silent. [`one`] decides inside one object; [`scope`] walks objects; [`index`] replaces the walk where it pays.
 
 pub mod ahead;
 pub mod index;
@@ -40,7 +39,8 @@ impl<'n> Reference<'n> {
 /// What kind of definition a reference accepts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Class {
-    /// A real definition, not an executable's PLT entry ([`Symbol::can_define`](crate::elf::symbol::Symbol::can_define)).
+    /// A real definition, not an executable's PLT entry
+    /// ([`Symbol::can_define`](crate::elf::symbol::Symbol::can_define)).
     pub definition_only: bool,
     /// The program is passed over: the source of a COPY relocation is never its target.
     pub skip_program: bool,

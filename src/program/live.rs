@@ -32,8 +32,8 @@ pub struct Opened {
     fd: Fd,
     status: Status,
     header: Header,
-    head: [u8; HEAD],
-    head_len: usize,
+    /// The program header table.
+    table: Vec<u8>,
 }
 
 /// The file system and memory of this process.
@@ -72,7 +72,9 @@ impl Files for Live {
                 Refusal::Fatal(Error::malformed(path.to_bytes(), malformed))
             }
         })?;
-        Ok(Opened { fd, status, header, head, head_len })
+        let head = head.get(..head_len).unwrap_or_default();
+        let table = program_headers(&fd, &header, head).map_err(fatal)?;
+        Ok(Opened { fd, status, header, table })
     }
 
     fn is_dir(&mut self, path: &CStr) -> bool {
@@ -128,16 +130,14 @@ impl Source<'static> for Live {
 
     fn load(&mut self, path: &CStr, file: Opened) -> Result<Mapped<'static>> {
         let name = path.to_bytes();
-        let table = program_headers(&file)
-            .map_err(|errno| Error::system(name, "cannot read file data", errno))?;
-        let segments = Segments::parse(Table::new(&table), file.status.size)
+        let segments = Segments::parse(Table::new(&file.table), file.status.size)
             .map_err(|malformed| Error::malformed(name, malformed))?;
         let plan = Plan::new(file.header.kind, &segments);
         let bias = map::map_object(&file.fd, &plan)
             .map_err(|(words, errno)| Error::system(name, words, errno))?;
         // SAFETY: the object was mapped just now with this bias.
         let image = unsafe { map::view(bias, &segments) };
-        let phdr = phdr_address(&file.header, &segments, &image, table);
+        let phdr = phdr_address(&file.header, &segments, &image, file.table);
         let identity = Some(file.status.identity);
         Ok(Mapped { header: file.header, segments, image, phdr, identity })
     }
@@ -156,15 +156,14 @@ impl Source<'static> for Live {
 }
 
 /// The program header table: from the bytes already read, or from further into the file.
-fn program_headers(file: &Opened) -> core::result::Result<Vec<u8>, Errno> {
-    let size = file.header.phdr_bytes();
-    let head = file.head.get(..file.head_len).unwrap_or_default();
-    let start = usize::try_from(file.header.phoff).map_err(|_| Errno(0))?;
+fn program_headers(fd: &Fd, header: &Header, head: &[u8]) -> core::result::Result<Vec<u8>, Errno> {
+    let size = header.phdr_bytes();
+    let start = usize::try_from(header.phoff).map_err(|_| Errno(0))?;
     if let Some(table) = start.checked_add(size).and_then(|end| head.get(start..end)) {
         return Ok(table.to_vec());
     }
     let mut table = vec![0; size];
-    match file.fd.read_at(&mut table, file.header.phoff)? {
+    match fd.read_at(&mut table, header.phoff)? {
         read if read == size => Ok(table),
         _ => Err(Errno(0)),
     }

@@ -62,6 +62,8 @@ impl From<Error> for Stop {
     }
 }
 
+/// Room for the objects of a small program: they are large to move.
+const USUAL_OBJECTS: usize = 16;
 /// Exit status of a program that cannot be started.
 const CANNOT_START: i32 = 127;
 /// Standard error's descriptor.
@@ -124,6 +126,7 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
 
     // The link map: the program, what the kernel and rld bring, what is preloaded, what is needed.
     let mut map = LinkMap::default();
+    map.objects.reserve(USUAL_OBJECTS);
     let program = map.add(program);
     if let Some(vdso) = adopt::vdso(stack) {
         map.add(vdso);
