@@ -68,7 +68,7 @@ impl<'a> Gnu<'a> {
     }
 
     /// Whether the filter lets `hash` through. A `false` is certain.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn may_hold(&self, hash: u32) -> bool {
         let word = self.bloom.get(((hash >> 6) & self.bloom_mask) as usize).unwrap_or_default();
@@ -194,6 +194,19 @@ pub enum HashTable<'a> {
     Gnu(Gnu<'a>),
     /// `DT_HASH`.
     Sysv(Sysv<'a>),
+}
+
+impl HashTable<'_> {
+    /// Whether a name with this GNU hash may be in the table. A `false` is certain.
+    #[inline(always)]
+    #[must_use]
+    pub fn may_hold(&self, hash: u32) -> bool {
+        match self {
+            Self::None => false,
+            Self::Gnu(table) => table.may_hold(hash),
+            Self::Sysv(_) => true,
+        }
+    }
 }
 
 #[cfg(test)]

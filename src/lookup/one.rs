@@ -21,11 +21,15 @@ enum Fit {
 #[inline]
 #[must_use]
 pub fn find(exports: &Exports<'_>, reference: &Reference<'_>) -> Option<Match> {
-    find_in(&exports.hash, &exports.names(), reference)
+    match exports.hash.may_hold(reference.hash) {
+        true => find_in(&exports.hash, &exports.names(), reference),
+        false => None,
+    }
 }
 
-/// The same for an object whose hash table and names stand apart.
-#[inline]
+/// The same for an object whose hash table and names stand apart, and whose filter has let the hash through: most do not,
+/// so that asking them is the caller's.
+#[inline(never)]
 #[must_use]
 pub fn find_in(
     hash: &HashTable<'_>,
@@ -35,7 +39,6 @@ pub fn find_in(
     let mut choice = Choice::new(names, reference);
     let found = match hash {
         HashTable::None => None,
-        HashTable::Gnu(table) if !table.may_hold(reference.hash) => return None,
         HashTable::Gnu(table) => table.find(reference.hash, |index| choice.offer(index)),
         HashTable::Sysv(table) => table.find(sysv(reference.name), |index| choice.offer(index)),
     };

@@ -118,7 +118,8 @@ impl<'m, 'a> Scope<'m, 'a> {
         }
         for at in 0..self.members.len() {
             let member = self.members.get(at)?;
-            if member.is_program && reference.class.skip_program {
+            let passed_over = member.is_program && reference.class.skip_program;
+            if passed_over || !member.hash.may_hold(reference.hash) {
                 continue;
             }
             let Some(found) = one::find_in(&member.hash, &member.names, reference) else {
