@@ -62,6 +62,15 @@ impl Errno {
     }
 }
 
+impl Errno {
+    /// The number with its words, for a line of its own.
+    #[must_use]
+    pub fn described(self) -> impl fmt::Display {
+        let words = self.words().unwrap_or("unknown");
+        fmt::from_fn(move |f| write!(f, "error {}: {words}", self.0))
+    }
+}
+
 impl fmt::Display for Errno {
     /// As ld.so prints it, on whose first lines scripts match: words for a handful, numbers for the rest.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

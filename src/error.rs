@@ -89,9 +89,7 @@ impl Error {
     pub fn system(object: &[u8], words: &'static str, errno: Errno) -> Self {
         let error = Self::new(object, Problem::System { words, errno });
         match errno.words() {
-            Some(words) if words != alloc::format!("{errno}") => {
-                error.with(alloc::format!("error {}: {words}", errno.0))
-            }
+            Some(words) if words != alloc::format!("{errno}") => error.with(errno.described()),
             _ => error,
         }
     }

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::ffi::CString;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -160,10 +161,30 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
             self.map.alias(id, name);
             return Ok(id);
         }
-        let mapped = self.source.load(&found.path, found.file);
-        let mapped = mapped.map_err(|error| self.asked_by(error, requester))?;
-        let mut object = Object::parse(found.path, Role::Library, mapped)
-            .map_err(|error| self.asked_by(error, requester))?;
+        let path = found.path.clone();
+        let object = self.load(found.path, found.file, requester);
+        // ld.so names what was asked for; which file that is, is worth a line.
+        let object = object.map_err(|mut error| {
+            if name != path.to_bytes() {
+                error.object = name.to_vec();
+                error = error.with(alloc::format!("the file is {}", Text(path.to_bytes())));
+            }
+            self.asked_by(error, requester)
+        })?;
+        let id = self.map.add(object);
+        self.map.alias(id, name);
+        Ok(id)
+    }
+
+    /// Maps and reads a library.
+    fn load(
+        &mut self,
+        path: CString,
+        file: S::File,
+        requester: Option<ObjectId>,
+    ) -> Result<Object<'a>> {
+        let mapped = self.source.load(&path, file)?;
+        let mut object = Object::parse(path, Role::Library, mapped)?;
         object.loader = requester;
         if !object.name.to_bytes().starts_with(b"/") {
             object.set_relative_to(&self.source.current_dir());
@@ -171,11 +192,9 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
         if let Err(words) = may_be_library(&object) {
             let error = Error::words(object.name.to_bytes(), words);
             self.source.unload(object);
-            return Err(self.asked_by(error, requester));
+            return Err(error);
         }
-        let id = self.map.add(object);
-        self.map.alias(id, name);
-        Ok(id)
+        Ok(object)
     }
 
     /// Builds the search list: the program, the preloaded objects, then all dependencies breadth-first.

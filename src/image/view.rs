@@ -137,3 +137,38 @@ impl<'a> Image<'a> {
 fn outside(structure: &'static str, vaddr: Vaddr) -> Malformed {
     Malformed::new("dynamic section points outside the object", structure, vaddr.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(vaddr: u64, size: u64) -> Segment {
+        Segment {
+            kind: 1,
+            access: Access::READ,
+            offset: vaddr,
+            vaddr: Vaddr(vaddr),
+            filesz: size,
+            memsz: size,
+            align: 8,
+        }
+    }
+
+    #[test]
+    fn a_table_may_go_on_in_the_next_segment() {
+        static FILE: [u8; 12] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
+        let parts = [
+            (segment(0, 4), &FILE[..4]),
+            (segment(4, 4), &FILE[4..8]),
+            // A gap: not what comes next.
+            (segment(10, 2), &FILE[10..]),
+        ];
+        let image = Image::new(Bias(0), parts);
+        assert_eq!(image.bytes(Vaddr(2), 5), Some(&FILE[2..7]));
+        assert_eq!(image.bytes(Vaddr(6), 3), None);
+        assert_eq!(image.tail(Vaddr(1), u64::MAX), Some(&FILE[1..8]));
+        assert_eq!(image.tail(Vaddr(1), 3), Some(&FILE[1..3]));
+        assert_eq!(image.bytes(Vaddr(11), 1), Some(&FILE[11..]));
+        assert_eq!(image.bytes(Vaddr(12), 1), None);
+    }
+}

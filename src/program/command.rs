@@ -8,7 +8,7 @@ use core::fmt::Write;
 
 use super::adopt;
 use super::live::Live;
-use super::start::{Entry, STDERR, Stop};
+use super::start::{Entry, Own, STDERR, Stop};
 use crate::abi::glibc::cpu::CpuFeatures;
 use crate::addr::Addr;
 use crate::cli::{self, Command, Options};
@@ -38,6 +38,7 @@ const STDOUT: u64 = 1;
 pub struct Job {
     /// The command line; `None` when the kernel has started rld as a program's interpreter.
     options: Option<Options>,
+    own_header: Addr,
     secure: bool,
 }
 
@@ -52,9 +53,10 @@ impl Job {
     ///
     /// # Errors
     /// It makes no sense, which is said; or it asks for a text, which is printed.
-    pub fn new(stack: &InitialStack, own_entry: Addr, secure: bool) -> Result<Self, Stop> {
-        if stack.aux(libc::AT_ENTRY) != Some(own_entry.0) {
-            return Ok(Self { options: None, secure });
+    pub fn new(stack: &InitialStack, own: &Own, secure: bool) -> Result<Self, Stop> {
+        let own_header = own.header;
+        if stack.aux(libc::AT_ENTRY) != Some(own.entry.0) {
+            return Ok(Self { options: None, own_header, secure });
         }
         let own_name = Text(program_name(stack));
         let options = Options::parse(stack.arguments()).map_err(|usage| {
@@ -70,7 +72,7 @@ impl Job {
             }
             Command::Version => concat!("rld ", env!("CARGO_PKG_VERSION"), "\n").into(),
             Command::Run | Command::List | Command::Verify => {
-                return Ok(Self { options: Some(options), secure });
+                return Ok(Self { options: Some(options), own_header, secure });
             }
         };
         file::write_all(STDOUT, text.as_bytes());
@@ -146,6 +148,7 @@ impl Job {
             (libc::AT_PHDR, program.phdr.0),
             (libc::AT_PHNUM, program.phnum.into()),
             (libc::AT_ENTRY, program.entry.0),
+            (libc::AT_BASE, self.own_header.0),
             (libc::AT_EXECFN, path.as_ptr() as u64),
         ] {
             stack.set_aux(kind, value);

@@ -134,7 +134,7 @@ impl Source<'static> for Live {
             .map_err(|malformed| Error::malformed(name, malformed))?;
         let plan = Plan::new(file.header.kind, &segments);
         let bias = map::map_object(&file.fd, &plan)
-            .map_err(|(words, errno)| Error::system(name, words, errno))?;
+            .map_err(|(words, errno)| Error::words(name, words).with(errno.described()))?;
         // SAFETY: the object was mapped just now with this bias.
         let image = unsafe { map::view(bias, &segments) };
         let phdr = phdr_address(&file.header, &segments, &image, file.table);

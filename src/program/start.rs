@@ -114,7 +114,7 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
 
     // The program: mapped by the kernel, or named on the command line.
     let mut live = Live::default();
-    let job = Job::new(stack, own.entry, secure)?;
+    let job = Job::new(stack, own, secure)?;
     let program = job.program(stack, &mut live, &cpu)?;
     if command::runs_alone(&program) {
         return job.alone(&program);

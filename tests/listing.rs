@@ -1,0 +1,44 @@
+//! `--list` and LD_TRACE_LOADED_OBJECTS show what ld.so's show, but for the addresses.
+
+use std::path::Path;
+use std::process::Command;
+
+const RLD: &str = env!("CARGO_BIN_EXE_rld");
+const SYSTEM: &str = "/lib64/ld-linux-x86-64.so.2";
+const PROGRAMS: [&str; 8] = [
+    "/bin/ls",
+    "/bin/bash",
+    "/usr/bin/git",
+    "/usr/bin/openssl",
+    "/usr/bin/perl",
+    "/usr/bin/gdb",
+    "/usr/bin/ssh",
+    "/usr/bin/sqlite3",
+];
+
+/// The lines of a list, without addresses.
+fn lines(loader: &str, arguments: &[&str], variable: bool) -> Vec<String> {
+    let mut command = Command::new(loader);
+    if variable {
+        command.env("LD_TRACE_LOADED_OBJECTS", "1");
+    }
+    let output = command.args(arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{loader} {arguments:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let strip = |line: &str| line.rsplit_once(" (0x").map_or(line, |(line, _)| line).to_owned();
+    text.lines().map(strip).collect()
+}
+
+#[test]
+fn the_list_is_that_of_the_system() {
+    for program in PROGRAMS {
+        if !Path::new(program).exists() {
+            println!("SKIPPED: {program} is not installed");
+            continue;
+        }
+        let expected = lines(SYSTEM, &["--list", program], false);
+        assert!(expected.len() >= 3, "{expected:?}");
+        assert_eq!(lines(RLD, &["--list", program], false), expected, "{program}");
+        assert_eq!(lines(RLD, &[program], true), expected, "{program}");
+    }
+}
