@@ -128,6 +128,8 @@ pub struct Linker<'l, 'a, S> {
     pub program: &'l [u8],
     /// The program's directory, for `$ORIGIN`.
     pub origin: &'l [u8],
+    /// A dependency that is not found is entered as absent, for a list.
+    pub lists_absent: bool,
 }
 
 impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
@@ -215,7 +217,10 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
             };
             let mut needed = Vec::with_capacity(names.len());
             for name in names {
-                let dependency = self.open(name, Some(id), Purpose::Library)?;
+                let dependency = match self.open(name, Some(id), Purpose::Library) {
+                    Err(_) if self.lists_absent => self.map.add(Object::absent(name)),
+                    opened => opened?,
+                };
                 needed.push(dependency);
                 if mark(&mut listed, dependency) {
                     list.push(dependency);

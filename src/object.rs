@@ -30,6 +30,8 @@ pub enum Role {
     Vdso,
     /// rld.
     Loader,
+    /// A library that was not found: it has a name and nothing else.
+    Absent,
 }
 
 /// What the symbols of an object are found through.
@@ -173,6 +175,31 @@ pub struct Mapped<'a> {
 }
 
 impl<'a> Object<'a> {
+    /// Stands for a library that was not found.
+    #[must_use]
+    pub fn absent(name: &[u8]) -> Self {
+        Self {
+            name: CString::new(name).unwrap_or_default(),
+            aliases: Vec::new(),
+            absolute_directory: None,
+            role: Role::Absent,
+            identity: None,
+            loader: None,
+            needed: Vec::new(),
+            image: Image::default(),
+            segments: Segments::default(),
+            phdr: Addr(0),
+            phnum: 0,
+            kind: Kind::Shared,
+            entry: Addr(0),
+            dynamic: Dynamic::default(),
+            soname: None,
+            exports: Exports::default(),
+            relocations: Relocations::default(),
+            isa_needed: 0,
+        }
+    }
+
     /// Reads the dynamic section and all that it points to.
     ///
     /// # Errors

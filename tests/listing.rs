@@ -30,6 +30,28 @@ fn lines(loader: &str, arguments: &[&str], variable: bool) -> Vec<String> {
 }
 
 #[test]
+fn what_is_missing_is_listed_for_ldd_and_ends_a_list() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("listing");
+    std::fs::create_dir_all(&folder).unwrap();
+    let cc = |arguments: &[&str]| {
+        let status = Command::new("gcc").current_dir(&folder).args(arguments).status().unwrap();
+        assert!(status.success(), "{arguments:?}");
+    };
+    std::fs::write(folder.join("lib.c"), "int f(void) { return 1; }\n").unwrap();
+    std::fs::write(folder.join("main.c"), "int main(void) { return 0; }\n").unwrap();
+    cc(&["-shared", "-fPIC", "lib.c", "-o", "libgone.so"]);
+    cc(&["main.c", "-o", "main", "-Wl,--no-as-needed", "-L.", "-lgone"]);
+    std::fs::remove_file(folder.join("libgone.so")).unwrap();
+    let program = folder.join("main").into_os_string().into_string().unwrap();
+    let expected = lines(SYSTEM, &[&program], true);
+    assert!(expected.iter().any(|line| line.ends_with("libgone.so => not found")));
+    assert_eq!(lines(RLD, &[&program], true), expected);
+    let status = Command::new(RLD).args(["--list", &program]).output().unwrap().status;
+    assert_eq!(status.code(), Some(127));
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn the_list_is_that_of_the_system() {
     for program in PROGRAMS {
         if !Path::new(program).exists() {

@@ -6,17 +6,18 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
-use core::ptr::{NonNull, null_mut};
+use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use rld::sys::memory::{Backing, Protection, map};
 use rld::sys::process::{futex_wait, futex_wake_one};
+use rld::sys::{file, process};
 use talc::{OomHandler, Span, Talc};
 
 /// Enough for a program with a handful of libraries.
-const ARENA: usize = 128 * 1024;
+const ARENA: usize = 64 * 1024;
 /// What is mapped at a time after that.
-const CHUNK: u64 = 1 << 20;
+const CHUNK: u64 = 1 << 18;
 
 #[repr(align(4096))]
 struct Arena(UnsafeCell<[u8; ARENA]>);
@@ -60,6 +61,13 @@ unsafe impl Sync for Heap {}
 static HEAP: Heap =
     Heap { lock: AtomicU32::new(0), talc: UnsafeCell::new(Talc::new(More { arena_given: false })) };
 
+/// Without memory there is nothing that rld could undo, and no memory to say more.
+#[cold]
+fn out_of_memory() -> ! {
+    file::write_all(2, b"rld: error while loading shared libraries: cannot allocate memory\n");
+    process::exit(127)
+}
+
 impl Heap {
     fn with<T>(&self, work: impl FnOnce(&mut Talc<More>) -> T) -> T {
         if self.lock.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
@@ -81,7 +89,10 @@ unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the layout is not of size zero, as the trait promises.
         let pointer = self.with(|talc| unsafe { talc.malloc(layout) });
-        pointer.map_or(null_mut(), NonNull::as_ptr)
+        match pointer {
+            Ok(pointer) => pointer.as_ptr(),
+            Err(()) => out_of_memory(),
+        }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {

@@ -17,7 +17,8 @@ const CONSISTENT: u32 = 0;
 /// Size of `struct r_debug`.
 const SIZE: usize = 40;
 
-/// Tells a debugger that the list is complete and all objects are relocated.
+/// Tells a debugger that the list is complete and all objects are relocated. It is told once: what it would look up in
+/// libc before that is not relocated yet.
 pub fn complete(process: &Process) {
     // SAFETY: the binary's own variable of this size.
     let debug = unsafe { Fields::new(process.exports.data.r_debug.0 as *mut u8, SIZE) };
@@ -59,5 +60,4 @@ pub fn announce(process: &Process) {
         // SAFETY: the entry lies in a writable segment; its value is for debuggers only.
         unsafe { ((entry + 8) as *mut u64).write_unaligned(data.r_debug.0) };
     }
-    stop(process);
 }

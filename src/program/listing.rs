@@ -16,6 +16,10 @@ pub fn print(map: &LinkMap<'_>) {
             continue;
         };
         let path = object.name.to_bytes();
+        if object.role == Role::Absent {
+            let _ = writeln!(text, "\t{} => not found", Text(path));
+            continue;
+        }
         let start = object.image.bias.0;
         let asked = match object.role {
             Role::Library => object.aliases.first().map_or(path, |alias| alias),

@@ -50,7 +50,8 @@ pub fn all<S: Source<'static>>(
 
 /// ld.so leaves out what the kernel said.
 fn short(problem: &str) -> &str {
-    problem.split_once(": ").map_or(problem, |(words, _)| words)
+    const OPEN: &str = "cannot open shared object file";
+    if problem.starts_with(OPEN) { OPEN } else { problem }
 }
 
 fn file_contents() -> Vec<u8> {

@@ -127,7 +127,7 @@ unsafe fn early_init(process: &Process) {
 }
 
 /// Runs the initialisers: the program's DT_PREINIT_ARRAY, then every library after what it needs. The program's own
-/// are libc's business (contract 3.4), unless there is no libc.
+/// are its libc's business, or its own (contract 3.4).
 ///
 /// # Safety
 /// libc is ready.
@@ -146,8 +146,7 @@ unsafe fn initialise(process: &Process, arguments: Arguments) {
         }
         let rest = order.iter().rev().filter_map(object);
         for object in rest.filter(|object| !wants_to_be_first(object)) {
-            let is_program = object.role == Role::Program;
-            if object.role == Role::Library || (is_program && process.glibc.is_none()) {
+            if object.role == Role::Library {
                 init::initialise(object, arguments);
             }
         }

@@ -133,12 +133,20 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     }
     let loader_name = interpreter.unwrap_or_else(|| command::DEFAULT_LOADER_NAME.to_owned());
     map.add(adopt::loader(own.header, &loader_name)?);
-    let (source, search) = (&mut live, &mut search);
-    let mut linker = Linker { map: &mut map, search, source, program: name, origin: &origin };
+    let only_a_list = settings.trace_loaded_objects || job.lists();
+    let mut linker = Linker {
+        map: &mut map,
+        search: &mut search,
+        source: &mut live,
+        program: name,
+        origin: &origin,
+        // ld.so's --list ends at the first that is missing; its variable, which ldd uses, goes on.
+        lists_absent: settings.trace_loaded_objects,
+    };
     let preloaded = preload::all(&mut linker, &settings, &job, secure);
     linker.load_dependencies(program, &preloaded)?;
     live.forget_cache();
-    if settings.trace_loaded_objects || job.lists() {
+    if only_a_list {
         listing::print(&map);
         return Err(Stop::Exit(0));
     }

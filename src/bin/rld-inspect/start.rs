@@ -89,8 +89,14 @@ impl Start {
         };
         let levels = (1 << processor.isa_level()) - 1;
         let mut search = Search::new(&config, Hwcaps::new(levels, b"", None));
-        let linker =
-            Linker { map: &mut map, search: &mut search, source: &mut disk, program, origin };
+        let linker = Linker {
+            map: &mut map,
+            search: &mut search,
+            source: &mut disk,
+            program,
+            origin,
+            lists_absent: false,
+        };
 
         let file = std::fs::read("/etc/ld.so.preload").unwrap_or_default();
         let lists = [settings.preload.unwrap_or_default(), &arguments.preload];
