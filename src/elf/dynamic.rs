@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use goblin::elf::dynamic as dt;
 
 use super::Malformed;
-use super::table::{Record, Table, read};
+use super::table::{Record, Table, read, record_bytes};
 use crate::addr::Vaddr;
 
 /// One entry of the dynamic section.
@@ -18,12 +18,7 @@ pub struct Entry {
 }
 
 impl Record for Entry {
-    type Bytes = [u8; 16];
-
-    #[inline]
-    fn split(bytes: &[u8]) -> &[Self::Bytes] {
-        bytes.as_chunks().0
-    }
+    record_bytes!(16);
 
     fn decode(bytes: &Self::Bytes) -> Self {
         Self { tag: read(bytes, 0).unwrap_or_default(), value: read(bytes, 8).unwrap_or_default() }

@@ -1,6 +1,6 @@
 //! Records of relocation tables.
 
-use super::table::{Record, read};
+use super::table::{Record, read, record_bytes};
 use crate::addr::Vaddr;
 
 /// One record of a relocation table with addends (`Elf64_Rela`).
@@ -17,12 +17,7 @@ pub struct Relocation {
 }
 
 impl Record for Relocation {
-    type Bytes = [u8; 24];
-
-    #[inline]
-    fn split(bytes: &[u8]) -> &[Self::Bytes] {
-        bytes.as_chunks().0
-    }
+    record_bytes!(24);
 
     #[inline]
     fn decode(bytes: &Self::Bytes) -> Self {

@@ -8,7 +8,7 @@ use goblin::elf::program_header::{
 };
 
 use super::Malformed;
-use super::table::{Record, Table, read};
+use super::table::{Record, Table, read, record_bytes};
 use crate::addr::{PAGE, Vaddr, page_down, page_up};
 
 bitflags::bitflags! {
@@ -44,12 +44,7 @@ pub struct Segment {
 }
 
 impl Record for Segment {
-    type Bytes = [u8; 56];
-
-    #[inline]
-    fn split(bytes: &[u8]) -> &[Self::Bytes] {
-        bytes.as_chunks().0
-    }
+    record_bytes!(56);
 
     fn decode(bytes: &Self::Bytes) -> Self {
         let word = |offset| read::<u32>(bytes, offset).unwrap_or_default();

@@ -6,7 +6,7 @@ use goblin::elf::sym::{
     STT_NOTYPE, STT_OBJECT, STT_TLS, STV_DEFAULT, STV_PROTECTED,
 };
 
-use super::table::{Record, read};
+use super::table::{Record, read, record_bytes};
 use crate::addr::Vaddr;
 
 /// How far a symbol is visible (`STB_*`).
@@ -37,12 +37,7 @@ pub struct Symbol {
 }
 
 impl Record for Symbol {
-    type Bytes = [u8; 24];
-
-    #[inline]
-    fn split(bytes: &[u8]) -> &[Self::Bytes] {
-        bytes.as_chunks().0
-    }
+    record_bytes!(24);
 
     #[inline]
     fn decode(bytes: &Self::Bytes) -> Self {

@@ -10,14 +10,24 @@ pub trait Record: Copy {
     fn decode(bytes: &Self::Bytes) -> Self;
 }
 
+/// The part of [`Record`] that only depends on how many bytes a record has.
+macro_rules! record_bytes {
+    ($size:expr) => {
+        type Bytes = [u8; $size];
+
+        #[inline]
+        fn split(bytes: &[u8]) -> &[Self::Bytes] {
+            bytes.as_chunks().0
+        }
+    };
+}
+pub(super) use record_bytes;
+
 macro_rules! integers {
     ($($int:ty)*) => {$(
         impl Record for $int {
-            type Bytes = [u8; size_of::<$int>()];
-            #[inline]
-            fn split(bytes: &[u8]) -> &[Self::Bytes] {
-                bytes.as_chunks().0
-            }
+            record_bytes!(size_of::<$int>());
+
             #[inline]
             fn decode(bytes: &Self::Bytes) -> Self {
                 <$int>::from_le_bytes(*bytes)

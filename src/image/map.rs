@@ -11,7 +11,7 @@
 use super::plan::{Pages, Plan};
 use super::view::Image;
 use crate::addr::{Addr, Bias, Vaddr, page_down};
-use crate::elf::segment::Segments;
+use crate::elf::segment::{Access, Segment, Segments, Span};
 use crate::errno::Errno;
 use crate::sys::Fd;
 use crate::sys::memory::{Backing, Protection, map, map_if_free, map_over, protect, unmap};
@@ -140,6 +140,23 @@ fn clear(bias: Bias, (from, to): (u64, u64), protection: Protection) -> Result<(
     Ok(())
 }
 
+/// Touches the page at the start of a span that relocation will write to, if it may be written: one fault, where reading
+/// first and writing later are two.
+///
+/// # Safety
+/// The object is mapped with `bias`, and nobody refers into it yet.
+pub unsafe fn touch(bias: Bias, segments: &Segments, span: Span) {
+    let is_there = |load: &Segment| {
+        load.access.contains(Access::READ | Access::WRITE) && load.holds_in_file(span.vaddr, 1)
+    };
+    if segments.loads.iter().any(is_there) {
+        let place = bias.apply(span.vaddr).0;
+        // One instruction, so that the first access is a write. It changes nothing.
+        // SAFETY: the byte is part of a segment that may be read and written.
+        unsafe { core::arch::asm!("or byte ptr [{}], 0", in(reg) place, options(nostack)) };
+    }
+}
+
 /// Views an object that is mapped with `bias`.
 ///
 /// # Safety
@@ -147,7 +164,7 @@ fn clear(bias: Bias, (from, to): (u64, u64), protection: Protection) -> Result<(
 #[must_use]
 pub unsafe fn view<'a>(bias: Bias, segments: &Segments) -> Image<'a> {
     let parts = segments.loads.iter().map(|load| {
-        let readable = load.access.contains(crate::elf::segment::Access::READ);
+        let readable = load.access.contains(Access::READ);
         let start = bias.apply(load.vaddr).0 as *const u8;
         let len = if readable { load.filesz as usize } else { 0 };
         let bytes = match len {

@@ -3,9 +3,9 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::ahead::Prepared;
 use super::index::Index;
 use super::one::{self, Match};
+use super::prepared::Prepared;
 use super::{Class, Reference};
 use crate::addr::ObjectId;
 use crate::elf::dynamic::Flags;

@@ -9,7 +9,8 @@
 use core::arch::naked_asm;
 
 use rld::addr::Addr;
-use rld::program::start::{Own, start};
+use rld::program::start::start;
+use rld::program::terms::Own;
 use rld::reloc::apply::DescriptorEntries;
 
 use crate::exports;

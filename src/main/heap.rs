@@ -9,13 +9,16 @@ use core::cell::UnsafeCell;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use rld::sys::memory::{Backing, Protection, map};
+use rld::addr::{Addr, PAGE};
+use rld::sys::memory::{Backing, Protection, map, unmap};
 use rld::sys::process::{futex_wait, futex_wake_one};
 use rld::sys::{file, process};
 use talc::{OomHandler, Span, Talc};
 
 /// Enough for a program with a handful of libraries.
 const ARENA: usize = 64 * 1024;
+/// From this size on, an allocation is a mapping of its own.
+const LARGE: usize = 128 * 1024;
 /// What is mapped at a time after that.
 const CHUNK: u64 = 1 << 18;
 
@@ -84,9 +87,19 @@ impl Heap {
     }
 }
 
-// SAFETY: talc hands out memory that is apart from all other and fits the layout.
+/// Whether an allocation is a mapping of its own. It depends on the layout alone, so that freeing knows.
+const fn is_large(layout: Layout) -> bool {
+    layout.size() >= LARGE && layout.align() <= PAGE as usize
+}
+
+// SAFETY: talc hands out memory that is apart from all other and fits the layout; so does the kernel.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if is_large(layout) {
+            let protection = Protection::READ | Protection::WRITE;
+            let mapped = map(layout.size() as u64, protection, Backing::Anonymous);
+            return mapped.map_or_else(|_| out_of_memory(), |start| start.0 as *mut u8);
+        }
         // SAFETY: the layout is not of size zero, as the trait promises.
         let pointer = self.with(|talc| unsafe { talc.malloc(layout) });
         match pointer {
@@ -95,8 +108,23 @@ unsafe impl GlobalAlloc for Heap {
         }
     }
 
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the layout is the caller's; new memory has room for it.
+        unsafe {
+            let pointer = self.alloc(layout);
+            // A new mapping is zero, and need not be touched to make it so.
+            if !is_large(layout) {
+                pointer.write_bytes(0, layout.size());
+            }
+            pointer
+        }
+    }
+
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        if let Some(pointer) = NonNull::new(pointer) {
+        if is_large(layout) {
+            // SAFETY: the mapping came from `alloc` with this layout, and nothing refers into it any more.
+            unsafe { unmap(Addr(pointer as u64), layout.size() as u64) };
+        } else if let Some(pointer) = NonNull::new(pointer) {
             // SAFETY: the pointer came from `alloc` with this layout.
             self.with(|talc| unsafe { talc.free(pointer, layout) });
         }

@@ -5,8 +5,7 @@
 //! The main thread's stack is made executable where the program or a library asks for it; nothing loses a permission.
 #![allow(unsafe_code)]
 
-use super::command::warn;
-use super::start::Stop;
+use super::terms::{Stop, warn};
 use super::versions;
 use crate::abi::glibc::cpu::CpuFeatures;
 use crate::addr::{Addr, PAGE, page_down};

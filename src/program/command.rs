@@ -1,14 +1,12 @@
 //! Which program: the one that the kernel has mapped, or the one that the command line names.
 
-use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ffi::CStr;
-use core::fmt::Write;
 
 use super::adopt;
 use super::live::Live;
-use super::start::{Entry, Own, STDERR, Stop};
+use super::terms::{Entry, Own, STDERR, Stop, platform, program_name};
 use crate::abi::glibc::cpu::CpuFeatures;
 use crate::addr::Addr;
 use crate::cli::{self, Command, Options};
@@ -40,12 +38,6 @@ pub struct Job {
     options: Option<Options>,
     own_header: Addr,
     secure: bool,
-}
-
-/// The program's name for messages: `argv[0]`.
-#[must_use]
-pub fn program_name(stack: &InitialStack) -> &'static [u8] {
-    stack.arguments().next().map_or(b"<program name unknown>", CStr::to_bytes)
 }
 
 impl Job {
@@ -221,12 +213,6 @@ impl Job {
     }
 }
 
-/// AT_PLATFORM.
-#[must_use]
-pub fn platform(stack: &InitialStack) -> Option<&'static CStr> {
-    stack.string(libc::AT_PLATFORM)
-}
-
 /// Whether a program relocates itself and needs nothing: a static one, position-independent or not.
 #[must_use]
 pub fn runs_alone(program: &Object<'_>) -> bool {
@@ -259,16 +245,5 @@ pub fn origin_if_needed(program: &Object<'_>, settings: &Settings<'_>, job: &Job
     match file::read_link(c"/proc/self/exe", &mut buffer) {
         Ok(path) if path.starts_with(b"/") => dirname(path).to_vec(),
         _ => settings.origin_path.unwrap_or_default().to_vec(),
-    }
-}
-
-/// Prints lines to standard error, as one write.
-pub fn warn(lines: impl Iterator<Item = String>) {
-    let mut text = String::new();
-    for line in lines {
-        let _ = writeln!(text, "{line}");
-    }
-    if !text.is_empty() {
-        file::write_all(STDERR, text.as_bytes());
     }
 }

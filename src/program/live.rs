@@ -136,7 +136,12 @@ impl Source<'static> for Live {
         let bias = map::map_object(&file.fd, &plan)
             .map_err(|(words, errno)| Error::words(name, words).with(errno.described()))?;
         // SAFETY: the object was mapped just now with this bias.
-        let image = unsafe { map::view(bias, &segments) };
+        let image = unsafe {
+            if let Some(dynamic) = segments.dynamic {
+                map::touch(bias, &segments, dynamic);
+            }
+            map::view(bias, &segments)
+        };
         let phdr = phdr_address(&file.header, &segments, &image, file.table);
         let identity = Some(file.status.identity);
         Ok(Mapped { header: file.header, segments, image, phdr, identity })

@@ -15,6 +15,7 @@ pub mod ready;
 pub mod relocate;
 pub mod start;
 pub mod symbols;
+pub mod terms;
 pub mod versions;
 
 pub use process::Process;

@@ -5,7 +5,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use super::command::{Job, warn};
+use super::command::Job;
+use super::terms::warn;
 use crate::addr::ObjectId;
 use crate::env::{Settings, preload_file_names, preload_names};
 use crate::linkmap::{Linker, Source};

@@ -7,7 +7,7 @@
 #![allow(unsafe_code)]
 
 use super::process::Process;
-use super::start::{Own, Stop};
+use super::terms::{Own, Stop, platform, program_name};
 use crate::abi::glibc::cpu::CpuFeatures;
 use crate::abi::glibc::exports::{Data, RTLD_GLOBAL_RO_SIZE, RTLD_GLOBAL_SIZE};
 use crate::abi::glibc::fields::Fields;
@@ -61,7 +61,7 @@ impl Plan<'_> {
         own: &Own,
         secure: bool,
     ) -> core::result::Result<&'static Process, Stop> {
-        let name = super::command::program_name(stack);
+        let name = program_name(stack);
         let tls = tls_layout(&map, name)?;
         let layout = self.glibc.map(|glibc| glibc.layout);
         let tcb_size = layout.map_or(BARE_TCB_SIZE, |layout| layout.pthread.size.into());
@@ -140,7 +140,7 @@ impl Plan<'_> {
             page_size: aux(libc::AT_PAGESZ).unwrap_or(crate::addr::PAGE),
             clock_ticks: aux(libc::AT_CLKTCK).unwrap_or(100),
             hwcap2: aux(libc::AT_HWCAP2).unwrap_or_default(),
-            platform: super::command::platform(stack),
+            platform: platform(stack),
             min_signal_stack: aux(libc::AT_MINSIGSTKSZ),
             auxv: Addr(stack.auxv() as u64),
             bind_not: self.settings.bind_not,

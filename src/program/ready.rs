@@ -8,7 +8,7 @@
 use core::sync::atomic::Ordering;
 
 use super::process::Process;
-use super::start::Stop;
+use super::terms::Stop;
 use crate::abi::glibc;
 use crate::addr::Addr;
 use crate::elf::hash::sysv;

@@ -9,7 +9,7 @@
 use alloc::vec::Vec;
 
 use super::Process;
-use super::command::warn;
+use super::terms::warn;
 use crate::addr::{Addr, ObjectId};
 use crate::elf::dynamic::Flags;
 use crate::error::{Error, Result};

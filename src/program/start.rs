@@ -7,68 +7,26 @@
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::fmt::Write;
 
 use super::command::{self, Job};
 use super::live::Live;
+use super::terms::{Entry, Own, STDERR, Stop, program_name};
 use super::{adopt, checks, listing, preload, prepare, ready, relocate};
-use crate::abi::glibc::exports::Exports;
 use crate::abi::glibc::{self, cpu};
 use crate::addr::Addr;
 use crate::env::tunables::{Values, glibc_2_36};
 use crate::env::{self, Settings};
-use crate::error::{Error, Report};
+use crate::error::Report;
 use crate::linkmap::{LinkMap, Linker};
-use crate::reloc::apply::DescriptorEntries;
 use crate::sys::stack::InitialStack;
 use crate::sys::{file, process};
-
-/// What the binary knows about itself.
-#[derive(Clone, Copy, Debug)]
-pub struct Own {
-    /// Its ELF header.
-    pub header: Addr,
-    /// Its entry point.
-    pub entry: Addr,
-    /// What it exports to glibc.
-    pub exports: Exports,
-    /// Code for TLS descriptors.
-    pub descriptors: DescriptorEntries,
-}
-
-/// Where to go.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Entry {
-    /// The program's entry point.
-    pub address: Addr,
-    /// Whether the program is given rld's finaliser; one that runs alone is not.
-    pub finaliser: bool,
-}
-
-/// Why no program starts.
-#[derive(Debug)]
-pub enum Stop {
-    /// Something is wrong; the first error is the one that ld.so reports.
-    Errors(Vec<Error>),
-    /// What was asked for is done, or what is wrong was said already.
-    Exit(i32),
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Self::Errors(Vec::from([error]))
-    }
-}
 
 /// Room for the objects of a small program: they are large to move.
 const USUAL_OBJECTS: usize = 16;
 /// Exit status of a program that cannot be started.
 const CANNOT_START: i32 = 127;
-/// Standard error's descriptor.
-pub const STDERR: u64 = 2;
-
 /// Brings the program to its entry point; ends the process where that cannot be done.
 ///
 /// # Safety
@@ -81,7 +39,7 @@ pub unsafe fn start(stack: *mut u64, own: &Own) -> Entry {
         Ok(entry) => entry,
         Err(Stop::Exit(status)) => process::exit(status),
         Err(Stop::Errors(errors)) => {
-            let program = command::program_name(&stack);
+            let program = program_name(&stack);
             let mut text = String::new();
             for error in &errors {
                 let _ = write!(text, "{}", Report { program, error });
@@ -119,7 +77,7 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     if command::runs_alone(&program) {
         return job.alone(&program);
     }
-    let name = command::program_name(stack);
+    let name = program_name(stack);
     let origin = command::origin_if_needed(&program, &settings, &job);
     let mut search = job.search(stack, &settings, &origin, &cpu);
     let interpreter = adopt::interpreter(&program).map(CStr::to_owned);

@@ -15,7 +15,7 @@ use rld::elf::version::Version;
 use rld::error::Error;
 use rld::linkmap::LinkMap;
 use rld::lookup::Class;
-use rld::lookup::ahead::Prepared;
+use rld::lookup::prepared::Prepared;
 use rld::lookup::scope::Scope;
 use rld::object::{Definition, Object, Role};
 use rld::reloc::Relocation;
