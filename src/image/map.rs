@@ -140,8 +140,8 @@ fn clear(bias: Bias, (from, to): (u64, u64), protection: Protection) -> Result<(
     Ok(())
 }
 
-/// Touches the page at the start of a span that relocation will write to, if it may be written: one fault, where reading
-/// first and writing later are two.
+/// Touches the page at the start of a span that relocation will write to, if it may be written: one fault, where
+/// reading first and writing later are two.
 ///
 /// # Safety
 /// The object is mapped with `bias`, and nobody refers into it yet.

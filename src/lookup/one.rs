@@ -21,21 +21,22 @@ enum Fit {
 #[inline]
 #[must_use]
 pub fn find(exports: &Exports<'_>, reference: &Reference<'_>) -> Option<Match> {
-    match exports.hash.may_hold(reference.hash) {
-        true => find_in(&exports.hash, &exports.names(), reference),
-        false => None,
+    if !exports.hash.may_hold(reference.hash) {
+        return None;
     }
+    let index = find_in(&exports.hash, &exports.names(), reference)?;
+    Some((index, exports.symbols.get(index as usize)?))
 }
 
-/// The same for an object whose hash table and names stand apart, and whose filter has let the hash through: most do not,
-/// so that asking them is the caller's.
+/// The index alone, in an object whose hash table and names stand apart, and whose filter has let the hash through:
+/// most do not, so that asking them is the caller's.
 #[inline(never)]
 #[must_use]
 pub fn find_in(
     hash: &HashTable<'_>,
     names: &Names<'_, '_>,
     reference: &Reference<'_>,
-) -> Option<Match> {
+) -> Option<u32> {
     let mut choice = Choice::new(names, reference);
     let found = match hash {
         HashTable::None => None,
@@ -49,7 +50,7 @@ pub fn find_in(
 pub struct Choice<'c, 'm, 'a, 'n> {
     names: &'c Names<'m, 'a>,
     reference: &'c Reference<'n>,
-    first_default: Option<Match>,
+    first_default: Option<u32>,
     defaults: u32,
 }
 
@@ -63,7 +64,7 @@ impl<'c, 'm, 'a, 'n> Choice<'c, 'm, 'a, 'n> {
 
     /// Looks at a candidate; `Some` ends the choice.
     #[inline]
-    pub fn offer(&mut self, index: u32) -> Option<Match> {
+    pub fn offer(&mut self, index: u32) -> Option<u32> {
         let symbol = self.names.symbols.get(index as usize)?;
         if !symbol.can_define(self.reference.class.definition_only)
             || !self.names.strings.is(symbol.name, self.reference.name)
@@ -71,11 +72,11 @@ impl<'c, 'm, 'a, 'n> Choice<'c, 'm, 'a, 'n> {
             return None;
         }
         match fit(self.names, self.reference, index) {
-            Fit::Yes => Some((index, symbol)),
+            Fit::Yes => Some(index),
             Fit::No => None,
             Fit::IfAlone => {
                 self.defaults += 1;
-                self.first_default.get_or_insert((index, symbol));
+                self.first_default.get_or_insert(index);
                 None
             }
         }
@@ -84,7 +85,7 @@ impl<'c, 'm, 'a, 'n> Choice<'c, 'm, 'a, 'n> {
     /// What is left when no candidate was right: a default version that has no rival.
     #[inline]
     #[must_use]
-    pub fn last_resort(self) -> Option<Match> {
+    pub fn last_resort(&self) -> Option<u32> {
         self.first_default.filter(|_| self.defaults == 1)
     }
 }

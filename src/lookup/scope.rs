@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::index::Index;
-use super::one::{self, Match};
+use super::one;
 use super::prepared::Prepared;
 use super::{Class, Reference};
 use crate::addr::ObjectId;
@@ -102,100 +102,29 @@ impl<'m, 'a> Scope<'m, 'a> {
         reference: &Reference<'a>,
         own: Option<(ObjectId, &Exports<'a>)>,
     ) -> Option<Definition> {
-        if let Some((id, exports)) = own {
-            let mut weak = None;
-            if let Some(found) = one::find(exports, reference)
-                && let Some(found) = self.accept(id, found, reference, &mut weak)
-            {
-                return Some(found);
-            }
+        let Self { members, index, dynamic_weak, unique } = self;
+        let mut judge = Judge { reference, dynamic_weak: *dynamic_weak, unique, weak: None };
+        if let Some((id, exports)) = own
+            && exports.hash.may_hold(reference.hash)
+            && let Some(found) = one::find_in(&exports.hash, &exports.names(), reference)
+            && let Some(found) = judge.accept(id, &exports.names(), found)
+        {
+            return Some(found);
         }
-        let mut weak = None;
-        if let Some(index) = self.index.take() {
-            let found = self.search_index(&index, reference, &mut weak);
-            self.index = Some(index);
-            return found.or(weak);
+        if let Some(index) = index {
+            return search_index(members, index, reference, &mut judge).or(judge.weak);
         }
-        for at in 0..self.members.len() {
-            let member = self.members.get(at)?;
+        for member in members.iter() {
             let passed_over = member.is_program && reference.class.skip_program;
-            if passed_over || !member.hash.may_hold(reference.hash) {
-                continue;
-            }
-            let Some(found) = one::find_in(&member.hash, &member.names, reference) else {
-                continue;
-            };
-            if let Some(found) = self.accept(member.id, found, reference, &mut weak) {
-                return Some(found);
-            }
-        }
-        weak
-    }
-
-    fn search_index(
-        &mut self,
-        index: &Index,
-        reference: &Reference<'a>,
-        weak: &mut Option<Definition>,
-    ) -> Option<Definition> {
-        let mut candidates = index.candidates(reference.hash).peekable();
-        while let Some(first) = candidates.peek().copied() {
-            let member = self.members.get(first.member as usize)?;
-            let mut choice = one::Choice::new(&member.names, reference);
-            let mut found = None;
-            while let Some(next) = candidates.next_if(|next| next.member == first.member) {
-                if found.is_none() && !(member.is_program && reference.class.skip_program) {
-                    found = choice.offer(next.symbol);
-                }
-            }
-            let (id, found) = (member.id, found.or_else(|| choice.last_resort()));
-            if let Some(found) = found
-                && let Some(found) = self.accept(id, found, reference, weak)
+            if !passed_over
+                && member.hash.may_hold(reference.hash)
+                && let Some(found) = one::find_in(&member.hash, &member.names, reference)
+                && let Some(found) = judge.accept(member.id, &member.names, found)
             {
                 return Some(found);
             }
         }
-        None
-    }
-
-    /// Applies visibility and binding to what one object offers.
-    #[inline]
-    fn accept(
-        &mut self,
-        object: ObjectId,
-        (index, symbol): Match,
-        reference: &Reference<'a>,
-        weak: &mut Option<Definition>,
-    ) -> Option<Definition> {
-        let definition = Definition { object, index, symbol };
-        if symbol.is_hidden() {
-            return None;
-        }
-        if symbol.binding() == Binding::Global {
-            return Some(definition);
-        }
-        self.accept_other(definition, reference, weak)
-    }
-
-    /// The bindings that need a second thought.
-    #[inline(never)]
-    fn accept_other(
-        &mut self,
-        definition: Definition,
-        reference: &Reference<'a>,
-        weak: &mut Option<Definition>,
-    ) -> Option<Definition> {
-        match definition.symbol.binding() {
-            Binding::Local => None,
-            Binding::Weak if self.dynamic_weak => {
-                weak.get_or_insert(definition);
-                None
-            }
-            Binding::Weak | Binding::Global => Some(definition),
-            // A COPY relocation takes its bytes from the library, whatever the process-wide choice is.
-            Binding::Unique if reference.class.skip_program => Some(definition),
-            Binding::Unique => Some(*self.unique.entry(reference.name).or_insert(definition)),
-        }
+        judge.weak
     }
 
     /// Resolves a reference that one of `objects` makes, with glibc's rules for protected symbols.
@@ -240,6 +169,71 @@ impl<'m, 'a> Scope<'m, 'a> {
         };
         let protected = Definition { object: id, index, symbol };
         Ok(Some(if elsewhere { protected } else { found }))
+    }
+}
+
+/// The first definition that an index leads to.
+fn search_index<'a>(
+    members: &[Member<'_, 'a>],
+    index: &Index,
+    reference: &Reference<'a>,
+    judge: &mut Judge<'_, 'a>,
+) -> Option<Definition> {
+    let mut candidates = index.candidates(reference.hash).peekable();
+    while let Some(first) = candidates.peek().copied() {
+        let member = members.get(first.member as usize)?;
+        let passed_over = member.is_program && reference.class.skip_program;
+        let mut choice = one::Choice::new(&member.names, reference);
+        let mut found = None;
+        while let Some(next) = candidates.next_if(|next| next.member == first.member) {
+            if found.is_none() && !passed_over {
+                found = choice.offer(next.symbol);
+            }
+        }
+        if let Some(found) = found.or_else(|| choice.last_resort())
+            && let Some(found) = judge.accept(member.id, &member.names, found)
+        {
+            return Some(found);
+        }
+    }
+    None
+}
+
+/// Decides whether what an object offers is the answer.
+struct Judge<'j, 'a> {
+    reference: &'j Reference<'a>,
+    dynamic_weak: bool,
+    unique: &'j mut BTreeMap<&'a [u8], Definition>,
+    /// The first weak definition, where weak ones give way.
+    weak: Option<Definition>,
+}
+
+impl<'a> Judge<'_, 'a> {
+    /// Applies visibility and binding to the symbol `index` of an object.
+    #[inline]
+    fn accept(
+        &mut self,
+        object: ObjectId,
+        names: &Names<'_, 'a>,
+        index: u32,
+    ) -> Option<Definition> {
+        let symbol = names.symbols.get(index as usize)?;
+        if symbol.is_hidden() {
+            return None;
+        }
+        let definition = Definition { object, index, symbol };
+        match symbol.binding() {
+            Binding::Global => Some(definition),
+            Binding::Local => None,
+            Binding::Weak if !self.dynamic_weak => Some(definition),
+            Binding::Weak => {
+                self.weak.get_or_insert(definition);
+                None
+            }
+            // A COPY relocation takes its bytes from the library, whatever the process-wide choice is.
+            Binding::Unique if self.reference.class.skip_program => Some(definition),
+            Binding::Unique => Some(*self.unique.entry(self.reference.name).or_insert(definition)),
+        }
     }
 }
 

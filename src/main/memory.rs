@@ -76,18 +76,24 @@ unsafe extern "C" fn memmove(_to: *mut u8, _from: *const u8, _len: usize) -> *mu
         "mov rcx, rdi",
         "sub rcx, rsi",
         "cmp rcx, rdx",
+        "jae 3f",
         "mov rcx, rdx",
-        "jb 2f",
-        // The target does not start inside the source.
-        "rep movsb",
-        "ret",
-        "2:",
         "lea rdi, [rdi + rcx - 1]",
         "lea rsi, [rsi + rcx - 1]",
         "std",
         "rep movsb",
         "cld",
         "ret",
+        // The target does not start inside the source: forwards is right, if nothing is read after it was written.
+        "3:",
+        "sub rsi, rdi",
+        "cmp rsi, rdx",
+        "lea rsi, [rsi + rdi]",
+        "jae {memcpy}",
+        "mov rcx, rdx",
+        "rep movsb",
+        "ret",
+        memcpy = sym memcpy,
     )
 }
 

@@ -150,20 +150,17 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         words: &mut Words,
     ) -> Result<()> {
         let bias = object.image.bias;
-        let look_ahead = self.scope.index().is_some();
         for relocation in table.iter() {
             if relocation.kind == RELATIVE {
                 let place = bias.apply(relocation.offset);
                 words
                     .write(place, bias.0.wrapping_add(relocation.addend))
                     .map_err(|outside| self.outside(object, outside))?;
-            } else if look_ahead {
+            } else {
                 self.batch.push(relocation);
                 if self.batch.len() == BATCH {
                     self.batch(id, object, words)?;
                 }
-            } else {
-                self.one(id, object, &relocation, None, words)?;
             }
         }
         self.batch(id, object, words)
