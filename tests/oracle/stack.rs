@@ -6,9 +6,14 @@ use std::io::{Error, Result};
 use crate::process::Stopped;
 use crate::snapshot::{Name, Place, Snapshot};
 
+const AT_PHDR: u64 = 3;
+const AT_BASE: u64 = 7;
+const AT_ENTRY: u64 = 9;
 const AT_PLATFORM: u64 = 15;
 const AT_BASE_PLATFORM: u64 = 24;
+const AT_RANDOM: u64 = 25;
 const AT_EXECFN: u64 = 31;
+const AT_SYSINFO_EHDR: u64 = 33;
 
 /// One auxiliary vector entry, in terms that do not depend on address randomisation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +98,11 @@ impl Walk<'_> {
                 AT_PLATFORM | AT_BASE_PLATFORM | AT_EXECFN => {
                     String::from_utf8_lossy(&self.string(value)?).into_owned()
                 }
-                _ => snapshot.show(snapshot.locate(value)),
+                AT_PHDR | AT_BASE | AT_ENTRY | AT_RANDOM | AT_SYSINFO_EHDR => {
+                    snapshot.show(snapshot.locate(value))
+                }
+                // Not located: by chance, AT_HWCAP may be an address of the heap.
+                _ => format!("number {value:#x}"),
             };
             auxv.push(Aux { kind, value });
         }
