@@ -2,6 +2,7 @@
 
 use alloc::ffi::CString;
 use alloc::vec::Vec;
+use core::slice;
 
 use crate::addr::{Addr, ObjectId, Vaddr};
 use crate::elf::Malformed;
@@ -280,7 +281,7 @@ impl<'a> Object<'a> {
 
     /// The notes of the object.
     pub fn notes(&self) -> impl Iterator<Item = Note<'a>> {
-        image_notes(&self.image, &self.segments)
+        notes_in(&self.image, &self.segments.notes)
     }
 
     /// The tables that rld keeps as slices, which relocation must leave alone, as far as it could reach them at all.
@@ -397,7 +398,8 @@ impl<'a> Parts<'a> {
             plt: Table::new(area("DT_JMPREL", dynamic.jmprel)?),
         };
         let soname = dynamic.soname.and_then(|offset| strings.get(offset));
-        let isa_needed = crate::elf::note::isa_needed(image_notes(image, segments));
+        let properties = segments.property.as_ref().map_or(&*segments.notes, slice::from_ref);
+        let isa_needed = crate::elf::note::isa_needed(notes_in(image, properties));
         Ok(Self { dynamic, soname, exports, relocations, isa_needed })
     }
 }
@@ -429,12 +431,12 @@ fn check_functions(dynamic: &Dynamic, segments: &Segments) -> core::result::Resu
     Ok(())
 }
 
-fn image_notes<'a>(
+fn notes_in<'a>(
     image: &Image<'a>,
-    segments: &Segments,
+    segments: &[Segment],
 ) -> impl Iterator<Item = Note<'a>> + use<'a> {
     let bytes = |note: &Segment| Some((image.bytes(note.vaddr, note.filesz)?, note.align));
-    let found: Vec<_> = segments.notes.iter().filter_map(bytes).collect();
+    let found: Vec<_> = segments.iter().filter_map(bytes).collect();
     found.into_iter().flat_map(|(bytes, align)| notes(bytes, align))
 }
 

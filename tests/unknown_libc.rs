@@ -68,5 +68,6 @@ fn an_unknown_layout_is_refused_in_words() {
     assert!(first.starts_with("/bin/true: error while loading shared libraries: "), "{words}");
     assert!(first.contains("libc.so.6") && words.contains("pthread"), "{words}");
     assert!(words.lines().count() > 3, "evidence and known layouts are listed: {words}");
+    assert!(words.contains("build-id"), "{words}");
     fs::remove_dir_all(&folder).unwrap();
 }

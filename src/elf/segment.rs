@@ -134,7 +134,9 @@ pub struct Segments {
     pub stack: Option<Access>,
     /// PT_GNU_EH_FRAME: the index of unwind tables.
     pub eh_frame: Option<Span>,
-    /// PT_GNU_PROPERTY, or the PT_NOTE headers in its absence.
+    /// PT_GNU_PROPERTY: the note of properties, which lies in a PT_NOTE too.
+    pub property: Option<Segment>,
+    /// The PT_NOTE headers.
     pub notes: Vec<Segment>,
     /// The largest `p_align` of a PT_LOAD that is a power of two, at least a page.
     pub align: u64,
@@ -147,7 +149,6 @@ impl Segments {
     /// The first defect found, worded as ld.so words it where it has a word.
     pub fn parse(table: Table<'_, Segment>, file_size: u64) -> Result<Self, Malformed> {
         let mut segments = Self { align: PAGE, ..Self::default() };
-        let mut property = None;
         for segment in table.iter() {
             let span = Span { vaddr: segment.vaddr, size: segment.memsz };
             match segment.kind {
@@ -164,14 +165,10 @@ impl Segments {
                 PT_GNU_RELRO => segments.relro = Some(span),
                 PT_GNU_STACK => segments.stack = Some(segment.access),
                 PT_GNU_EH_FRAME => segments.eh_frame = Some(span),
-                PT_GNU_PROPERTY => property = Some(segment),
+                PT_GNU_PROPERTY => segments.property = Some(segment),
                 PT_NOTE => segments.notes.push(segment),
                 _ => {}
             }
-        }
-        if let Some(property) = property {
-            segments.notes.clear();
-            segments.notes.push(property);
         }
         if segments.loads.is_empty() {
             return Err(Malformed::new("object file has no loadable segments", "e_phnum", 0));
