@@ -290,15 +290,7 @@ impl<'a> Object<'a> {
         let dynamic = &self.dynamic;
         let sized = [dynamic.strtab, dynamic.rela, dynamic.jmprel, dynamic.relr];
         let sized = sized.into_iter().map(|area| Span { vaddr: area.vaddr, size: area.size });
-        let unsized_tables = [
-            dynamic.symtab,
-            dynamic.versym,
-            dynamic.hash,
-            dynamic.gnu_hash,
-            dynamic.verneed,
-            dynamic.verdef,
-        ];
-        let unsized_tables = unsized_tables.into_iter().flatten().map(|vaddr| {
+        let unsized_tables = dynamic.unsized_tables().map(|vaddr| {
             let end = end_of_table(&self.image, &self.segments, dynamic, vaddr);
             let size = self.image.tail(vaddr, end).map_or(0, |table| table.len() as u64);
             Span { vaddr, size }
@@ -325,12 +317,6 @@ fn end_of_table(image: &Image<'_>, segments: &Segments, dynamic: &Dynamic, at: V
         Some(dynamic.rela.vaddr),
         Some(dynamic.jmprel.vaddr),
         Some(dynamic.relr.vaddr),
-        dynamic.symtab,
-        dynamic.versym,
-        dynamic.hash,
-        dynamic.gnu_hash,
-        dynamic.verneed,
-        dynamic.verdef,
         dynamic.pltgot,
         dynamic.init,
         segments.dynamic.map(|span| span.vaddr),
@@ -339,7 +325,8 @@ fn end_of_table(image: &Image<'_>, segments: &Segments, dynamic: &Dynamic, at: V
         Some(dynamic.init_array.vaddr),
         Some(dynamic.fini_array.vaddr),
     ];
-    let behind = places.into_iter().flatten().map(|place| place.0).filter(|&next| next > at.0);
+    let places = places.into_iter().flatten().chain(dynamic.unsized_tables());
+    let behind = places.map(|place| place.0).filter(|&next| next > at.0);
     behind.min().unwrap_or(u64::MAX)
 }
 

@@ -128,6 +128,13 @@ pub struct Dynamic {
 }
 
 impl Dynamic {
+    /// Where the tables start whose size is nowhere stated.
+    pub fn unsized_tables(&self) -> impl Iterator<Item = Vaddr> + use<> {
+        let tables =
+            [self.symtab, self.versym, self.hash, self.gnu_hash, self.verneed, self.verdef];
+        tables.into_iter().flatten()
+    }
+
     /// Reads the entries up to `DT_NULL`.
     ///
     /// # Errors
