@@ -6,9 +6,9 @@ use std::time::Duration;
 /// What `--help` prints.
 pub const USAGE: &str = "\
 usage: cargo bench -- [OPTIONS]
-  --rounds N     pairs of starts per workload, at most (default 1000)
+  --rounds N     pairs of starts per workload, at most (default 1000; runtime: 40)
   --seconds S    time per workload, at most (default 8); three pairs are measured in any case
-  --filter NAME  only the workloads whose name contains NAME
+  --filter NAME  only the workloads (runtime: the figures) whose name contains NAME
   --loader PATH  the loader to compare with the system's (default: rld as built by this command)
   --callgrind    count instructions with valgrind, too (slow)
   --json FILE    write the figures as JSON";
@@ -35,10 +35,10 @@ pub struct Options {
 }
 
 impl Options {
-    /// Parses the arguments after the program's name.
-    pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Self, String> {
+    /// Parses the arguments after the program's name. `rounds` holds unless they say otherwise.
+    pub fn parse(rounds: usize, mut args: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut options = Options {
-            rounds: 1000,
+            rounds,
             budget: Duration::from_secs(8),
             filter: String::new(),
             loader: PathBuf::from(env!("CARGO_BIN_EXE_rld")),
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Result<Options, String> {
-        Options::parse(line.split_whitespace().map(str::to_owned))
+        Options::parse(1000, line.split_whitespace().map(str::to_owned))
     }
 
     #[test]

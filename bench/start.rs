@@ -7,7 +7,9 @@
 
 mod count;
 mod elf;
+mod json;
 mod loaders;
+mod machine;
 mod measure;
 mod options;
 mod program;
@@ -22,12 +24,16 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use loaders::Loaders;
+use machine::Machine;
 use options::Options;
-use report::{Machine, Report};
+use report::Report;
 use scratch::Scratch;
 
+/// Pairs of starts per workload, unless --rounds says otherwise.
+const ROUNDS: usize = 1000;
+
 fn main() -> ExitCode {
-    let options = match Options::parse(std::env::args().skip(1)) {
+    let options = match Options::parse(ROUNDS, std::env::args().skip(1)) {
         Ok(options) => options,
         Err(why) => {
             eprintln!("start: {why}\n\n{}", options::USAGE);

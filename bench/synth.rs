@@ -4,7 +4,7 @@
 //! libraries, half through its PLT (R_X86_64_JUMP_SLOT), half as pointers in read-only data, as in
 //! vtables (R_X86_64_64), and holds M pointers to itself (R_X86_64_RELATIVE). It names up to eight
 //! others in DT_NEEDED; the program names them all. The libraries are kept from run to run in a
-//! folder named for N, M and the text of this file.
+//! folder named for N, M and the text of this file. Every function returns a number of its own.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -19,29 +19,77 @@ use crate::scratch::Scratch;
 
 const MAX_NEEDED: usize = 8;
 
+/// A set of libraries. Two sets of different names can be loaded together.
+#[derive(Clone, Copy)]
+pub struct Set {
+    /// Part of every name.
+    pub name: &'static str,
+    /// How many there are, at least two.
+    pub libraries: usize,
+    /// Functions that each exports.
+    pub symbols: usize,
+    /// Functions that each imports, at most as many as it exports.
+    pub imports: usize,
+}
+
 /// Builds the program in `dir`, and its libraries in `cache` unless they are there.
 pub fn program(n: usize, m: usize, dir: &Path, cache: &Path) -> Result<PathBuf, String> {
-    let libraries = cache.join(format!("synth-{n}x{m}-{:016x}", fnv1a(include_str!("synth.rs"))));
-    if !libraries.is_dir() {
-        eprintln!("start: generating {n} libraries x {m} symbols");
-        let unfinished = Scratch::new(cache)?;
-        make_libraries(n, m, unfinished.path())?;
-        // Complete or absent, whoever else is at it: if another run was faster, its folder stays.
-        if let Err(e) = fs::rename(unfinished.path(), &libraries)
-            && !libraries.is_dir()
-        {
-            return Err(format!("{}: {e}", libraries.display()));
+    let set = Set { name: "synth", libraries: n, symbols: m, imports: m };
+    link_program(set, dir, &set.folder(cache)?)
+}
+
+impl Set {
+    /// The folder with the libraries; made in `cache` unless it is there.
+    pub fn folder(self, cache: &Path) -> Result<PathBuf, String> {
+        let Set { name, libraries: n, symbols: m, imports } = self;
+        let text = fnv1a(include_str!("synth.rs"));
+        let libraries = cache.join(format!("{name}-{n}x{m}-{imports}-{text:016x}"));
+        if !libraries.is_dir() {
+            eprintln!("bench: generating {n} libraries x {m} symbols");
+            let unfinished = Scratch::new(cache)?;
+            make_libraries(self, unfinished.path())?;
+            // Complete or absent, whoever else is at it: if another run was faster, its folder
+            // stays.
+            if let Err(e) = fs::rename(unfinished.path(), &libraries)
+                && !libraries.is_dir()
+            {
+                return Err(format!("{}: {e}", libraries.display()));
+            }
         }
+        Ok(libraries)
     }
-    link_program(n, dir, &libraries)
+
+    /// The file of a library.
+    pub fn soname(self, library: usize) -> String {
+        format!("lib{}{library:04}.so", self.name)
+    }
+
+    /// The function of a library that calls all that the library imports.
+    pub fn run(self, library: usize) -> String {
+        format!("run_{}_{library}", self.name)
+    }
+
+    /// A name as long as templates make them, alike but for the digits in its middle.
+    pub fn function(self, library: usize, k: usize) -> String {
+        let (name, length) = (self.name, self.name.len());
+        format!(
+            "_ZN{length}{name}10Module{library:04}ISaIcEE12method_{k:05}ERKNSt7__cxx1112basic_\
+             stringIcSt11char_traitsIcESaIcEEE"
+        )
+    }
+
+    /// What that function returns.
+    pub fn value(self, library: usize, k: usize) -> usize {
+        library * self.symbols + k
+    }
 }
 
 /// The program calls every library, and each library everything it imports: running it proves all
 /// bindings usable.
-fn link_program(n: usize, dir: &Path, libraries: &Path) -> Result<PathBuf, String> {
+fn link_program(set: Set, dir: &Path, libraries: &Path) -> Result<PathBuf, String> {
     let mut text = String::from(".text\n.globl main\n.type main,@function\nmain: sub $8,%rsp\n");
-    for i in 0..n {
-        _ = writeln!(text, "call {}@PLT", run(i));
+    for i in 0..set.libraries {
+        _ = writeln!(text, "call {}@PLT", set.run(i));
     }
     text.push_str("xor %eax,%eax\nadd $8,%rsp\nret\n.size main,.-main\n");
     text.push_str(".section .note.GNU-stack,\"\",@progbits\n");
@@ -49,7 +97,7 @@ fn link_program(n: usize, dir: &Path, libraries: &Path) -> Result<PathBuf, Strin
     let mut gcc = Command::new("gcc");
     gcc.args(["-x", "assembler", "-", "-x", "none", "-Wl,-z,lazy", "-Wl,--no-as-needed"])
         .arg(format!("-Wl,-rpath,{}", libraries.display()))
-        .args((0..n).map(|i| libraries.join(soname(i))))
+        .args((0..set.libraries).map(|i| libraries.join(set.soname(i))))
         .arg("-o")
         .arg(&out);
     tool(gcc, &text)?;
@@ -58,7 +106,8 @@ fn link_program(n: usize, dir: &Path, libraries: &Path) -> Result<PathBuf, Strin
 
 /// Assembles and links the libraries on all CPUs. ld wants those in DT_NEEDED on disk, all of them
 /// with lower numbers.
-fn make_libraries(n: usize, m: usize, dir: &Path) -> Result<(), String> {
+fn make_libraries(set: Set, dir: &Path) -> Result<(), String> {
+    let n = set.libraries;
     if n < 2 {
         return Err("synthetic programs need two libraries or more".into());
     }
@@ -75,7 +124,7 @@ fn make_libraries(n: usize, m: usize, dir: &Path) -> Result<(), String> {
                     if i >= n {
                         break;
                     }
-                    let library = Library::new(i, n, m);
+                    let library = Library::new(set, i);
                     let object = dir.join(format!("{i}.o"));
                     let assembled = assemble(&library.assembly(), &object);
                     // A lower number was taken earlier, so somebody is at it: this wait ends.
@@ -105,24 +154,25 @@ fn assemble(text: &str, object: &Path) -> Result<(), String> {
 }
 
 struct Library {
+    set: Set,
     number: usize,
-    exports: usize,
     /// (library, function), distinct, in no order.
     imports: Vec<(usize, usize)>,
     needed: Vec<usize>,
 }
 
 impl Library {
-    fn new(number: usize, n: usize, m: usize) -> Self {
+    fn new(set: Set, number: usize) -> Self {
+        let Set { libraries: n, symbols: m, imports: wanted, .. } = set;
         let mut random = Random(number as u64);
         // As many other libraries as there are imports, or all of them.
         let mut others: Vec<usize> = (0..n).filter(|&j| j != number).collect();
         random.shuffle(&mut others);
-        others.truncate(m.max(1));
+        others.truncate(wanted.max(1));
         let needed = others.iter().copied().filter(|&j| j < number).take(MAX_NEEDED).collect();
         let mut chosen = BTreeSet::new();
-        let mut imports = Vec::with_capacity(m);
-        for k in 0..m {
+        let mut imports = Vec::with_capacity(wanted);
+        for k in 0..wanted {
             let library = others[k % others.len()];
             // Linear probing: an import that is taken makes way for the next function. There are at
             // least m.
@@ -131,21 +181,25 @@ impl Library {
             imports.extend(free);
         }
         random.shuffle(&mut imports);
-        Self { number, exports: m, imports, needed }
+        Self { set, number, imports, needed }
     }
 
     fn assembly(&self) -> String {
         let mut text = String::from(".text\n");
-        for k in 0..self.exports {
-            let name = function(self.number, k);
+        for k in 0..self.set.symbols {
+            let name = self.set.function(self.number, k);
             _ = writeln!(text, ".globl {name}\n.type {name},@function\n.balign 16");
-            _ = writeln!(text, "{name}: ret\n.size {name},.-{name}");
+            _ = writeln!(
+                text,
+                "{name}: mov ${},%eax\nret\n.size {name},.-{name}",
+                self.set.value(self.number, k)
+            );
         }
         let (plt, pointers) = self.imports.split_at(self.imports.len() / 2);
-        let run = run(self.number);
+        let run = self.set.run(self.number);
         _ = writeln!(text, ".globl {run}\n.type {run},@function\n{run}: sub $8,%rsp");
         for &(library, k) in plt {
-            _ = writeln!(text, "call {}@PLT", function(library, k));
+            _ = writeln!(text, "call {}@PLT", self.set.function(library, k));
         }
         for slot in 0..pointers.len() {
             _ = writeln!(text, "call *.Lpointers+{}(%rip)", 8 * slot);
@@ -153,9 +207,9 @@ impl Library {
         _ = writeln!(text, "add $8,%rsp\nret\n.size {run},.-{run}");
         text.push_str(".section .data.rel.ro,\"aw\"\n.balign 8\n.Lpointers:\n");
         for &(library, k) in pointers {
-            _ = writeln!(text, ".quad {}", function(library, k));
+            _ = writeln!(text, ".quad {}", self.set.function(library, k));
         }
-        for k in 0..self.exports {
+        for k in 0..self.set.symbols {
             _ = writeln!(text, ".quad .Lself+{}", 8 * k);
         }
         text.push_str(".data\n.Lself: .quad 1\n.section .note.GNU-stack,\"\",@progbits\n");
@@ -163,31 +217,15 @@ impl Library {
     }
 
     fn link(&self, object: &Path, dir: &Path) -> Result<(), String> {
-        let name = soname(self.number);
+        let name = self.set.soname(self.number);
         let mut ld = Command::new("ld");
         ld.args(["-shared", "-z", "lazy", "-z", "relro", "--hash-style=gnu", "--no-as-needed"])
             .args(["-soname", &name, "-o"])
             .arg(dir.join(&name))
             .arg(object)
-            .args(self.needed.iter().map(|&j| dir.join(soname(j))));
+            .args(self.needed.iter().map(|&j| dir.join(self.set.soname(j))));
         tool(ld, "")
     }
-}
-
-fn soname(library: usize) -> String {
-    format!("libsynth{library:04}.so")
-}
-
-fn run(library: usize) -> String {
-    format!("run_{library}")
-}
-
-/// A name as long as templates make them, alike but for the digits in its middle.
-fn function(library: usize, k: usize) -> String {
-    format!(
-        "_ZN5synth10Module{library:04}ISaIcEE12method_{k:05}ERKNSt7__cxx1112basic_stringIcSt11char_\
-         traitsIcESaIcEEE"
-    )
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014): the same libraries on every machine.
@@ -228,7 +266,8 @@ mod tests {
     fn a_library_imports_what_others_export() {
         for (n, m) in [(2, 100), (10, 100), (400, 100)] {
             for i in [0, 1, n - 1] {
-                let l = Library::new(i, n, m);
+                let set = Set { name: "synth", libraries: n, symbols: m, imports: m };
+                let l = Library::new(set, i);
                 let distinct: BTreeSet<_> = l.imports.iter().collect();
                 assert_eq!((l.imports.len(), distinct.len()), (m, m));
                 assert!(l.imports.iter().all(|&(j, k)| j != i && j < n && k < m));
@@ -239,10 +278,11 @@ mod tests {
 
     #[test]
     fn the_assembly_holds_every_kind_of_relocation() {
-        let text = Library::new(3, 10, 100).assembly();
+        let set = Set { name: "synth", libraries: 10, symbols: 100, imports: 100 };
+        let text = Library::new(set, 3).assembly();
         assert_eq!(text.matches("@PLT").count(), 50);
         assert_eq!(text.matches(".quad _ZN").count(), 50);
         assert_eq!(text.matches(".quad .Lself").count(), 100);
-        assert_eq!(text.matches(": ret").count(), 100);
+        assert_eq!(text.matches(": mov $").count(), 100);
     }
 }

@@ -8,7 +8,11 @@
 
 mod count;
 mod elf;
+#[path = "runtime/figures.rs"]
+mod figures;
+mod json;
 mod loaders;
+mod machine;
 mod measure;
 mod options;
 mod program;

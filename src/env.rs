@@ -49,12 +49,12 @@ pub struct Settings<'a> {
 }
 
 impl<'a> Settings<'a> {
-    /// Reads `NAME=VALUE` strings. In secure mode all variables but LD_PRELOAD are passed over, unread: text that the
-    /// caller of a set-user-ID program chose is not parsed (CVE-2023-4911).
+    /// Reads `NAME=VALUE` strings. In secure mode all variables but LD_PRELOAD and LD_BIND_NOW are passed over, unread:
+    /// text that the caller of a set-user-ID program chose is not parsed (CVE-2023-4911).
     pub fn parse(variables: impl IntoIterator<Item = &'a [u8]>, secure: bool) -> Self {
         let mut settings = Self::default();
         for (name, value) in variables.into_iter().filter_map(split_variable) {
-            if secure && name != b"LD_PRELOAD" {
+            if secure && ![&b"LD_PRELOAD"[..], b"LD_BIND_NOW"].contains(&name) {
                 continue;
             }
             settings.set(name, value);

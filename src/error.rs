@@ -66,6 +66,8 @@ pub enum Problem {
     },
     /// A sentence made for the occasion.
     Sentence(String),
+    /// A file that is there and was not to be loaded (RTLD_NOLOAD): nobody is told.
+    NotLoaded,
 }
 
 /// The result of anything that can stop a program from starting.
@@ -92,6 +94,28 @@ impl Error {
             Some(words) if words != alloc::format!("{errno}") => error.with(errno.described()),
             _ => error,
         }
+    }
+
+    /// All lines, as dlerror(3) says them: the first is ld.so's.
+    #[must_use]
+    pub fn in_full(&self) -> String {
+        let mut text = match (&self.problem, self.object.is_empty()) {
+            // At run time there is strerror(3), and no need for a line of its own.
+            (Problem::System { words, errno }, false) if errno.words().is_some() => {
+                let kernel = errno.words().unwrap_or_default();
+                alloc::format!("{}: {words}: {kernel}", Text(&self.object))
+            }
+            _ => alloc::format!("{self}"),
+        };
+        let said = match self.problem {
+            Problem::System { errno, .. } => alloc::format!("{}", errno.described()),
+            _ => String::new(),
+        };
+        for line in self.details.iter().filter(|line| **line != said) {
+            text.push_str("\n\t");
+            text.push_str(line);
+        }
+        text
     }
 
     /// A defect of the file, with the structure that shows it as a detail.
@@ -127,6 +151,7 @@ impl fmt::Display for Problem {
             Self::Malformed(malformed) => write!(f, "{malformed}"),
             Self::Words(words) => f.write_str(words),
             Self::Sentence(sentence) => f.write_str(sentence),
+            Self::NotLoaded => f.write_str("not loaded"),
             Self::UndefinedSymbol { name, version } => {
                 write!(f, "undefined symbol: {}", Text(name))?;
                 match version {

@@ -14,18 +14,43 @@ use core::ffi::{c_char, c_int};
 use crate::addr::{Addr, ObjectId, Vaddr};
 use crate::elf::dynamic::Area;
 use crate::elf::segment::USER_END;
+use crate::linkmap::Objects;
 use crate::object::Object;
 
 /// Sorts `list` so that an object stands before those that it needs, as far as cycles allow; the first stays first.
 #[must_use]
-pub fn dependants_first(objects: &[Object<'_>], list: &[ObjectId]) -> Vec<ObjectId> {
-    let edges = |id: ObjectId| objects.get(id.index()).map_or(&[][..], |object| &object.needed);
+pub fn dependants_first(objects: &Objects<'_>, list: &[ObjectId]) -> Vec<ObjectId> {
+    let edges = |id: ObjectId| objects.get(id).map_or(&[][..], |object| &object.needed);
     sort(list, edges)
+}
+
+/// The same for finalisers: with further edges, to objects that the references of one are bound to. `first`, if any, is
+/// to be the first.
+#[must_use]
+pub fn users_first<'g>(
+    objects: &'g Objects<'_>,
+    list: &[ObjectId],
+    first: Option<ObjectId>,
+    bound: impl Fn(ObjectId) -> &'g [ObjectId],
+) -> Vec<ObjectId> {
+    let edge = |id: ObjectId, at: usize| {
+        let needed = objects.get(id).map_or(&[][..], |object| &object.needed);
+        needed.get(at).or_else(|| bound(id).get(at - needed.len().min(at))).copied()
+    };
+    walk(list, first, edge)
 }
 
 /// The sort, over any graph. `needed` of the first object does not count: it stays first.
 fn sort<'g>(list: &[ObjectId], needed: impl Fn(ObjectId) -> &'g [ObjectId]) -> Vec<ObjectId> {
-    let Some(&first) = list.first() else { return Vec::new() };
+    walk(list, list.first().copied(), |id, at| needed(id).get(at).copied())
+}
+
+/// The walk. `edge` is what an object needs as number `at`.
+fn walk(
+    list: &[ObjectId],
+    first: Option<ObjectId>,
+    edge: impl Fn(ObjectId, usize) -> Option<ObjectId>,
+) -> Vec<ObjectId> {
     let highest = list.iter().map(|id| id.index()).max().unwrap_or_default();
     let mut visited = alloc::vec![true; highest + 1];
     for id in list {
@@ -36,7 +61,7 @@ fn sort<'g>(list: &[ObjectId], needed: impl Fn(ObjectId) -> &'g [ObjectId]) -> V
     let mut visit = |id: ObjectId| {
         visited.get_mut(id.index()).is_some_and(|visited| !core::mem::replace(visited, true))
     };
-    visit(first);
+    first.map(&mut visit);
     // Objects in the order in which the walk leaves them: dependencies before dependants.
     let mut left = Vec::with_capacity(list.len());
     let mut path: Vec<(ObjectId, usize)> = Vec::new();
@@ -46,8 +71,8 @@ fn sort<'g>(list: &[ObjectId], needed: impl Fn(ObjectId) -> &'g [ObjectId]) -> V
         }
         path.push((start, 0));
         while let Some((id, next)) = path.last_mut() {
-            match needed(*id).get(*next) {
-                Some(&dependency) => {
+            match edge(*id, *next) {
+                Some(dependency) => {
                     *next += 1;
                     if visit(dependency) {
                         path.push((dependency, 0));
@@ -60,7 +85,7 @@ fn sort<'g>(list: &[ObjectId], needed: impl Fn(ObjectId) -> &'g [ObjectId]) -> V
             }
         }
     }
-    left.push(first);
+    left.extend(first);
     left.reverse();
     left
 }
@@ -90,6 +115,13 @@ pub unsafe fn initialise(object: &Object<'_>, arguments: Arguments) {
     }
     // SAFETY: as the caller promises.
     unsafe { run_array(object, object.dynamic.init_array, arguments) };
+}
+
+/// The initialiser that is called as number `index`: `DT_INIT`, then `DT_INIT_ARRAY`. `None` after the last one.
+#[must_use]
+pub fn initialiser(object: &Object<'_>, index: usize) -> Option<Addr> {
+    let first = object.dynamic.init.map(|init| object.image.address(init));
+    first.into_iter().chain(array(object, object.dynamic.init_array).map(Addr)).nth(index)
 }
 
 /// Whether all initialisers and finalisers of a relocated object are addresses that can be called at all. A corrupt one

@@ -18,6 +18,8 @@ pub mod arch;
 
 pub mod sys;
 
+pub mod heap;
+
 pub mod error;
 
 // Floor 2: an object's bytes.

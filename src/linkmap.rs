@@ -1,9 +1,9 @@
 //! The objects of a process and how they come together: names, identities, breadth-first dependencies.
 
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::ffi::CString;
 use alloc::string::ToString;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -12,7 +12,7 @@ use crate::elf::dynamic::Flags1;
 use crate::elf::header::Kind;
 use crate::error::{Error, Problem, Result};
 use crate::object::{Mapped, Object, Role};
-use crate::search::{Failure, Files, NotFound, PathOwner, Purpose, Search};
+use crate::search::{Failure, Files, NOT_OPENED, NotFound, PathOwner, Purpose, Search};
 use crate::sys::Identity;
 use crate::text::Text;
 
@@ -27,9 +27,6 @@ pub trait Source<'a>: Files<Error = Error> {
     /// The file is broken, or the kernel refuses to map it; nothing stays behind then.
     fn load(&mut self, path: &CStr, file: Self::File) -> Result<Mapped<'a>>;
 
-    /// Gives up an object that was loaded and then refused.
-    fn unload(&mut self, object: Object<'a>);
-
     /// The current directory, which relative paths of libraries start from.
     fn current_dir(&mut self) -> Vec<u8>;
 }
@@ -37,23 +34,103 @@ pub trait Source<'a>: Files<Error = Error> {
 /// The SONAME of the loader itself. Whatever asks for a file of this name gets rld.
 pub const LOADER_SONAME: &[u8] = b"ld-linux-x86-64.so.2";
 
-/// All objects, by id, and what leads to them.
-#[derive(Default)]
-pub struct LinkMap<'a> {
-    /// The arena: objects in the order in which they were loaded, the program first.
-    pub objects: Vec<Object<'a>>,
-    /// The global scope: the program, what is preloaded, then dependencies breadth-first.
+/// The arena of objects. An id is a place in it, free again when its object is unloaded.
+#[derive(Clone, Default)]
+pub struct Objects<'a> {
+    slots: Vec<Option<Arc<Object<'a>>>>,
+}
+
+impl<'a> Objects<'a> {
+    /// The object with this id.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, id: ObjectId) -> Option<&Object<'a>> {
+        self.slots.get(id.index())?.as_deref()
+    }
+
+    /// The same, to be kept alive.
+    #[must_use]
+    pub fn share(&self, id: ObjectId) -> Option<Arc<Object<'a>>> {
+        self.slots.get(id.index())?.clone()
+    }
+
+    /// All objects by id, which for those of start-up is the order in which they were loaded.
+    pub fn iter(&self) -> impl Iterator<Item = (ObjectId, &Object<'a>)> {
+        (0..).map(ObjectId).zip(&self.slots).filter_map(|(id, slot)| Some((id, slot.as_deref()?)))
+    }
+
+    /// One past the highest id there is.
+    #[must_use]
+    pub const fn ids(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Room for some more.
+    pub fn reserve(&mut self, count: usize) {
+        self.slots.reserve(count);
+    }
+
+    fn push(&mut self, object: Object<'a>) -> ObjectId {
+        let object = Some(Arc::new(object));
+        let at = match self.slots.iter().position(Option::is_none) {
+            Some(at) => {
+                self.slots[at] = object;
+                at
+            }
+            None => {
+                self.slots.push(object);
+                self.slots.len() - 1
+            }
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "no process has 2^32 objects")]
+        ObjectId(at as u32)
+    }
+
+    /// An object that nobody else keeps: one that is being loaded.
+    fn get_mut(&mut self, id: ObjectId) -> Option<&mut Object<'a>> {
+        self.slots.get_mut(id.index())?.as_mut().and_then(Arc::get_mut)
+    }
+}
+
+impl<'a> FromIterator<Arc<Object<'a>>> for Objects<'a> {
+    fn from_iter<I: IntoIterator<Item = Arc<Object<'a>>>>(objects: I) -> Self {
+        Self { slots: objects.into_iter().map(Some).collect() }
+    }
+}
+
+/// A namespace: objects that see one another, and the names by which they are known there.
+#[derive(Clone, Default)]
+pub struct Namespace {
+    /// Its objects in the order of loading; rld is in as many namespaces as need it.
+    pub members: Vec<ObjectId>,
+    /// The global scope as it was at the start: the program, what is preloaded, then dependencies breadth-first.
     pub search_list: Vec<ObjectId>,
-    names: BTreeMap<Box<[u8]>, ObjectId>,
+    names: BTreeMap<Arc<[u8]>, ObjectId>,
     files: BTreeMap<Identity, ObjectId>,
 }
 
-impl<'a> LinkMap<'a> {
+impl Namespace {
+    /// The object that goes by `name`.
+    #[must_use]
+    pub fn by_name(&self, name: &[u8]) -> Option<ObjectId> {
+        self.names.get(name).copied()
+    }
+
+    /// The object that is this file.
+    #[must_use]
+    pub fn by_file(&self, identity: Identity) -> Option<ObjectId> {
+        self.files.get(&identity).copied()
+    }
+
+    /// Whether nothing but rld is in it.
+    #[must_use]
+    pub fn is_empty(&self, loader: Option<ObjectId>) -> bool {
+        self.members.iter().all(|&id| Some(id) == loader)
+    }
+
     /// Enters an object under its path, its soname and its identity. Where two objects claim one name, the first has
     /// it.
-    pub fn add(&mut self, object: Object<'a>) -> ObjectId {
-        #[expect(clippy::cast_possible_truncation, reason = "no process has 2^32 objects")]
-        let id = ObjectId(self.objects.len() as u32);
+    fn enter(&mut self, id: ObjectId, object: &Object<'_>) {
         let path = object.name.to_bytes();
         for name in [Some(path), object.soname].into_iter().flatten() {
             if !name.is_empty() {
@@ -63,33 +140,93 @@ impl<'a> LinkMap<'a> {
         if let Some(identity) = object.identity {
             self.files.entry(identity).or_insert(id);
         }
-        self.objects.push(object);
+        self.members.push(id);
+    }
+}
+
+/// All objects, by id, and what leads to them.
+#[derive(Clone)]
+pub struct LinkMap<'a> {
+    /// The objects.
+    pub objects: Objects<'a>,
+    /// The namespaces; the program's is the first.
+    pub spaces: Vec<Namespace>,
+}
+
+impl Default for LinkMap<'_> {
+    fn default() -> Self {
+        Self { objects: Objects::default(), spaces: alloc::vec![Namespace::default()] }
+    }
+}
+
+impl<'a> LinkMap<'a> {
+    /// The program's namespace.
+    pub const BASE: usize = 0;
+
+    /// Enters an object into the program's namespace.
+    pub fn add(&mut self, object: Object<'a>) -> ObjectId {
+        self.add_to(Self::BASE, object)
+    }
+
+    /// Enters an object into a namespace.
+    pub fn add_to(&mut self, space: usize, object: Object<'a>) -> ObjectId {
+        let id = self.objects.push(object);
+        if let (Some(space), Some(object)) = (self.spaces.get_mut(space), self.objects.get(id)) {
+            space.enter(id, object);
+        }
         id
+    }
+
+    /// Takes an object out; its memory goes when nobody keeps it any more.
+    pub fn remove(&mut self, id: ObjectId) {
+        for space in &mut self.spaces {
+            space.names.retain(|_, known| *known != id);
+            space.files.retain(|_, known| *known != id);
+            space.members.retain(|known| *known != id);
+        }
+        for (_, other) in self.objects.iter().filter(|(_, it)| it.loader.get() == Some(id)) {
+            other.loader.set(None);
+        }
+        if let Some(slot) = self.objects.slots.get_mut(id.index()) {
+            *slot = None;
+        }
     }
 
     /// The object with this id.
     #[must_use]
     pub fn get(&self, id: ObjectId) -> Option<&Object<'a>> {
-        self.objects.get(id.index())
+        self.objects.get(id)
     }
 
-    /// The object that goes by `name`.
+    /// The object that goes by `name` in the program's namespace.
     #[must_use]
     pub fn by_name(&self, name: &[u8]) -> Option<ObjectId> {
-        self.names.get(name).copied()
+        self.by_name_in(Self::BASE, name)
+    }
+
+    /// The object that goes by `name` in a namespace.
+    #[must_use]
+    pub fn by_name_in(&self, space: usize, name: &[u8]) -> Option<ObjectId> {
+        self.spaces.get(space)?.by_name(name)
     }
 
     /// The object with this role.
     #[must_use]
     pub fn by_role(&self, role: Role) -> Option<ObjectId> {
-        let at = self.objects.iter().position(|object| object.role == role)?;
-        u32::try_from(at).ok().map(ObjectId)
+        self.objects.iter().find(|(_, object)| object.role == role).map(|(id, _)| id)
     }
 
     /// Lets `id` go by one more name.
-    fn alias(&mut self, id: ObjectId, name: &[u8]) {
-        let known = *self.names.entry(name.into()).or_insert(id);
-        let object = self.objects.get_mut(id.index()).filter(|_| known == id);
+    fn alias(&mut self, space: usize, id: ObjectId, name: &[u8]) {
+        let Some(names) = self.spaces.get_mut(space).map(|space| &mut space.names) else { return };
+        let known = match names.get(name) {
+            Some(&known) => known,
+            None => {
+                names.insert(name.into(), id);
+                id
+            }
+        };
+        let object = self.objects.get_mut(id).filter(|_| known == id);
         if let Some(object) = object
             && object.name.to_bytes() != name
             && !object.aliases.iter().any(|alias| alias == name)
@@ -98,11 +235,17 @@ impl<'a> LinkMap<'a> {
         }
     }
 
-    /// The objects in the order in which debuggers and dl_iterate_phdr(3) see them: the program, the vDSO, then the
-    /// search list. rld is among them where something needs it.
+    /// The search list of the program's namespace.
+    #[must_use]
+    pub fn search_list(&self) -> &[ObjectId] {
+        self.spaces.first().map_or(&[], |space| &space.search_list)
+    }
+
+    /// The objects of start-up in the order in which debuggers and dl_iterate_phdr(3) see them: the program, the vDSO,
+    /// then the search list. rld is among them where something needs it.
     #[must_use]
     pub fn visible(&self) -> Vec<ObjectId> {
-        let (program, rest) = match self.search_list.split_first() {
+        let (program, rest) = match self.search_list().split_first() {
             Some((program, rest)) => (Some(*program), rest),
             None => (None, &[][..]),
         };
@@ -112,7 +255,7 @@ impl<'a> LinkMap<'a> {
 
     /// The objects of the search list, in order.
     pub fn in_search_order(&self) -> impl Iterator<Item = (ObjectId, &Object<'a>)> {
-        self.search_list.iter().filter_map(|&id| Some((id, self.get(id)?)))
+        self.search_list().iter().filter_map(|&id| Some((id, self.get(id)?)))
     }
 }
 
@@ -120,6 +263,8 @@ impl<'a> LinkMap<'a> {
 pub struct Linker<'l, 'a, S> {
     /// The objects so far.
     pub map: &'l mut LinkMap<'a>,
+    /// The namespace that is loaded into.
+    pub space: usize,
     /// Where to look.
     pub search: &'l mut Search,
     /// How to open and load.
@@ -130,6 +275,8 @@ pub struct Linker<'l, 'a, S> {
     pub origin: &'l [u8],
     /// A dependency that is not found is entered as absent, for a list.
     pub lists_absent: bool,
+    /// Nothing is loaded: what is not there already is [`Problem::NotLoaded`] (RTLD_NOLOAD).
+    pub no_load: bool,
 }
 
 impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
@@ -144,7 +291,7 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
         requester: Option<ObjectId>,
         purpose: Purpose,
     ) -> Result<ObjectId> {
-        if let Some(id) = self.map.by_name(name) {
+        if let Some(id) = self.map.by_name_in(self.space, name) {
             return Ok(id);
         }
         let file_name = name.rsplit(|&byte| byte == b'/').next();
@@ -152,16 +299,20 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
             && let Some(id) = self.map.by_role(Role::Loader)
         {
             // A second loader in one process could only break the first (contract 11).
-            self.map.alias(id, name);
+            self.map.alias(self.space, id, name);
             return Ok(id);
         }
         let chain = chain(self.map, requester, self.program, self.origin);
         let found = self.search.find(self.source, name, &chain, purpose);
         let found = found.map_err(|failure| self.failure(failure, requester))?;
         let identity = self.source.identity(&found.file);
-        if let Some(&id) = self.map.files.get(&identity) {
-            self.map.alias(id, name);
+        let same = self.map.spaces.get(self.space).and_then(|space| space.by_file(identity));
+        if let Some(id) = same {
+            self.map.alias(self.space, id, name);
             return Ok(id);
+        }
+        if self.no_load {
+            return Err(Error::new(name, Problem::NotLoaded));
         }
         let path = found.path.clone();
         let object = self.load(found.path, found.file, requester);
@@ -173,8 +324,8 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
             }
             self.asked_by(error, requester)
         })?;
-        let id = self.map.add(object);
-        self.map.alias(id, name);
+        let id = self.map.add_to(self.space, object);
+        self.map.alias(self.space, id, name);
         Ok(id)
     }
 
@@ -187,14 +338,12 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
     ) -> Result<Object<'a>> {
         let mapped = self.source.load(&path, file)?;
         let mut object = Object::parse(path, Role::Library, mapped)?;
-        object.loader = requester;
+        object.loader.set(requester);
         if !object.name.to_bytes().starts_with(b"/") {
             object.set_relative_to(&self.source.current_dir());
         }
         if let Err(words) = may_be_library(&object) {
-            let error = Error::words(object.name.to_bytes(), words);
-            self.source.unload(object);
-            return Err(error);
+            return Err(Error::words(object.name.to_bytes(), words));
         }
         Ok(object)
     }
@@ -204,33 +353,50 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
     /// # Errors
     /// A dependency is not found, or cannot be loaded.
     pub fn load_dependencies(&mut self, program: ObjectId, preloaded: &[ObjectId]) -> Result<()> {
-        let mut list = Vec::from([program]);
+        let first = [program].into_iter().chain(preloaded.iter().copied());
+        let list = self.breadth_first(first)?;
+        if let Some(space) = self.map.spaces.get_mut(self.space) {
+            space.search_list = list;
+        }
+        Ok(())
+    }
+
+    /// `first`, then all that they need, breadth-first; loads what is not there.
+    ///
+    /// # Errors
+    /// A dependency is not found, or cannot be loaded.
+    pub fn breadth_first(
+        &mut self,
+        first: impl Iterator<Item = ObjectId>,
+    ) -> Result<Vec<ObjectId>> {
         let mut listed = Vec::new();
-        mark(&mut listed, program);
-        list.extend(preloaded.iter().filter(|&&id| mark(&mut listed, id)));
+        let mut list: Vec<_> = first.filter(|&id| mark(&mut listed, id)).collect();
         let mut next = 0;
         while let Some(&id) = list.get(next) {
             next += 1;
-            let names = match self.map.get(id) {
-                Some(object) => object.needed_names()?,
-                None => Vec::new(),
-            };
-            let mut needed = Vec::with_capacity(names.len());
-            for name in names {
-                let dependency = match self.open(name, Some(id), Purpose::Library) {
-                    Err(_) if self.lists_absent => self.map.add(Object::absent(name)),
-                    opened => opened?,
-                };
-                needed.push(dependency);
-                if mark(&mut listed, dependency) {
-                    list.push(dependency);
-                }
-            }
-            if let Some(object) = self.map.objects.get_mut(id.index()) {
-                object.needed = needed;
-            }
+            self.load_needed(id)?;
+            let needed = self.map.get(id).map_or(&[][..], |object| &object.needed);
+            list.extend(needed.iter().filter(|&&id| mark(&mut listed, id)));
         }
-        self.map.search_list = list;
+        Ok(list)
+    }
+
+    /// Resolves `DT_NEEDED` of an object, unless that was done before.
+    fn load_needed(&mut self, id: ObjectId) -> Result<()> {
+        let names = match self.map.get(id) {
+            Some(object) if object.needed.is_empty() => object.needed_names()?,
+            _ => return Ok(()),
+        };
+        let mut needed = Vec::with_capacity(names.len());
+        for name in names {
+            needed.push(match self.open(name, Some(id), Purpose::Library) {
+                Err(_) if self.lists_absent => self.map.add_to(self.space, Object::absent(name)),
+                opened => opened?,
+            });
+        }
+        if let Some(object) = self.map.objects.get_mut(id) {
+            object.needed = needed;
+        }
         Ok(())
     }
 
@@ -240,7 +406,10 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
             Failure::Fatal { error, .. } => self.asked_by(error, requester),
             Failure::NotFound(not_found) => {
                 let NotFound { name, attempts, near, .. } = &*not_found;
-                let problem = Problem::Sentence(not_found.reason().to_string());
+                let problem = match not_found.refusal() {
+                    Some(errno) => Problem::System { words: NOT_OPENED, errno },
+                    None => Problem::Sentence(not_found.reason().to_string()),
+                };
                 let mut error = self.asked_by(Error::new(name, problem), requester);
                 let tried = attempts.iter().map(|attempt| alloc::format!("tried {attempt}"));
                 let near = near.iter().map(|near| alloc::format!("near miss: {near}"));
@@ -263,7 +432,8 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
 }
 
 /// The requester, what loaded it, and so on, to the program: those whose path lists count.
-fn chain<'m>(
+#[must_use]
+pub fn chain<'m>(
     map: &'m LinkMap<'_>,
     requester: Option<ObjectId>,
     program: &'m [u8],
@@ -282,7 +452,7 @@ fn chain<'m>(
             runpath: object.string(object.dynamic.runpath),
             nodeflib: object.dynamic.flags_1.contains(Flags1::NODEFLIB),
         });
-        next = object.loader.or((id != PROGRAM).then_some(PROGRAM));
+        next = object.loader.get().or((id != PROGRAM).then_some(PROGRAM));
     }
     chain
 }

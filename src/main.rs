@@ -7,6 +7,8 @@
 
 extern crate alloc;
 
+#[path = "main/dlfcn.rs"]
+mod dlfcn;
 #[path = "main/entry.rs"]
 mod entry;
 #[path = "main/exports.rs"]
@@ -19,3 +21,5 @@ mod memory;
 mod printf;
 #[path = "main/runtime.rs"]
 mod runtime;
+#[path = "main/stubs.rs"]
+mod stubs;

@@ -3,6 +3,7 @@
 use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::slice;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::addr::{Addr, ObjectId, Vaddr};
 use crate::elf::Malformed;
@@ -17,7 +18,7 @@ use crate::elf::symbol::Symbol;
 use crate::elf::table::Table;
 use crate::elf::version::{Version, Versions, Versym};
 use crate::error::{Error, Result};
-use crate::image::Image;
+use crate::image::{Image, Mapping};
 use crate::sys::Identity;
 
 /// What an object is to the process.
@@ -120,8 +121,32 @@ pub struct Relocations<'a> {
     pub plt: Table<'a, Relocation>,
 }
 
+/// The object that asked for another. It may be unloaded before the other is, which is all that ever changes here.
+#[derive(Debug)]
+pub struct Requester(AtomicU32);
+
+impl Requester {
+    const NONE: u32 = u32::MAX;
+
+    /// Its id; `None` for what was asked for by the user, or by an object that is gone.
+    #[must_use]
+    pub fn get(&self) -> Option<ObjectId> {
+        Some(ObjectId(self.0.load(Ordering::Relaxed))).filter(|id| id.0 != Self::NONE)
+    }
+
+    /// Sets or forgets it.
+    pub fn set(&self, id: Option<ObjectId>) {
+        self.0.store(id.map_or(Self::NONE, |id| id.0), Ordering::Relaxed);
+    }
+}
+
+impl Default for Requester {
+    fn default() -> Self {
+        Self(AtomicU32::new(Self::NONE))
+    }
+}
+
 /// One object.
-#[derive(Clone)]
 pub struct Object<'a> {
     /// Its path, as it was found; empty for the program, as ld.so has it.
     pub name: CString,
@@ -133,8 +158,8 @@ pub struct Object<'a> {
     pub role: Role,
     /// Device and inode; none for what was not opened here.
     pub identity: Option<Identity>,
-    /// The object on whose behalf it was loaded.
-    pub loader: Option<ObjectId>,
+    /// The object on whose behalf it was loaded, while that is there.
+    pub loader: Requester,
     /// Its `DT_NEEDED`, resolved, in order.
     pub needed: Vec<ObjectId>,
     /// Its bytes.
@@ -159,6 +184,17 @@ pub struct Object<'a> {
     pub relocations: Relocations<'a>,
     /// The instruction set levels it needs (`GNU_PROPERTY_X86_ISA_1_NEEDED`).
     pub isa_needed: u32,
+    /// Its memory, if rld has mapped it.
+    _memory: Memory,
+}
+
+/// What an object owns: it goes with the object.
+#[derive(Default, Debug)]
+pub struct Memory {
+    /// Its segments.
+    pub mapping: Option<Mapping>,
+    /// A copy of its program headers, where no segment holds them.
+    pub headers: Vec<u8>,
 }
 
 /// An object whose headers were read and whose bytes can be seen, before its dynamic section is read.
@@ -173,6 +209,8 @@ pub struct Mapped<'a> {
     pub phdr: Addr,
     /// Device and inode.
     pub identity: Option<Identity>,
+    /// What the object will own.
+    pub memory: Memory,
 }
 
 impl<'a> Object<'a> {
@@ -185,7 +223,7 @@ impl<'a> Object<'a> {
             absolute_directory: None,
             role: Role::Absent,
             identity: None,
-            loader: None,
+            loader: Requester::default(),
             needed: Vec::new(),
             image: Image::default(),
             segments: Segments::default(),
@@ -198,6 +236,7 @@ impl<'a> Object<'a> {
             exports: Exports::default(),
             relocations: Relocations::default(),
             isa_needed: 0,
+            _memory: Memory::default(),
         }
     }
 
@@ -206,7 +245,7 @@ impl<'a> Object<'a> {
     /// # Errors
     /// The first defect found, with the structure that shows it.
     pub fn parse(name: CString, role: Role, mapped: Mapped<'a>) -> Result<Self> {
-        let Mapped { header, segments, image, phdr, identity } = mapped;
+        let Mapped { header, segments, image, phdr, identity, memory } = mapped;
         let parts = Parts::parse(&image, &segments)
             .map_err(|malformed| Error::malformed(name.to_bytes(), malformed))?;
         Ok(Self {
@@ -215,7 +254,7 @@ impl<'a> Object<'a> {
             absolute_directory: None,
             role,
             identity,
-            loader: None,
+            loader: Requester::default(),
             needed: Vec::new(),
             phdr,
             phnum: header.phnum,
@@ -228,6 +267,7 @@ impl<'a> Object<'a> {
             dynamic: parts.dynamic,
             image,
             segments,
+            _memory: memory,
         })
     }
 
@@ -277,6 +317,24 @@ impl<'a> Object<'a> {
     #[must_use]
     pub fn string(&self, offset: Option<u32>) -> Option<&'a [u8]> {
         self.exports.strings.get(offset?)
+    }
+
+    /// The words of the dynamic section that hold addresses, if it lies in memory that may be written: ld.so adds the
+    /// load bias to them, and programs have come to read them so (contract 8.3).
+    pub fn dynamic_addresses(&self) -> impl Iterator<Item = Addr> {
+        let section = self.segments.dynamic.filter(|_| self.relocates_dynamic());
+        section.into_iter().flat_map(|section| {
+            let start = self.image.address(section.vaddr).0;
+            self.dynamic.address_positions().map(move |at| Addr(start + u64::from(at) * 16 + 8))
+        })
+    }
+
+    /// Whether the addresses in the dynamic section are relocated.
+    #[must_use]
+    pub fn relocates_dynamic(&self) -> bool {
+        let is_ours = matches!(self.role, Role::Program | Role::Library);
+        let section = self.segments.dynamic;
+        is_ours && section.is_some_and(|section| self.image.is_writable(section.vaddr))
     }
 
     /// The notes of the object.

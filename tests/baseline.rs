@@ -17,7 +17,7 @@ use rld::elf::table::Table;
 use rld::elf::version::{Version, definitions};
 use rld::image::Image;
 use rld::lookup::{Class, Reference, one};
-use rld::object::{Mapped, Object, Role};
+use rld::object::{Mapped, Memory, Object, Role};
 
 const RLD: &str = env!("CARGO_BIN_EXE_rld");
 
@@ -33,7 +33,8 @@ fn object(bytes: &[u8]) -> Object<'_> {
     });
     let image = Image::new(Bias(0), parts.collect::<Vec<_>>());
     let phdr = rld::addr::Addr(header.phoff);
-    let mapped = Mapped { header, segments, image, phdr, identity: None };
+    let mapped =
+        Mapped { header, segments, image, phdr, identity: None, memory: Memory::default() };
     Object::parse(c"rld".to_owned(), Role::Loader, mapped).unwrap()
 }
 

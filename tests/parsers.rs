@@ -6,7 +6,7 @@ mod properties;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use std::{env, fs, thread};
 
@@ -180,11 +180,10 @@ fn whole_libraries_are_understood() {
         let object = object::load(file, role).unwrap();
         object::check_object(&object, file, usize::MAX);
         properties::evidence::check_object(&object);
-        object
+        Arc::new(object)
     });
-    let objects: Vec<_> = objects.collect();
     // All of them in one scope, in both orders.
-    let mut scope: Vec<_> = objects.iter().collect();
+    let mut scope: Vec<_> = objects.collect();
     properties::lookup::check_objects(&scope, 4000);
     scope.reverse();
     properties::lookup::check_objects(&scope, 4000);
@@ -204,8 +203,9 @@ fn damaged_libraries_are_survived() {
                 let Ok(object) = object::load(file, Role::Library) else { return };
                 parsed += 1;
                 object::check_object(&object, file, 64);
-                properties::lookup::check_objects(&[&object, &object, &object], 16);
                 properties::evidence::check_object(&object);
+                let object = Arc::new(object);
+                properties::lookup::check_objects(&[object.clone(), object.clone(), object], 16);
             });
         }
     }

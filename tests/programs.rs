@@ -4,11 +4,19 @@
 //! the scratch folder they run in.
 //!
 //! Output and exit status must be those under the system's own loader.
+//!
+//! A script may begin with a line `# needs: PROGRAM …`: where one of the programs is not on the search
+//! path, it is skipped and that is said. `A|B|C` stands for whichever of these there are, at least one.
+//! What only trying can tell, a script says with `skip REASON` under the system's loader.
 
 mod support;
 
+use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use libtest_mimic::Completion;
 use support::loader::{self, Way};
@@ -20,6 +28,10 @@ use support::{Verdict, run_all, skipped, trial};
 ///
 /// `L PROGRAM …` runs a program under the loader being tested if that is to be named as a command.
 /// argv[0] is the program's path in all ways. Scripts pass through, for they are not ELF.
+///
+/// `skip REASON` ends a script that cannot do its work on this machine.
+///
+/// `until_it COMMAND …` waits for what another process is to do, for 60 s at most.
 const PRELUDE: &str = r#"
 set -euo pipefail
 L() {
@@ -28,7 +40,16 @@ L() {
     LC_ALL=C IFS= read -r -n 4 magic <"$path" 2>/dev/null || true
     if [[ -n ${DIRECT:-} && $magic == $'\x7fELF' ]]; then "$DIRECT" "$path" "$@"; else "$path" "$@"; fi
 }
+skip() { echo "$*" >&2; exit 77; }
+until_it() {
+    local i
+    for ((i = 0; i < 1200; i++)); do if "$@" 2>/dev/null; then return; fi; sleep 0.05; done
+    echo "never: $*" >&2; return 1
+}
 "#;
+
+/// The status of a script that `skip` ends.
+const SKIP: End = End::Exit(77);
 
 struct Case {
     name: String,
@@ -63,13 +84,16 @@ fn test(label: &str, case: &Case, way: Way) -> Verdict {
     if let Some(reason) = way.obstacle() {
         return skipped(label, reason);
     }
+    if let Err(missing) = needs(&case.script) {
+        return skipped(label, &missing);
+    }
     // A user namespace shows, in `id` for one; root has no need of one.
     let alike = loader::is_root() || way != Way::Bind;
     let expected = case.oracle[usize::from(alike)].get_or_init(|| {
         let scratch = Scratch::new(&format!("{}.oracle{}", case.name, u8::from(alike)));
         let outcome = run_script(&case.script, &scratch, way, false)?;
         match outcome.end {
-            End::Exit(0) => {
+            End::Exit(0) | SKIP => {
                 scratch.passed();
                 Ok(outcome)
             }
@@ -77,6 +101,9 @@ fn test(label: &str, case: &Case, way: Way) -> Verdict {
         }
     });
     let expected = expected.as_ref().map_err(String::as_str)?;
+    if expected.end == SKIP {
+        return skipped(label, expected.stderr.lines().next_back().unwrap_or("no reason given"));
+    }
     let scratch = Scratch::new(label);
     let actual = run_script(&case.script, &scratch, way, true)?;
     if *expected != actual {
@@ -90,13 +117,52 @@ fn test(label: &str, case: &Case, way: Way) -> Verdict {
     Ok(Completion::Completed)
 }
 
+/// Whether there is all that a script's `# needs:` line asks for; an error says what is missing.
+fn needs(script: &str) -> Result<(), String> {
+    let line = script.lines().next().and_then(|line| line.strip_prefix("# needs:"));
+    for need in line.unwrap_or_default().split_whitespace() {
+        let (found, missing): (Vec<_>, Vec<_>) = need.split('|').partition(|name| installed(name));
+        if found.is_empty() {
+            return Err(format!("no {}", missing.join(", no ")));
+        }
+        if !missing.is_empty() {
+            eprintln!("NOTE: only {}; there is no {}", found.join(", "), missing.join(", no "));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the scripts find a program of this name.
+fn installed(name: &str) -> bool {
+    std::env::split_paths(search_path()).any(|folder| {
+        fs::metadata(folder.join(name))
+            .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+    })
+}
+
+/// Where the scripts find programs: where the system keeps them, and last Rust's own.
+fn search_path() -> &'static OsString {
+    static PATH: OnceLock<OsString> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let mut path = OsString::from("/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin");
+        // rustc is beside the Cargo that runs this: rustup's proxies want a home folder.
+        let cargo = std::env::var_os("CARGO").map(PathBuf::from);
+        if let Some(folder) = cargo.as_deref().and_then(Path::parent) {
+            path.push(":");
+            path.push(folder);
+        }
+        path
+    })
+}
+
 /// Runs a script in an empty folder, under the loader being `tested` or the system's.
 fn run_script(script: &str, scratch: &Scratch, way: Way, tested: bool) -> Result<Outcome, String> {
     let folder = scratch.path().join("work");
     fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let mut run = Run::new("/bin/bash", &folder);
     run.args = vec!["-c".into(), format!("{PRELUDE}{script}").into()];
-    run.limit = std::time::Duration::from_secs(120);
+    run.env.push(("PATH".into(), search_path().into()));
+    run.limit = Duration::from_secs(120);
     match (way, tested) {
         (Way::Bind, false) => run.mount = Some(loader::system().to_owned()),
         (Way::Bind, true) => run.mount = Some(loader::subject().to_owned()),

@@ -10,7 +10,7 @@ use rld::elf::segment::Segments;
 use rld::elf::table::Table;
 use rld::image::Image;
 use rld::lookup::{Class, Reference, one};
-use rld::object::{Mapped, Object, Role};
+use rld::object::{Mapped, Memory, Object, Role};
 
 const RLD: &str = env!("CARGO_BIN_EXE_rld");
 const LIBC: &str = "/lib/x86_64-linux-gnu/libc.so.6";
@@ -27,7 +27,14 @@ fn place(bytes: &[u8], name: &[u8]) -> usize {
         (*load, &bytes[start..start + usize::try_from(load.filesz).unwrap()])
     });
     let image = Image::new(Bias(0), parts.collect::<Vec<_>>());
-    let mapped = Mapped { header, segments, image, phdr: Addr(0), identity: None };
+    let mapped = Mapped {
+        header,
+        segments,
+        image,
+        phdr: Addr(0),
+        identity: None,
+        memory: Memory::default(),
+    };
     let object = Object::parse(c"libc.so.6".to_owned(), Role::Library, mapped).unwrap();
     let class = Class { newest: true, ..Class::default() };
     let (_, symbol) = one::find(&object.exports, &Reference::new(name, None, class)).unwrap();

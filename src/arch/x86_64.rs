@@ -95,6 +95,10 @@ pub mod tcb {
     pub const DTV: u64 = 8;
     /// Its own address again, as `struct pthread`.
     pub const PTHREAD: u64 = 16;
+    /// Whether the process has had a second thread (glibc: `multiple_threads`), 32 bits.
+    pub const MULTIPLE_THREADS: u64 = 0x18;
+    /// Whether the thread reads what the loader may replace (glibc: `gscope_flag`), 32 bits.
+    pub const READING: u64 = 0x1c;
     /// The stack protector's canary.
     pub const STACK_GUARD: u64 = 0x28;
     /// The key that mangles stored code pointers.

@@ -214,6 +214,22 @@ impl Dynamic {
         Ok(())
     }
 
+    /// The positions of entries whose addresses glibc relocates in place (contract 8.3).
+    pub fn address_positions(&self) -> impl Iterator<Item = u32> {
+        const TAGS: [u64; 9] = [
+            dt::DT_HASH,
+            dt::DT_PLTGOT,
+            dt::DT_STRTAB,
+            dt::DT_SYMTAB,
+            dt::DT_RELA,
+            dt::DT_JMPREL,
+            DT_RELR,
+            dt::DT_VERSYM,
+            dt::DT_GNU_HASH,
+        ];
+        TAGS.into_iter().filter_map(|tag| self.position(tag))
+    }
+
     /// The index of the last entry with `tag`, which is the one that counts.
     #[must_use]
     pub fn position(&self, tag: u64) -> Option<u32> {

@@ -4,8 +4,7 @@
 //!
 //! Everything is mapped inside a reservation that this file has made itself and that nobody else knows yet, or over
 //! addresses that were free (`ET_EXEC`). A failure unmaps the reservation, so nothing half done is left. The slices
-//! that an [`Image`] holds stay valid because a mapping lives until its object is unloaded, and the parsed object goes
-//! first.
+//! that an [`Image`] holds stay valid because the object that holds them owns the [`Mapping`].
 #![allow(unsafe_code)]
 
 use super::plan::{Pages, Plan};
@@ -22,24 +21,25 @@ pub type Failure = (&'static str, Errno);
 const MAP_FAILED: &str = "failed to map segment from shared object";
 const PROTECT_FAILED: &str = "cannot change memory protections";
 
-/// A range of the process that goes away again unless it is kept.
-struct Reservation {
+/// An object's range of the process. It is unmapped when the value is dropped.
+#[derive(Debug)]
+pub struct Mapping {
     start: Addr,
     size: u64,
 }
 
-impl Drop for Reservation {
+impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: the range was reserved by this value and is not known to anyone while the value lives.
+        // SAFETY: the range was reserved by this value. Whoever refers into it keeps the object that owns the value.
         unsafe { unmap(self.start, self.size) };
     }
 }
 
-/// Maps an object and returns its load bias.
+/// Maps an object and returns its load bias, and what holds the memory.
 ///
 /// # Errors
 /// What the kernel refused; nothing stays mapped then.
-pub fn map_object(fd: &Fd, plan: &Plan) -> Result<Bias, Failure> {
+pub fn map_object(fd: &Fd, plan: &Plan) -> Result<(Bias, Mapping), Failure> {
     let (reservation, first_done) = reserve(fd, plan)?;
     let bias = Bias(reservation.start.0.wrapping_sub(plan.start));
     for (index, piece) in plan.pieces.iter().enumerate() {
@@ -68,18 +68,17 @@ pub fn map_object(fd: &Fd, plan: &Plan) -> Result<Bias, Failure> {
                 .map_err(|errno| (PROTECT_FAILED, errno))?;
         }
     }
-    core::mem::forget(reservation);
-    Ok(bias)
+    Ok((bias, reservation))
 }
 
 /// Takes the address range. Where nothing but page alignment is asked, the first segment is mapped over the whole range
 /// at once, which saves a call: the other segments and the gaps replace the surplus. Says whether it did.
-fn reserve(fd: &Fd, plan: &Plan) -> Result<(Reservation, bool), Failure> {
+fn reserve(fd: &Fd, plan: &Plan) -> Result<(Mapping, bool), Failure> {
     let failed = |errno| (MAP_FAILED, errno);
     if plan.fixed {
         let start = Addr(plan.start);
         map_if_free(start, plan.size, Protection::empty(), Backing::Anonymous).map_err(failed)?;
-        return Ok((Reservation { start, size: plan.size }, false));
+        return Ok((Mapping { start, size: plan.size }, false));
     }
     if plan.align > crate::addr::PAGE {
         return reserve_aligned(plan).map(|reservation| (reservation, false));
@@ -90,11 +89,11 @@ fn reserve(fd: &Fd, plan: &Plan) -> Result<(Reservation, bool), Failure> {
         None => (Protection::empty(), Backing::Anonymous),
     };
     let start = map(plan.size, protection, backing).map_err(failed)?;
-    Ok((Reservation { start, size: plan.size }, first.is_some()))
+    Ok((Mapping { start, size: plan.size }, first.is_some()))
 }
 
 /// Reserves with room to spare and gives back what is outside the aligned part.
-fn reserve_aligned(plan: &Plan) -> Result<Reservation, Failure> {
+fn reserve_aligned(plan: &Plan) -> Result<Mapping, Failure> {
     let too_large = (MAP_FAILED, Errno::ENOMEM);
     let room = plan.size.checked_add(plan.align).ok_or(too_large)?;
     let start =
@@ -113,7 +112,7 @@ fn reserve_aligned(plan: &Plan) -> Result<Reservation, Failure> {
             unmap(Addr(aligned + plan.size), after);
         }
     }
-    Ok(Reservation { start: Addr(aligned), size: plan.size })
+    Ok(Mapping { start: Addr(aligned), size: plan.size })
 }
 
 /// Zeroes the bytes between a segment's last file byte and the end of that page.
@@ -177,16 +176,6 @@ pub unsafe fn view<'a>(bias: Bias, segments: &Segments) -> Image<'a> {
     Image::new(bias, parts)
 }
 
-/// Unmaps an object.
-///
-/// # Safety
-/// The object is mapped with `bias`, and nothing refers into it.
-pub unsafe fn unmap_object(bias: Bias, segments: &Segments) {
-    let (start, end) = segments.extent();
-    // SAFETY: as the caller promises.
-    unsafe { unmap(bias.apply(Vaddr(start)), end - start) };
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,10 +192,8 @@ mod tests {
             let load = Segment { kind: 1, access, offset: 0, vaddr, filesz: 0, memsz, align };
             let segments = Segments { loads: [load].into(), align, ..Segments::default() };
             // There may be no room for so much; the arithmetic must hold either way.
-            if let Ok(bias) = map_object(&fd, &Plan::new(Kind::Shared, &segments)) {
+            if let Ok((bias, _mapping)) = map_object(&fd, &Plan::new(Kind::Shared, &segments)) {
                 assert_eq!(bias.0 % align, 0);
-                // SAFETY: it was mapped just now, and nothing refers into it.
-                unsafe { unmap_object(bias, &segments) };
             }
         }
     }

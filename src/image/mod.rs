@@ -5,6 +5,7 @@ pub mod memory;
 pub mod plan;
 pub mod view;
 
+pub use map::Mapping;
 pub use memory::Words;
 pub use plan::Plan;
 pub use view::Image;

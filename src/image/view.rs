@@ -23,6 +23,11 @@ struct Part<'a> {
     bytes: PhantomData<&'a [u8]>,
 }
 
+// SAFETY: a part stands for a shared slice, which may be read from any thread.
+unsafe impl Send for Part<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Part<'_> {}
+
 /// A readable view of an object. Only what comes from the file can be seen: a table has no business in zero pages.
 #[derive(Clone, Default)]
 pub struct Image<'a> {

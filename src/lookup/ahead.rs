@@ -2,7 +2,7 @@
 //! lookups takes each of these steps for all before the next, so that they wait together.
 
 use super::index::Index;
-use super::scope::Scope;
+use super::run::Run;
 use crate::arch::prefetch;
 use crate::object::Object;
 
@@ -23,19 +23,19 @@ pub fn warm_own(object: &Object<'_>, symbols: impl Iterator<Item = u32> + Clone)
 }
 
 /// Brings near what the lookups of `hashes` will read, each with the length of its name.
-pub fn warm(scope: &Scope<'_, '_>, index: &Index, hashes: &[(u32, usize)]) {
+pub fn warm(run: &Run<'_, '_>, index: &Index, hashes: &[(u32, usize)]) {
     hashes.iter().for_each(|&(hash, _)| prefetch(index.bucket_place(hash)));
     hashes.iter().for_each(|&(hash, _)| prefetch(index.entry_place(hash)));
     let entry = |hash| index.candidates(hash).next();
     for entry in hashes.iter().filter_map(|&(hash, _)| entry(hash)) {
-        if let Some(names) = scope.names(entry.member) {
+        if let Some(names) = run.names(entry.member) {
             prefetch(names.symbols.place(entry.symbol as usize));
             prefetch(names.versyms.place(entry.symbol as usize));
         }
     }
     for &(hash, length) in hashes {
         let found = entry(hash).and_then(|entry| {
-            let names = scope.names(entry.member)?;
+            let names = run.names(entry.member)?;
             Some((names, names.symbols.get(entry.symbol as usize)?))
         });
         if let Some((names, symbol)) = found {

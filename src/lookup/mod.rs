@@ -1,12 +1,14 @@
 //! (name, version, scope) → definition.
 //!
 //! The rules are those of the gABI ("Shared Object Dependencies"), of GNU symbol versioning, and of glibc where those
-//! are silent. [`one`] decides inside one object; [`scope`] walks objects; [`index`] replaces the walk where it pays.
+//! are silent. [`one`] decides inside one object; [`run`] walks objects, or asks an [`index`] where that pays;
+//! [`scope`] is a search order of runs.
 
 pub mod ahead;
 pub mod index;
 pub mod one;
 pub mod prepared;
+pub mod run;
 pub mod scan;
 pub mod scope;
 

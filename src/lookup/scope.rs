@@ -1,108 +1,61 @@
-//! The objects in which references are looked up, in order.
+//! A search order: runs of objects, and what holds for all lookups in them.
 
 use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
 
-use super::index::Index;
-use super::one;
 use super::prepared::Prepared;
-use super::{Class, Reference};
+use super::run::Run;
+use super::{Class, Reference, one};
 use crate::addr::ObjectId;
 use crate::elf::dynamic::Flags;
-use crate::elf::hash::HashTable;
 use crate::elf::symbol::Binding;
 use crate::elf::version::Version;
-use crate::object::{Definition, Exports, Names, Object, Role};
+use crate::linkmap::Objects;
+use crate::object::{Definition, Exports, Names, Role};
 
-/// One object of a scope.
-#[derive(Clone, Copy)]
-struct Member<'m, 'a> {
-    id: ObjectId,
-    is_program: bool,
-    hash: HashTable<'a>,
-    names: Names<'m, 'a>,
+/// The one definition that each STB_GNU_UNIQUE name has in a namespace.
+pub type Unique<'a> = BTreeMap<&'a [u8], Definition>;
+
+/// Whether a lookup may make a definition the unique one.
+pub enum Uniqueness<'s, 'a> {
+    /// The first definition found becomes it.
+    Settles(&'s mut Unique<'a>),
+    /// What is unique already is respected, and nothing is written: others look things up at the same time.
+    Settled(&'s Unique<'a>),
 }
 
 /// A search order.
-pub struct Scope<'m, 'a> {
-    members: Vec<Member<'m, 'a>>,
-    index: Option<Index>,
+pub struct Scope<'s, 'm, 'a> {
+    runs: &'s [&'s Run<'m, 'a>],
     /// `LD_DYNAMIC_WEAK`: a weak definition gives way to a later strong one.
     dynamic_weak: bool,
-    /// The one definition that each STB_GNU_UNIQUE name has in the process.
-    unique: BTreeMap<&'a [u8], Definition>,
+    unique: Uniqueness<'s, 'a>,
 }
 
-/// An index is worth its making when the walks that it saves cost more than entering every definition: looking at one
-/// object's Bloom filter costs about a fifth of that.
-const STEPS_PER_ENTRY: usize = 5;
-/// With fewer objects, a walk ends before an index could have answered.
-const FEW: usize = 8;
-
-impl<'m, 'a> Scope<'m, 'a> {
-    /// A scope of `objects`, in which about `references` lookups will be made.
+impl<'s, 'm, 'a> Scope<'s, 'm, 'a> {
+    /// A search through `runs`, in order.
     #[must_use]
-    pub fn new(
-        objects: impl Iterator<Item = (ObjectId, &'m Object<'a>)>,
-        references: usize,
+    pub const fn new(
+        runs: &'s [&'s Run<'m, 'a>],
         dynamic_weak: bool,
+        unique: Uniqueness<'s, 'a>,
     ) -> Self {
-        let mut this = Self::walking(objects, dynamic_weak);
-        let count = |member: &Member<'_, '_>| member.names.count(&member.hash);
-        let definitions: usize = this.members.iter().map(count).sum();
-        let steps = references.saturating_mul(this.members.len());
-        if this.members.len() >= FEW && steps / STEPS_PER_ENTRY > definitions {
-            this.make_index();
-        }
-        this
+        Self { runs, dynamic_weak, unique }
     }
 
-    /// A scope in which every lookup walks from object to object.
-    #[must_use]
-    pub fn walking(
-        objects: impl Iterator<Item = (ObjectId, &'m Object<'a>)>,
-        dynamic_weak: bool,
-    ) -> Self {
-        let member = |(id, object): (ObjectId, &'m Object<'a>)| Member {
-            id,
-            is_program: object.role == Role::Program,
-            hash: object.exports.hash,
-            names: object.exports.names(),
-        };
-        Self {
-            members: objects.map(member).collect(),
-            index: None,
-            dynamic_weak,
-            unique: BTreeMap::new(),
-        }
-    }
-
-    /// Makes the index, whether or not it pays.
-    pub fn make_index(&mut self) {
-        self.index = Some(Index::new(self.members.iter().map(|it| (&it.hash, &it.names))));
-    }
-
-    /// The index, if there is one.
+    /// The first run that has an index: that is where lookups wait for memory.
     #[inline]
     #[must_use]
-    pub const fn index(&self) -> Option<&Index> {
-        self.index.as_ref()
-    }
-
-    /// The names of the object at `position` of the scope.
-    #[inline]
-    #[must_use]
-    pub fn names(&self, position: u32) -> Option<&Names<'m, 'a>> {
-        self.members.get(position as usize).map(|member| &member.names)
+    pub fn indexed(&self) -> Option<&'s Run<'m, 'a>> {
+        self.runs.iter().copied().find(|run| run.index().is_some())
     }
 
     /// The first definition in scope order. `own` is searched before everything else (`DT_SYMBOLIC`).
     pub fn find(
         &mut self,
-        reference: &Reference<'a>,
+        reference: &Reference<'_>,
         own: Option<(ObjectId, &Exports<'a>)>,
     ) -> Option<Definition> {
-        let Self { members, index, dynamic_weak, unique } = self;
+        let Self { runs, dynamic_weak, unique } = self;
         let mut judge = Judge { reference, dynamic_weak: *dynamic_weak, unique, weak: None };
         if let Some((id, exports)) = own
             && exports.hash.may_hold(reference.hash)
@@ -111,20 +64,20 @@ impl<'m, 'a> Scope<'m, 'a> {
         {
             return Some(found);
         }
-        if let Some(index) = index {
-            return search_index(members, index, reference, &mut judge).or(judge.weak);
-        }
-        for member in members.iter() {
-            let passed_over = member.is_program && reference.class.skip_program;
-            if !passed_over
-                && member.hash.may_hold(reference.hash)
-                && let Some(found) = one::find_in(&member.hash, &member.names, reference)
-                && let Some(found) = judge.accept(member.id, &member.names, found)
-            {
-                return Some(found);
-            }
-        }
-        judge.weak
+        runs.iter().find_map(|run| run.search(reference, 0, &mut judge)).or(judge.weak)
+    }
+
+    /// The first definition after an object (RTLD_NEXT); of all objects, if it is not among them.
+    pub fn find_after(&mut self, reference: &Reference<'_>, after: ObjectId) -> Option<Definition> {
+        let Self { runs, dynamic_weak, unique } = self;
+        let mut judge = Judge { reference, dynamic_weak: *dynamic_weak, unique, weak: None };
+        let place = |run: &Run<'_, '_>| run.objects().position(|id| id == after);
+        let here = runs.iter().zip(0..).find_map(|(run, at)| Some((at, place(run)? + 1)));
+        let (run, mut first) = here.unwrap_or((0, 0));
+        let mut runs = runs.get(run..).unwrap_or_default().iter();
+        let found =
+            runs.find_map(|run| run.search(reference, core::mem::take(&mut first), &mut judge));
+        found.or(judge.weak)
     }
 
     /// Resolves a reference that one of `objects` makes, with glibc's rules for protected symbols.
@@ -133,7 +86,7 @@ impl<'m, 'a> Scope<'m, 'a> {
     /// The reference is strong and nothing defines it.
     pub fn resolve(
         &mut self,
-        objects: &[Object<'a>],
+        objects: &Objects<'a>,
         id: ObjectId,
         prepared: &Prepared<'a>,
         class: Class,
@@ -142,7 +95,7 @@ impl<'m, 'a> Scope<'m, 'a> {
         if symbol.binds_locally() {
             return Ok(Some(Definition { object: id, index, symbol }));
         }
-        let Some(object) = objects.get(id.index()) else { return Ok(None) };
+        let Some(object) = objects.get(id) else { return Ok(None) };
         let version = object.exports.wanted_version(index);
         let reference = Reference { name, hash, version, class };
         let symbolic = object.dynamic.flags.contains(Flags::SYMBOLIC);
@@ -172,46 +125,19 @@ impl<'m, 'a> Scope<'m, 'a> {
     }
 }
 
-/// The first definition that an index leads to.
-fn search_index<'a>(
-    members: &[Member<'_, 'a>],
-    index: &Index,
-    reference: &Reference<'a>,
-    judge: &mut Judge<'_, 'a>,
-) -> Option<Definition> {
-    let mut candidates = index.candidates(reference.hash).peekable();
-    while let Some(first) = candidates.peek().copied() {
-        let member = members.get(first.member as usize)?;
-        let passed_over = member.is_program && reference.class.skip_program;
-        let mut choice = one::Choice::new(&member.names, reference);
-        let mut found = None;
-        while let Some(next) = candidates.next_if(|next| next.member == first.member) {
-            if found.is_none() && !passed_over {
-                found = choice.offer(next.symbol);
-            }
-        }
-        if let Some(found) = found.or_else(|| choice.last_resort())
-            && let Some(found) = judge.accept(member.id, &member.names, found)
-        {
-            return Some(found);
-        }
-    }
-    None
-}
-
 /// Decides whether what an object offers is the answer.
-struct Judge<'j, 'a> {
-    reference: &'j Reference<'a>,
+pub(super) struct Judge<'j, 's, 'a> {
+    reference: &'j Reference<'j>,
     dynamic_weak: bool,
-    unique: &'j mut BTreeMap<&'a [u8], Definition>,
+    unique: &'j mut Uniqueness<'s, 'a>,
     /// The first weak definition, where weak ones give way.
     weak: Option<Definition>,
 }
 
-impl<'a> Judge<'_, 'a> {
+impl<'a> Judge<'_, '_, 'a> {
     /// Applies visibility and binding to the symbol `index` of an object.
     #[inline]
-    fn accept(
+    pub fn accept(
         &mut self,
         object: ObjectId,
         names: &Names<'_, 'a>,
@@ -232,7 +158,14 @@ impl<'a> Judge<'_, 'a> {
             }
             // A COPY relocation takes its bytes from the library, whatever the process-wide choice is.
             Binding::Unique if self.reference.class.skip_program => Some(definition),
-            Binding::Unique => Some(*self.unique.entry(self.reference.name).or_insert(definition)),
+            Binding::Unique => {
+                // The definer's own string: the reference's may be gone sooner.
+                let name = names.strings.get(symbol.name)?;
+                Some(match &mut self.unique {
+                    Uniqueness::Settles(table) => *table.entry(name).or_insert(definition),
+                    Uniqueness::Settled(table) => table.get(name).copied().unwrap_or(definition),
+                })
+            }
         }
     }
 }

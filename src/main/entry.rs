@@ -11,9 +11,9 @@ use core::arch::naked_asm;
 use rld::addr::Addr;
 use rld::program::start::start;
 use rld::program::terms::Own;
-use rld::reloc::apply::DescriptorEntries;
+use rld::reloc::apply::Entries;
 
-use crate::exports;
+use crate::{exports, heap, stubs};
 
 unsafe extern "C" {
     /// The link editor's name for rld's ELF header.
@@ -95,26 +95,16 @@ unsafe extern "C" fn enter(stack: *mut u64) -> Registers {
         header: Addr(&raw const __ehdr_start as u64),
         entry: Addr(_start as *const () as u64),
         exports: exports::all(),
-        descriptors: DescriptorEntries {
-            fixed: Addr(tls_descriptor_fixed as *const () as u64),
-            undefined: Addr(tls_descriptor_undefined as *const () as u64),
+        entries: Entries {
+            fixed: Addr(stubs::tls_descriptor_fixed as *const () as u64),
+            undefined: Addr(stubs::tls_descriptor_undefined as *const () as u64),
+            dynamic: Addr(stubs::tls_descriptor_dynamic as *const () as u64),
+            resolver: Addr(&raw const stubs::_dl_runtime_resolve as u64),
         },
+        memory_refused: || heap::HEAP.was_refused(),
     };
     // SAFETY: the kernel's stack pointer, on the first and only call.
     let entry = unsafe { start(stack, &own) };
     let finaliser = if entry.finaliser { exports::finalise as *const () as u64 } else { 0 };
     Registers { entry: entry.address.0, finaliser }
-}
-
-/// A TLS descriptor's function for a variable at a fixed offset from the thread pointer. Its convention keeps all
-/// registers but rax (TLSDESC for x86-64).
-#[unsafe(naked)]
-unsafe extern "C" fn tls_descriptor_fixed() {
-    naked_asm!("mov rax, [rax + 8]", "ret")
-}
-
-/// The same for an undefined weak variable: the offset that leads to address 0 plus the addend.
-#[unsafe(naked)]
-unsafe extern "C" fn tls_descriptor_undefined() {
-    naked_asm!("mov rax, [rax + 8]", "sub rax, qword ptr fs:[0]", "ret")
 }

@@ -6,18 +6,24 @@
 //! The signatures are glibc's. Pointers are the callers' promise, as in C. Data is written by rld before any reader
 //! runs; what the original keeps read-only stands in `.data.rel.ro` here too and is sealed before the program starts.
 
-use core::arch::naked_asm;
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int, c_long, c_void};
 use core::ptr::null_mut;
 use core::sync::atomic::Ordering;
 
 use rld::abi::glibc::exports::{Data, Exports, Functions, RTLD_GLOBAL_RO_SIZE, RTLD_GLOBAL_SIZE};
+use rld::abi::glibc::link_maps;
 use rld::addr::Addr;
 use rld::env::tunables::Value;
+use rld::program::close;
+use rld::program::info;
+use rld::program::locks::{Lock, while_reading};
 use rld::program::process::{Process, current};
 use rld::program::symbols::{Found, Query, lookup};
 use rld::sys::{file, process};
+use rld::tls::thread;
+
+use crate::{dlfcn, stubs};
 
 use crate::printf::rld_debug_printf;
 
@@ -98,20 +104,20 @@ pub fn all() -> Exports {
             mcount: function(_dl_mcount as *const ()),
             lookup_symbol: function(lookup_symbol as *const ()),
             open: function(open as *const ()),
-            close: function(close as *const ()),
+            close: function(close_handle as *const ()),
             catch_error: function(_dl_catch_error as *const ()),
             error_free: function(error_free as *const ()),
             tls_get_addr_soft: function(tls_get_addr_soft as *const ()),
             libc_freeres: function(libc_freeres as *const ()),
             find_object: function(find_object as *const ()),
-            dlfcn_hook: Addr(0),
-            debug_state: function(_dl_debug_state as *const ()),
+            dlfcn_hook: Addr(&raw const dlfcn::HOOK as u64),
+            debug_state: Addr(&raw const stubs::_dl_debug_state as u64),
         },
     }
 }
 
 /// The process, which exists before any code that could call in here.
-fn process() -> &'static Process {
+pub fn process() -> &'static Process {
     current().unwrap_or_else(|| process::exit(127))
 }
 
@@ -119,26 +125,11 @@ fn process() -> &'static Process {
 pub unsafe extern "C" fn finalise() {
     if let Some(process) = current() {
         // SAFETY: libc calls this once, from exit.
-        unsafe { process.finalise() };
+        unsafe { close::finalise_all(process) };
     }
 }
 
 // Thread-local storage (contract 2.6).
-
-/// The address of a thread-local variable: `{module, offset}` → address. All modules of start-up have their blocks in
-/// the static area, so the DTV always holds the answer. Old compilers call this with a misaligned stack: it uses none.
-#[unsafe(naked)]
-#[unsafe(no_mangle)]
-unsafe extern "C" fn __tls_get_addr(_index: *const [u64; 2]) -> *mut c_void {
-    naked_asm!(
-        "mov rax, qword ptr fs:[8]",
-        "mov rcx, [rdi]",
-        "shl rcx, 4",
-        "mov rax, [rax + rcx]",
-        "add rax, [rdi + 8]",
-        "ret",
-    )
-}
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _dl_allocate_tls(memory: *mut c_void) -> *mut c_void {
@@ -165,22 +156,22 @@ unsafe extern "C" fn _dl_deallocate_tls(thread: *mut c_void, with_block: bool) {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _dl_get_tls_static_info(size: *mut usize, align: *mut usize) {
     let process = process();
+    let tls = while_reading(|| {
+        let tls = &process.world().tls;
+        (tls.size + process.facts.tcb_size, tls.align)
+    });
     // SAFETY: the caller's variables.
-    unsafe {
-        *size = (process.tls.size + process.tcb_size) as usize;
-        *align = process.tls.align as usize;
-    }
+    unsafe { (*size, *align) = (tls.0 as usize, tls.1 as usize) };
 }
 
 /// This thread's block of a module, or null where it has none yet; never allocates.
 unsafe extern "C" fn tls_get_addr_soft(link_map: *mut c_void) -> *mut c_void {
     let process = process();
-    let object = process.link_maps.object(link_map as u64);
-    let Some(module) = object.and_then(|id| process.tls.module(id)) else { return null_mut() };
-    let thread: u64;
-    // SAFETY: the thread pointer's first word is its own address.
-    unsafe { core::arch::asm!("mov {}, qword ptr fs:[0]", out(reg) thread) };
-    (thread - module.offset) as *mut c_void
+    // SAFETY: libc passes one of its link maps, whose object is there while libc looks at it.
+    let object = unsafe { link_maps::object_at(link_map as u64) };
+    let module = while_reading(|| process.world().tls.module(object).map(|module| module.id));
+    // SAFETY: the calling thread has a DTV.
+    module.map_or(null_mut(), |id| unsafe { thread::existing_block(id) as *mut c_void })
 }
 
 // Tunables (contract 9).
@@ -283,8 +274,11 @@ unsafe extern "C" fn lookup_symbol(
             // No heap here: libc jumps out of `signal`, which drops nothing.
             let mut text = Line::new();
             process.undefined_symbol(CStr::from_ptr(name), version.cast(), &mut text);
-            let object = process.object_name(from as u64);
-            signal(0, object, c"symbol lookup error", text.bytes());
+            let world = process.world();
+            let id = world.link_maps.object(from as u64);
+            let object = id.and_then(|id| world.map.get(id));
+            let name = object.map_or(c"", |object| &*object.name);
+            signal(0, name, c"symbol lookup error", text.bytes());
         }
     }
     null_mut()
@@ -324,32 +318,42 @@ unsafe fn is_weak(symbol: *const c_void) -> bool {
     unsafe { symbol.cast::<u8>().add(4).read() >> 4 == 2 }
 }
 
-// Opening and closing at run time.
+// Opening and closing at run time. libc goes through the table of `dlfcn`; these are for who calls past it.
 
-/// GLRO(open): finds what is loaded already. Loading more is refused in words.
+/// GLRO(open).
 unsafe extern "C" fn open(
     file: *const c_char,
-    _mode: c_int,
-    _caller: *const c_void,
-    _namespace: c_long,
+    mode: c_int,
+    caller: *const c_void,
+    namespace: c_long,
     _argc: c_int,
     _argv: *mut *mut c_char,
     _environment: *mut *mut c_char,
 ) -> *mut c_void {
-    // SAFETY: the caller's string.
-    let name = unsafe { CStr::from_ptr(file) };
-    let process = process();
-    if let Some(link_map) = process.loaded(name.to_bytes()) {
-        return link_map as *mut c_void;
+    // SAFETY: libc's arguments.
+    let handle = unsafe { dlfcn::dlmopen(namespace, file, mode, caller as u64) };
+    if handle.is_null() {
+        raise();
     }
-    let text = b"cannot open shared object file: rld does not load objects at run time";
-    // SAFETY: libc has a frame that catches this.
-    unsafe { signal(0, name, c"", text) };
-    null_mut()
+    handle
 }
 
-/// GLRO(close): what start-up has loaded stays.
-extern "C" fn close(_link_map: *mut c_void) {}
+/// GLRO(close).
+unsafe extern "C" fn close_handle(link_map: *mut c_void) {
+    // SAFETY: libc's argument.
+    if unsafe { dlfcn::dlclose(link_map) } != 0 {
+        raise();
+    }
+}
+
+/// Raises what dlerror(3) would say.
+fn raise() {
+    let text = thread::take_error();
+    if !text.is_null() {
+        // SAFETY: the words end with NUL; libc has a frame that catches this.
+        unsafe { signal(0, c"", c"", CStr::from_ptr(text.cast()).to_bytes()) };
+    }
+}
 
 // Errors. Up to 2.36 libc.so.6 itself defines these functions and its definitions come first in every lookup; what is
 // raised or caught here must be raised or caught through them (contract 7.1).
@@ -443,7 +447,7 @@ unsafe fn die(object: *const c_char, occasion: *const c_char, text: *const c_cha
         words => words,
     };
     let line = [
-        process().name,
+        process().facts.name,
         b": ",
         occasion,
         b": ",
@@ -514,13 +518,6 @@ unsafe extern "C" fn error_free(text: *mut c_void) {
 
 // The rest.
 
-/// A breakpoint for debuggers.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn _dl_debug_state() {
-    core::hint::black_box(());
-}
-
 /// Counts a call from `from` to `to`, for profiling, which rld does not do.
 #[unsafe(no_mangle)]
 extern "C" fn _dl_mcount(_from: u64, _to: u64) {}
@@ -556,14 +553,14 @@ unsafe extern "C" fn __nptl_change_stack_perm(thread: *mut c_void) -> c_int {
 
 /// dlinfo(3) RTLD_DI_SERINFO and RTLD_DI_SERINFOSIZE.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn _dl_rtld_di_serinfo(
-    link_map: *mut c_void,
-    _info: *mut c_void,
-    _counting: bool,
-) {
-    let object = process().object_name(link_map as u64);
-    // SAFETY: libc has a frame that catches this.
-    unsafe { signal(0, object, c"", b"search paths are not kept after start") };
+unsafe extern "C" fn _dl_rtld_di_serinfo(link_map: *mut c_void, info: *mut c_void, counting: bool) {
+    let process = process();
+    let _held = process.locks.hold(Lock::Load);
+    let world = process.world();
+    if let Some(id) = world.link_maps.object(link_map as u64) {
+        // SAFETY: the caller's structure, with the room that was counted.
+        unsafe { info::serinfo(process, world, id, info.cast(), counting) };
+    }
 }
 
 /// Exists so that a version node of its own does.

@@ -16,7 +16,7 @@ use crate::elf::segment::Segments;
 use crate::elf::table::Table;
 use crate::error::{Error, Result};
 use crate::image::map;
-use crate::object::{Mapped, Object, Role};
+use crate::object::{Mapped, Memory, Object, Role};
 use crate::sys::stack::InitialStack;
 
 /// No file bounds what the kernel has already mapped.
@@ -39,7 +39,8 @@ pub fn program(stack: &InitialStack, name: &[u8]) -> Result<Object<'static>> {
     let header = Header { kind, entry: bias.remove(entry), phoff: 0, phnum };
     // SAFETY: the kernel has mapped the program.
     let image = unsafe { map::view(bias, &segments) };
-    let mapped = Mapped { header, segments, image, phdr, identity: None };
+    let mapped =
+        Mapped { header, segments, image, phdr, identity: None, memory: Memory::default() };
     Object::parse(CString::default(), Role::Program, mapped)
 }
 
@@ -80,7 +81,8 @@ fn whole(start: Addr, name: &CStr, role: Role) -> Result<Object<'static>> {
     let bias = Bias(start.0.wrapping_sub(first.0));
     // SAFETY: the kernel has mapped the object.
     let image = unsafe { map::view(bias, &segments) };
-    let mapped = Mapped { header, segments, image, phdr, identity: None };
+    let mapped =
+        Mapped { header, segments, image, phdr, identity: None, memory: Memory::default() };
     Object::parse(name.to_owned(), role, mapped)
 }
 

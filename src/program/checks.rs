@@ -5,14 +5,19 @@
 //! The main thread's stack is made executable where the program or a library asks for it; nothing loses a permission.
 #![allow(unsafe_code)]
 
+use super::process::Process;
 use super::terms::{Stop, warn};
 use super::versions;
-use crate::abi::glibc::cpu::CpuFeatures;
+use crate::abi::glibc::exports::RTLD_GLOBAL_SIZE;
+use crate::abi::glibc::fields::Fields;
+use crate::abi::glibc::global;
 use crate::addr::{Addr, PAGE, page_down};
+use crate::elf::dynamic::Flags1;
 use crate::elf::segment::Access;
+use crate::errno::Errno;
 use crate::error::{Error, Result};
 use crate::linkmap::LinkMap;
-use crate::object::Role;
+use crate::object::{Object, Role};
 use crate::sys::memory::{Protection, protect};
 use crate::sys::stack::InitialStack;
 use crate::text::Text;
@@ -22,7 +27,8 @@ use crate::text::Text;
 /// # Errors
 /// All versions that are missing, not only the first.
 pub fn versions(map: &LinkMap<'_>, program: &[u8]) -> core::result::Result<(), Stop> {
-    let findings = versions::check(map, program);
+    let objects = map.in_search_order().map(|(_, object)| object);
+    let findings = versions::check(map, LinkMap::BASE, objects, program);
     let lines = findings.warnings.into_iter();
     warn(lines.map(|line| alloc::format!("{}: {line}", Text(program))));
     match findings.errors.is_empty() {
@@ -35,10 +41,13 @@ pub fn versions(map: &LinkMap<'_>, program: &[u8]) -> core::result::Result<(), S
 ///
 /// # Errors
 /// It lacks one.
-pub fn instruction_sets(map: &LinkMap<'_>, cpu: &CpuFeatures, program: &[u8]) -> Result<()> {
-    let lacks = |needed: u32| needed & !cpu.isa_1 != 0;
-    match map.in_search_order().find(|(_, object)| lacks(object.isa_needed)) {
-        Some((_, object)) => {
+pub fn instruction_sets<'o>(
+    mut objects: impl Iterator<Item = &'o Object<'static>>,
+    isa: u32,
+    program: &[u8],
+) -> Result<()> {
+    match objects.find(|object| object.isa_needed & !isa != 0) {
+        Some(object) => {
             let words = "CPU ISA level is lower than required";
             Err(Error::words(object.display_name(program), words))
         }
@@ -59,14 +68,102 @@ pub fn stack(map: &LinkMap<'_>, stack: &InitialStack, direct: bool) -> Result<bo
     });
     let Some((_, object)) = asking else { return Ok(false) };
     if object.role == Role::Library || (direct && object.segments.stack.is_some()) {
-        let page = Addr(page_down(stack.address().0));
-        let protection =
-            Protection::READ | Protection::WRITE | Protection::EXECUTE | Protection::GROWSDOWN;
-        // SAFETY: the page is the main thread's stack, and no permission goes away.
-        unsafe { protect(page, PAGE, protection) }.map_err(|errno| {
+        open_main_stack(stack.address()).map_err(|errno| {
             let words = "cannot enable executable stack as shared object requires";
             Error::system(object.name.to_bytes(), words, errno)
         })?;
     }
     Ok(true)
+}
+
+/// The same for objects that are opened at run time.
+///
+/// # Errors
+/// The first version that is missing; the others are lines of it.
+pub fn versions_of<'o>(
+    map: &LinkMap<'_>,
+    space: usize,
+    objects: impl Iterator<Item = &'o Object<'static>>,
+    program: &[u8],
+) -> Result<()> {
+    let mut errors = versions::check(map, space, objects, program).errors.into_iter();
+    let Some(mut first) = errors.next() else { return Ok(()) };
+    first.details.extend(errors.map(|error| alloc::format!("{error}")));
+    Err(first)
+}
+
+/// DF_1_NOOPEN.
+///
+/// # Errors
+/// The object says that it must not be opened at run time.
+pub fn may_be_opened(object: &Object<'_>) -> Result<()> {
+    match object.dynamic.flags_1.contains(Flags1::NOOPEN) {
+        true => Err(Error::words(object.name.to_bytes(), "shared object cannot be dlopen()ed")),
+        false => Ok(()),
+    }
+}
+
+/// Makes all stacks executable if an object that is opened asks for it, and those of threads to come.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn stacks<'o>(
+    process: &Process,
+    mut objects: impl Iterator<Item = &'o Object<'static>>,
+) -> Result<()> {
+    let asks = |object: &&Object<'_>| {
+        object.segments.stack.is_none_or(|access| access.contains(Access::EXECUTE))
+    };
+    let (Some(object), Some(layout)) = (objects.find(asks), process.layout()) else {
+        return Ok(());
+    };
+    let start = process.facts.exports.data.rtld_global.0 as *mut u8;
+    // SAFETY: the binary's own variable of this size.
+    let global = unsafe { Fields::new(start, RTLD_GLOBAL_SIZE) };
+    if global::has_executable_stacks(layout, &global) {
+        return Ok(());
+    }
+    let refused = |errno| {
+        let words = "cannot enable executable stack as shared object requires";
+        Error::system(object.name.to_bytes(), words, errno)
+    };
+    // SAFETY: the variable holds the address of the main thread's stack, which is never unmapped.
+    let stack_end = unsafe { (process.facts.exports.data.stack_end.0 as *const u64).read() };
+    open_main_stack(Addr(stack_end)).map_err(refused)?;
+    let mut failed = Ok(());
+    process.locks.each_thread(|thread| {
+        if thread != process.facts.main_thread {
+            // SAFETY: the block of a thread whose stack libc has allocated.
+            let error = unsafe { process.open_stack(thread) };
+            if error != 0 {
+                failed = Err(refused(Errno(error)));
+            }
+        }
+    });
+    failed?;
+    global::set_stack_flags(layout, &global, true);
+    Ok(())
+}
+
+/// Makes the main thread's stack executable.
+fn open_main_stack(end: Addr) -> core::result::Result<(), Errno> {
+    let page = Addr(page_down(end.0));
+    let protection =
+        Protection::READ | Protection::WRITE | Protection::EXECUTE | Protection::GROWSDOWN;
+    // SAFETY: the page is the main thread's stack, and no permission goes away.
+    unsafe { protect(page, PAGE, protection) }
+}
+
+/// The image of thread-local variables must be part of the object.
+///
+/// # Errors
+/// It is not.
+pub fn tls_image(object: &Object<'_>, program: &[u8]) -> Result<()> {
+    match object.segments.tls {
+        Some(tls) if tls.filesz != 0 && object.image.bytes(tls.image, tls.filesz).is_none() => {
+            let words = "TLS initialisation image outside the object";
+            Err(Error::words(object.display_name(program), words))
+        }
+        _ => Ok(()),
+    }
 }

@@ -1,11 +1,11 @@
 //! Which program: the one that the kernel has mapped, or the one that the command line names.
 
-use alloc::vec;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use super::adopt;
 use super::live::Live;
+use super::searching::{self, Searching};
 use super::terms::{Entry, Own, STDERR, Stop, platform, program_name};
 use crate::abi::glibc::cpu::CpuFeatures;
 use crate::addr::Addr;
@@ -16,10 +16,8 @@ use crate::env::Settings;
 use crate::errno::Errno;
 use crate::error::{Error, Problem};
 use crate::linkmap::Source;
-use crate::object::{Object, Role, dirname};
-use crate::search::{
-    Config, Failure, Files, Hwcaps, Purpose, Refusal, Search, System, Unsuitable, has_token,
-};
+use crate::object::{Object, Role};
+use crate::search::{Failure, Files, Purpose, Refusal, Unsuitable, has_token};
 use crate::sys::file;
 use crate::sys::stack::InitialStack;
 use crate::text::Text;
@@ -89,33 +87,32 @@ impl Job {
         self.options?.preload
     }
 
-    /// The searcher.
+    /// How libraries are found.
     #[must_use]
-    pub fn search(
+    pub fn searching(
         &self,
         stack: &InitialStack,
         settings: &Settings<'_>,
-        origin: &[u8],
         cpu: &CpuFeatures,
-    ) -> Search {
+    ) -> Searching {
         let option = |get: fn(&Options) -> Option<&'static CStr>| {
-            self.options.as_ref().and_then(get).map(CStr::to_bytes)
+            self.options.as_ref().and_then(get).map(|text| text.to_bytes().to_vec())
         };
-        let platform = cpu.platform.or_else(|| platform(stack)).map(CStr::to_bytes);
-        let library_path = option(|options| options.library_path).or(settings.library_path);
-        let config = Config {
-            system: System::DEBIAN,
-            platform,
+        let library_path = option(|options| options.library_path);
+        let library_path = library_path.or(settings.library_path.map(<[u8]>::to_vec));
+        let platform = cpu.platform.or_else(|| platform(stack));
+        Searching::new(searching::Settings {
             secure: self.secure,
+            is_direct: self.is_direct(),
+            platform: platform.map(|name| name.to_bytes().to_vec()),
             library_path: library_path.unwrap_or_default(),
-            origin,
+            origin_path: settings.origin_path.unwrap_or_default().to_vec(),
             inhibit_cache: self.options.is_some_and(|options| options.inhibit_cache),
             inhibit_rpath: option(|options| options.inhibit_rpath).unwrap_or_default(),
-        };
-        let prepend = option(|options| options.hwcaps_prepend).unwrap_or_default();
-        let mask = option(|options| options.hwcaps_mask);
-        let isa = (1 << cpu.isa_level()) - 1;
-        Search::new(&config, Hwcaps::new(isa, prepend, mask))
+            hwcaps_prepend: option(|options| options.hwcaps_prepend).unwrap_or_default(),
+            hwcaps_mask: option(|options| options.hwcaps_mask),
+            isa: (1 << cpu.isa_level()) - 1,
+        })
     }
 
     /// The program. On the command line's behalf it is mapped here, and the stack is made what the kernel would have
@@ -176,7 +173,7 @@ impl Job {
             (file, path.into())
         } else {
             // As ld.so has it, a name without a slash is looked for where libraries are.
-            let mut search = self.search(stack, &Settings::default(), b"", cpu);
+            let mut search = self.searching(stack, &Settings::default(), cpu).make(b"");
             let found = search.find(live, name, &[], Purpose::Library);
             let found = found.map_err(|failure| match failure {
                 Failure::Fatal { error, .. } => error,
@@ -201,7 +198,7 @@ impl Job {
     ///
     /// # Errors
     /// It has no entry point; or its dependencies were asked for, of which there are none.
-    pub fn alone(&self, program: &Object<'_>) -> Result<Entry, Stop> {
+    pub fn alone(&self, program: Object<'_>) -> Result<Entry, Stop> {
         if self.lists() {
             file::write_all(STDOUT, b"\tstatically linked\n");
             return Err(Stop::Exit(0));
@@ -209,7 +206,10 @@ impl Job {
         if !program.image.holds(program.entry) {
             return Err(Error::words(b"", "the program has no entry point").into());
         }
-        Ok(Entry { address: program.entry, finaliser: false })
+        let address = program.entry;
+        // Its memory stays.
+        core::mem::forget(program);
+        Ok(Entry { address, finaliser: false })
     }
 }
 
@@ -225,25 +225,22 @@ pub fn runs_alone(program: &Object<'_>) -> bool {
 
 /// The program's directory, if a string with `$ORIGIN` may ask for it; finding it out costs a system call.
 #[must_use]
-pub fn origin_if_needed(program: &Object<'_>, settings: &Settings<'_>, job: &Job) -> Vec<u8> {
+pub fn origin_if_needed(
+    program: &Object<'_>,
+    settings: &Settings<'_>,
+    searching: &Searching,
+    job: &Job,
+) -> Vec<u8> {
     let strings = [
         program.string(program.dynamic.rpath),
         program.string(program.dynamic.runpath),
-        settings.library_path,
+        Some(searching.library_path()),
         settings.preload,
-        job.options.and_then(|options| options.library_path).map(CStr::to_bytes),
         job.preload().map(CStr::to_bytes),
     ];
     let needed = program.needed_names().unwrap_or_default();
-    if !strings.into_iter().flatten().chain(needed).any(has_token) {
-        return Vec::new();
-    }
-    if job.is_direct() {
-        return program.directory().to_vec();
-    }
-    let mut buffer = vec![0; libc::PATH_MAX as usize];
-    match file::read_link(c"/proc/self/exe", &mut buffer) {
-        Ok(path) if path.starts_with(b"/") => dirname(path).to_vec(),
-        _ => settings.origin_path.unwrap_or_default().to_vec(),
+    match strings.into_iter().flatten().chain(needed).any(has_token) {
+        true => searching.origin_of(program),
+        false => Vec::new(),
     }
 }

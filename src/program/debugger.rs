@@ -6,14 +6,23 @@
 #![allow(unsafe_code)]
 
 use super::process::Process;
+use super::world::World;
 use crate::abi::glibc::fields::Fields;
 use crate::object::Role;
 
 /// `r_version` of the base structure.
 const VERSION: u32 = 1;
-/// `r_state`: objects are being added; the list is complete.
-const ADD: u32 = 1;
-const CONSISTENT: u32 = 0;
+/// `r_state`: what is happening to the list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// It is complete.
+    Consistent = 0,
+    /// Objects are being added.
+    Add = 1,
+    /// Objects are being taken out.
+    Delete = 2,
+}
+
 /// Size of `struct r_debug`.
 const SIZE: usize = 40;
 
@@ -21,33 +30,47 @@ const SIZE: usize = 40;
 /// libc before that is not relocated yet.
 pub fn complete(process: &Process) {
     // SAFETY: the binary's own variable of this size.
-    let debug = unsafe { Fields::new(process.exports.data.r_debug.0 as *mut u8, SIZE) };
-    debug.set(24, CONSISTENT);
+    let debug = unsafe { Fields::new(process.facts.exports.data.r_debug.0 as *mut u8, SIZE) };
+    debug.set(24, State::Consistent as u32);
     stop(process);
+}
+
+/// Tells a debugger that the list of a namespace is about to change.
+pub fn begin(process: &Process, _space: usize, state: State) {
+    // SAFETY: the binary's own variable of this size.
+    let debug = unsafe { Fields::new(process.facts.exports.data.r_debug.0 as *mut u8, SIZE) };
+    debug.set(24, state as u32);
+    stop(process);
+}
+
+/// Tells a debugger that the list of a namespace has changed. `_first` is the link map of the first object that came.
+pub fn end(process: &Process, _space: usize, _first: u64) {
+    complete(process);
 }
 
 /// Passes the place where debuggers have their breakpoint.
 fn stop(process: &Process) {
-    let function = process.exports.functions.debug_state.0;
+    let function = process.facts.exports.functions.debug_state.0;
     // SAFETY: the binary's own function, which takes nothing and does nothing.
     unsafe { core::mem::transmute::<u64, extern "C" fn()>(function)() };
 }
 
 /// Fills `_r_debug` for objects that are not relocated yet, and lets the program's DT_DEBUG point to it.
 pub fn announce(process: &Process) {
-    let data = &process.exports.data;
+    let data = &process.facts.exports.data;
     // SAFETY: the binary's own variable of this size.
     let debug = unsafe { Fields::new(data.r_debug.0 as *mut u8, SIZE) };
-    let first = process.visible.first().map_or(0, |&id| process.link_maps.address(id));
-    let loader = process.map.by_role(Role::Loader).and_then(|id| process.map.get(id));
+    let World { map, link_maps, .. } = process.world();
+    let program = map.by_role(Role::Program);
+    let first = program.map_or(0, |id| link_maps.address(id));
+    let loader = map.by_role(Role::Loader).and_then(|id| map.get(id));
     debug.set(0, VERSION);
     debug.set(8, first);
-    debug.set(16, process.exports.functions.debug_state.0);
-    debug.set(24, ADD);
+    debug.set(16, process.facts.exports.functions.debug_state.0);
+    debug.set(24, State::Add as u32);
     debug.set(32, loader.map_or(0, |loader| loader.image.bias.0));
 
-    let program = process.map.objects.first();
-    let entry = program.and_then(|program| {
+    let entry = program.and_then(|id| map.get(id)).and_then(|program| {
         let dynamic = program.segments.dynamic?;
         let offset = u64::try_from(program.dynamic.debug_index?).ok()?.checked_mul(16)?;
         let writable = program.segments.loads.iter().any(|load| {

@@ -2,8 +2,8 @@
 //!
 //! # Safety
 //!
-//! [`crate::image::map`] says why its mappings may be viewed; here a view lives as long as its object, which is either
-//! kept for the life of the process or given up before anyone else knows of it.
+//! [`crate::image::map`] says why its mappings may be viewed. The views call themselves `'static`; they are part of the
+//! object that owns the mapping, and nobody takes one out of it without keeping the object.
 #![allow(unsafe_code)]
 
 use alloc::vec;
@@ -19,7 +19,7 @@ use crate::errno::Errno;
 use crate::error::{Error, Result};
 use crate::image::{Image, Plan, map};
 use crate::linkmap::Source;
-use crate::object::{Mapped, Object};
+use crate::object::{Mapped, Memory};
 use crate::search::{Files, Refusal, Unsuitable};
 use crate::sys::file::{self, Fd, Identity, Status};
 use crate::sys::memory::{Backing, Protection};
@@ -106,6 +106,12 @@ impl Live {
     }
 }
 
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.forget_cache();
+    }
+}
+
 fn map_cache() -> Option<CacheFile> {
     let fd = Fd::open(crate::cache::PATH).ok()?;
     let size = fd.status().ok()?.size;
@@ -133,7 +139,7 @@ impl Source<'static> for Live {
         let segments = Segments::parse(Table::new(&file.table), file.status.size)
             .map_err(|malformed| Error::malformed(name, malformed))?;
         let plan = Plan::new(file.header.kind, &segments);
-        let bias = map::map_object(&file.fd, &plan)
+        let (bias, mapping) = map::map_object(&file.fd, &plan)
             .map_err(|(words, errno)| Error::words(name, words).with(errno.described()))?;
         // SAFETY: the object was mapped just now with this bias.
         let image = unsafe {
@@ -142,16 +148,10 @@ impl Source<'static> for Live {
             }
             map::view(bias, &segments)
         };
-        let phdr = phdr_address(&file.header, &segments, &image, file.table);
+        let (phdr, headers) = phdr_address(&file.header, &segments, &image, file.table);
         let identity = Some(file.status.identity);
-        Ok(Mapped { header: file.header, segments, image, phdr, identity })
-    }
-
-    fn unload(&mut self, object: Object<'static>) {
-        let (bias, segments) = (object.image.bias, object.segments.clone());
-        drop(object);
-        // SAFETY: the object is gone, so nothing refers into its mapping.
-        unsafe { map::unmap_object(bias, &segments) };
+        let memory = Memory { mapping: Some(mapping), headers };
+        Ok(Mapped { header: file.header, segments, image, phdr, identity, memory })
     }
 
     fn current_dir(&mut self) -> Vec<u8> {
@@ -174,13 +174,13 @@ fn program_headers(fd: &Fd, header: &Header, head: &[u8]) -> core::result::Resul
     }
 }
 
-/// Where the program headers are in memory: PT_PHDR says, or a segment covers them, or they are copied.
+/// Where the program headers are in memory: PT_PHDR says, or a segment covers them, or they are kept as they were read.
 fn phdr_address(
     header: &Header,
     segments: &Segments,
     image: &Image<'static>,
     table: Vec<u8>,
-) -> Addr {
+) -> (Addr, Vec<u8>) {
     let size = table.len() as u64;
     let in_segment = segments.loads.iter().find_map(|load| {
         let skip = header.phoff.checked_sub(load.offset)?;
@@ -188,8 +188,8 @@ fn phdr_address(
         load.holds_in_file(vaddr, size).then_some(vaddr)
     });
     match segments.phdr.or(in_segment) {
-        Some(vaddr) if image.bytes(vaddr, size).is_some() => image.address(vaddr),
-        _ => Addr(table.leak().as_ptr() as u64),
+        Some(vaddr) if image.bytes(vaddr, size).is_some() => (image.address(vaddr), Vec::new()),
+        _ => (Addr(table.as_ptr() as u64), table),
     }
 }
 

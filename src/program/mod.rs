@@ -3,19 +3,30 @@
 //! [`start`](start::start) is the table of contents; each stage has a file.
 
 pub mod adopt;
+pub mod bind;
+pub mod calls;
 pub mod checks;
+pub mod close;
 pub mod command;
 pub mod debugger;
+pub mod info;
 pub mod listing;
 pub mod live;
+pub mod locks;
+pub mod names;
+pub mod open;
+pub mod places;
 pub mod preload;
 pub mod prepare;
 pub mod process;
 pub mod ready;
 pub mod relocate;
+pub mod searching;
+pub mod show;
 pub mod start;
 pub mod symbols;
 pub mod terms;
 pub mod versions;
+pub mod world;
 
 pub use process::Process;

@@ -6,28 +6,43 @@
 //! its addresses before anything else reads them.
 #![allow(unsafe_code)]
 
-use super::process::Process;
+use alloc::vec::Vec;
+
+use super::process::{Facts, Process};
+use super::searching::Searching;
 use super::terms::{Own, Stop, platform, program_name};
+use super::world::{Kept, World};
+use super::{checks, relocate};
 use crate::abi::glibc::cpu::CpuFeatures;
 use crate::abi::glibc::exports::{Data, RTLD_GLOBAL_RO_SIZE, RTLD_GLOBAL_SIZE};
 use crate::abi::glibc::fields::Fields;
-use crate::abi::glibc::link_maps::LinkMaps;
+use crate::abi::glibc::link_maps::{self, LinkMaps};
 use crate::abi::glibc::{self, global, global_ro, thread};
-use crate::addr::{Addr, ObjectId};
+use crate::addr::Addr;
+use crate::arch::x86_64::tcb;
 use crate::elf::hash::sysv;
 use crate::elf::version::Version;
 use crate::env::Settings;
 use crate::env::tunables::{Value, Values};
+use crate::errno::Errno;
 use crate::error::{Error, Result};
+use crate::init::Arguments;
 use crate::linkmap::LinkMap;
 use crate::lookup::{Class, Reference, one};
 use crate::object::{Object, Role};
 use crate::sys::stack::InitialStack;
 use crate::tls;
-use crate::tls::block::{self, Slot, dtv_slots};
+use crate::tls::block;
 
-/// Static TLS for libraries that come later: glibc's default (contract 2.3).
+/// Static TLS for libraries that come later: what glibc has at least (contract 2.3), with 512 bytes of
+/// `glibc.rtld.optional_static_tls` in it.
 const TLS_SURPLUS: u64 = 1664;
+const OPTIONAL_TLS: u64 = 512;
+/// What rld adds where threads with the smallest stack still have room for it.
+const GENEROUS_SURPLUS: u64 = 6144;
+/// Bytes of the smallest stack (PTHREAD_STACK_MIN) that libc leaves for static TLS and the thread control block: it
+/// wants a guard page and 2 KiB for itself.
+const SMALLEST_AREA: u64 = 16384 - 4096 - 2048;
 /// The thread control block of a program without a libc: the psABI's words, and room.
 const BARE_TCB_SIZE: u64 = 1024;
 
@@ -59,48 +74,90 @@ impl Plan<'_> {
         map: LinkMap<'static>,
         stack: &InitialStack,
         own: &Own,
-        secure: bool,
+        searching: Searching,
     ) -> core::result::Result<&'static Process, Stop> {
         let name = program_name(stack);
-        let tls = tls_layout(&map, name)?;
         let layout = self.glibc.map(|glibc| glibc.layout);
         let tcb_size = layout.map_or(BARE_TCB_SIZE, |layout| layout.pthread.size.into());
+        let tls = self.tls_layout(&map, name, tcb_size)?;
         let no_room = |errno| Error::system(name, "cannot allocate TLS data structures", errno);
         let main_thread = block::map_main(&tls, tcb_size).map_err(no_room)?;
-        let slots = dtv_slots(tls.modules.len() as u64);
-        let empty = Slot { value: 0, to_free: 0 };
-        let dtv = alloc::vec![empty; usize::try_from(slots).unwrap_or_default()].leak();
+        tls::modules::enter_all(&tls);
         let random = random_bytes(stack);
-        // SAFETY: the block was mapped just now, and the DTV is as long as said.
+        // SAFETY: the block was mapped just now.
         unsafe {
-            block::install_dtv(main_thread, dtv.as_mut_ptr(), slots);
+            if !tls::thread::install(main_thread) {
+                return Err(no_room(Errno::ENOMEM).into());
+            }
             thread::install(main_thread, random).map_err(no_room)?;
         }
         // SAFETY: the binary's own variables, which nobody has read yet.
-        unsafe { plain_data(&own.exports.data, stack, secure) };
-        let visible = map.visible();
-        let link_maps = match layout {
-            Some(layout) => LinkMaps::new(layout, &map, &visible),
-            None => LinkMaps::default(),
-        };
-        let process = Process::new(
-            map,
-            visible,
-            tls,
+        unsafe { plain_data(&own.exports.data, stack, searching.secure) };
+        let mut link_maps = LinkMaps::default();
+        if let Some(layout) = layout {
+            for id in map.visible() {
+                map.get(id).into_iter().for_each(|object| link_maps.add(layout, id, object));
+            }
+        }
+        let bind_now = self.settings.bind_now;
+        let references = relocate::references(&map, bind_now);
+        let global = Kept::new(&map.objects, map.search_list(), references);
+        let libc = self.glibc.map(|glibc| glibc.libc);
+        let facts = Facts {
             name,
-            self.glibc,
-            link_maps,
-            self.values.clone(),
-            own.exports,
+            glibc: self.glibc,
+            tunables: self.values.clone(),
+            exports: own.exports,
+            entries: own.entries,
             main_thread,
             tcb_size,
-        )
-        .publish();
+            arguments: Arguments {
+                argc: i32::try_from(stack.argc()).unwrap_or(i32::MAX),
+                argv: stack.argv(),
+                envp: stack.envp(),
+            },
+            bind_now,
+            bind_not: self.settings.bind_not,
+            dynamic_weak: self.settings.dynamic_weak,
+            isa: self.cpu.isa_1,
+            memory_refused: own.memory_refused,
+            searching,
+        };
+        let world = World::new(map, tls, link_maps, global, libc);
+        let process = Process::new(facts, world).publish();
         if let Some(identified) = self.glibc {
             // SAFETY: as the caller promises.
-            unsafe { self.project(process, identified, stack, Addr(dtv.as_ptr() as u64 + 16)) };
+            unsafe { self.project(process, identified, stack) };
         }
         Ok(process)
+    }
+
+    /// Thread-local storage of start-up.
+    fn tls_layout(
+        &self,
+        map: &LinkMap<'static>,
+        program: &[u8],
+        tcb_size: u64,
+    ) -> Result<tls::Layout> {
+        let too_large = |_| Error::words(program, "cannot allocate TLS data structures");
+        let modules = map.objects.iter().filter_map(|(id, object)| {
+            let segment = object.segments.tls?;
+            let counts = matches!(object.role, Role::Program | Role::Library);
+            counts.then(|| (id, object.image.address(segment.image), segment))
+        });
+        for (_, object) in map.objects.iter() {
+            checks::tls_image(object, program)?;
+        }
+        let mut tls = tls::Layout::new(modules, 0).map_err(too_large)?;
+        let optional = match self.values.by_name(b"glibc.rtld.optional_static_tls") {
+            Some((Value::Number(bytes), true)) => bytes,
+            _ => OPTIONAL_TLS,
+        };
+        let room = SMALLEST_AREA.saturating_sub(tcb_size + tls.used);
+        let generous = room.clamp(TLS_SURPLUS, GENEROUS_SURPLUS);
+        tls.reserve(generous.saturating_add(optional.saturating_sub(OPTIONAL_TLS)))
+            .map_err(too_large)?;
+        Ok(tls)
     }
 
     /// Writes `_rtld_global`, `_rtld_global_ro`, the link maps and the main thread's block (contract 12).
@@ -112,10 +169,11 @@ impl Plan<'_> {
         process: &'static Process,
         identified: glibc::Identified,
         stack: &InitialStack,
-        dtv: Addr,
     ) {
         let glibc::Identified { libc, layout } = identified;
-        let Process { map, visible, tls, link_maps, exports, main_thread, .. } = process;
+        let World { map, tls, link_maps, .. } = process.world();
+        let exports = &process.facts.exports;
+        let main_thread = process.facts.main_thread;
         let data = &exports.data;
         let fields = |at: Addr, size| {
             // SAFETY: the binary's own variables and the thread control block, each of this size.
@@ -123,18 +181,36 @@ impl Plan<'_> {
         };
         let global = fields(data.rtld_global, RTLD_GLOBAL_SIZE);
         let ro = fields(data.rtld_global_ro, RTLD_GLOBAL_RO_SIZE);
-        let pthread = fields(*main_thread, layout.pthread.size.into());
-        let global_scope = link_maps.write(layout, map, tls, visible);
+        let pthread = fields(main_thread, layout.pthread.size.into());
+        let visible = map.visible();
+        let global_scope = link_maps.scope(map.search_list().iter().copied());
+        let list: Vec<_> = visible.iter().filter_map(|&id| link_maps.get(id)).collect();
+        let first = link_maps.link(layout, &list);
+        for &id in &visible {
+            let Some(object) = map.get(id) else { continue };
+            let facts = link_maps::Facts {
+                tls,
+                space: LinkMap::BASE,
+                is_opened: false,
+                is_global: object.role != Role::Vdso,
+                global: (object.role == Role::Program).then_some(global_scope),
+                first,
+            };
+            link_maps.fill(layout, id, object, &facts);
+        }
         let facts = global::Facts {
-            visible,
-            libc,
-            tls,
             executable_stack: self.executable_stack,
             pthread: &pthread,
             all_dirs: Addr(ro.address()),
         };
-        global::write(layout, &global, link_maps, &facts);
-        global::set_initial_dtv(layout, &global, dtv);
+        global::write(layout, &global, &facts);
+        let (index, libc) = (LinkMap::BASE, link_maps.address(libc));
+        let count = visible.len();
+        global::namespace(layout, &global, global::Namespace { index, first, count, libc });
+        global::counts(layout, &global, count as u64, 1);
+        global::start_modules(layout, &global, link_maps, tls);
+        let dtv = Fields::get::<u64>(&pthread, tcb::DTV as u16).unwrap_or_default();
+        global::set_initial_dtv(layout, &global, Addr(dtv));
         let aux = |kind| stack.aux(kind);
         let facts = global_ro::Facts {
             page_size: aux(libc::AT_PAGESZ).unwrap_or(crate::addr::PAGE),
@@ -145,10 +221,10 @@ impl Plan<'_> {
             auxv: Addr(stack.auxv() as u64),
             bind_not: self.settings.bind_not,
             dynamic_weak: self.settings.dynamic_weak,
-            lazy: false,
+            lazy: !self.settings.bind_now,
             cpu: self.cpu,
             tls,
-            surplus: TLS_SURPLUS,
+            surplus: tls.size - tls.used,
             global_scope,
             vdso: vdso(map, link_maps),
         };
@@ -167,25 +243,6 @@ impl Plan<'_> {
         }
         super::debugger::announce(process);
     }
-}
-
-fn tls_layout(map: &LinkMap<'static>, program: &[u8]) -> Result<tls::Layout> {
-    let modules = map.objects.iter().zip(0..).filter_map(|(object, id)| {
-        let segment = object.segments.tls?;
-        let counts = matches!(object.role, Role::Program | Role::Library);
-        counts.then(|| (ObjectId(id), object.image.address(segment.image), segment))
-    });
-    for object in &map.objects {
-        if let Some(segment) = object.segments.tls
-            && segment.filesz != 0
-            && object.image.bytes(segment.image, segment.filesz).is_none()
-        {
-            let words = "TLS initialisation image outside the object";
-            return Err(Error::words(object.display_name(program), words));
-        }
-    }
-    tls::Layout::new(modules, TLS_SURPLUS)
-        .map_err(|_| Error::words(program, "cannot allocate TLS data structures"))
 }
 
 /// AT_RANDOM's bytes; a process without them gets zeros, as under ld.so.

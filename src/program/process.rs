@@ -3,58 +3,82 @@
 //! # Safety
 //!
 //! The state is made once, before any code of the program runs, leaked, and reached through one atomic pointer. What
-//! changes later is atomic. Functions that follow pointers of the caller are `unsafe`.
+//! changes later is atomic, or the [`World`], which is replaced as a whole. Functions that follow pointers of the
+//! caller are `unsafe`.
 #![allow(unsafe_code)]
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::fmt::Write;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
+use super::locks::{Lock, Locks};
+use super::places::{Place, Places};
+use super::searching::Searching;
 use super::symbols::FoundVersion;
+use super::world::World;
 use crate::abi::glibc::fields::Fields;
-use crate::abi::glibc::link_maps::{self, LinkMaps};
+use crate::abi::glibc::link_maps;
 use crate::abi::glibc::{self, exports::Exports};
 use crate::addr::{Addr, ObjectId};
 use crate::env::tunables::{Value, Values};
-use crate::init;
-use crate::linkmap::LinkMap;
+use crate::init::Arguments;
 use crate::object::{Object, Role};
+use crate::reloc::apply::Entries;
+use crate::sys::fork;
 use crate::sys::memory::{Protection, protect};
 use crate::text::Text;
-use crate::tls;
-use crate::tls::block::{self, Slot};
+use crate::tls::{block, thread};
 
-/// A started process.
-pub struct Process {
-    /// The objects.
-    pub map: LinkMap<'static>,
-    /// The order in which they are visible.
-    pub visible: Vec<ObjectId>,
-    /// Thread-local storage.
-    pub tls: tls::Layout,
+/// What is decided before the first object is relocated.
+pub struct Facts {
     /// The program's name, `argv[0]`.
     pub name: &'static [u8],
     /// The C library, if the program uses glibc.
     pub glibc: Option<glibc::Identified>,
-    /// The link maps that others see.
-    pub link_maps: LinkMaps,
     /// The tunables by the numbers that libc knows.
     pub tunables: Values<'static>,
     /// Addresses of what rld exports.
     pub exports: Exports,
+    /// Code for relocated words.
+    pub entries: Entries,
     /// The main thread's thread pointer.
     pub main_thread: Addr,
     /// Bytes of the thread control block.
     pub tcb_size: u64,
-    /// Where code is, sorted by address.
-    code: Vec<Code>,
+    /// What initialisers are called with.
+    pub arguments: Arguments,
+    /// LD_BIND_NOW.
+    pub bind_now: bool,
+    /// LD_BIND_NOT.
+    pub bind_not: bool,
+    /// LD_DYNAMIC_WEAK.
+    pub dynamic_weak: bool,
+    /// The instruction set levels of the CPU.
+    pub isa: u32,
+    /// Says whether the kernel has refused memory since this was last asked.
+    pub memory_refused: fn() -> bool,
+    /// How libraries are found.
+    pub searching: Searching,
+}
+
+/// A started process.
+pub struct Process {
+    /// What does not change.
+    pub facts: Facts,
+    /// The locks that are shared with libc.
+    pub locks: Locks,
+    world: AtomicPtr<World>,
+    places: Places,
     /// The program's calloc(3) and free(3), once it can be asked for memory.
     pub memory: Memory,
     /// libc's functions for raising and catching errors.
     pub errors: Errors,
-    finalised: AtomicBool,
+    /// The thread that changes the world, by its id; 0 while nobody does.
+    pub changing: AtomicU32,
+    /// The finalisers of the exit have begun: nothing is unloaded any more.
+    pub exiting: AtomicBool,
 }
 
 /// The functions with which libc raises and catches its loader's errors (contract 7.1). 0 where libc has none.
@@ -77,26 +101,14 @@ pub struct Memory {
     pub calloc: AtomicU64,
     /// free(3).
     pub free: AtomicU64,
-}
-
-/// One object's place, for unwinders (contract 7, `struct dl_find_object`).
-#[derive(Clone, Copy, Debug)]
-pub struct Code {
-    /// First byte.
-    pub start: u64,
-    /// One past the last byte.
-    pub end: u64,
-    /// The object's link map.
-    pub link_map: u64,
-    /// PT_GNU_EH_FRAME; 0 if there is none.
-    pub eh_frame: u64,
-    /// The object.
-    pub object: ObjectId,
+    /// The variable `environ`.
+    pub environ: AtomicU64,
 }
 
 static CURRENT: AtomicPtr<Process> = AtomicPtr::new(core::ptr::null_mut());
 
 /// The process that this copy of rld has started, as soon as foreign code may run.
+#[inline]
 #[must_use]
 pub fn current() -> Option<&'static Process> {
     // SAFETY: the pointer is null or comes from `Process::publish`, which leaks what it points to.
@@ -104,43 +116,21 @@ pub fn current() -> Option<&'static Process> {
 }
 
 impl Process {
-    /// A process with these objects, whose code has not run yet.
+    /// A process whose code has not run yet.
     #[must_use]
-    #[expect(clippy::too_many_arguments, reason = "one call, which names them all")]
-    pub fn new(
-        map: LinkMap<'static>,
-        visible: Vec<ObjectId>,
-        tls: tls::Layout,
-        name: &'static [u8],
-        glibc: Option<glibc::Identified>,
-        link_maps: LinkMaps,
-        tunables: Values<'static>,
-        exports: Exports,
-        main_thread: Addr,
-        tcb_size: u64,
-    ) -> Self {
-        let mut code: Vec<Code> = visible
-            .iter()
-            .filter_map(|&id| Some(place(id, map.get(id)?, link_maps.address(id))))
-            .collect();
-        code.sort_unstable_by_key(|code| code.start);
-        let memory = Memory::default();
-        Self {
-            map,
-            visible,
-            tls,
-            name,
-            glibc,
-            link_maps,
-            tunables,
-            exports,
-            main_thread,
-            tcb_size,
-            code,
-            memory,
+    pub fn new(facts: Facts, world: World) -> Self {
+        let this = Self {
+            facts,
+            locks: Locks::default(),
+            world: AtomicPtr::new(Box::into_raw(Box::new(world))),
+            places: Places::new(),
+            memory: Memory::default(),
             errors: Errors::default(),
-            finalised: AtomicBool::new(false),
-        }
+            changing: AtomicU32::new(0),
+            exiting: AtomicBool::new(false),
+        };
+        this.show_places();
+        this
     }
 
     /// Makes this the process that [`current`] returns, for good.
@@ -151,28 +141,68 @@ impl Process {
         this
     }
 
-    /// The object whose mapping holds `address`. Takes no lock: unwinders ask from signal handlers.
+    /// The objects as they are now. The caller holds the loader's lock, or reads
+    /// ([`while_reading`](super::locks::while_reading)), or is the only thread.
+    #[inline]
     #[must_use]
-    pub fn find_code(&self, address: u64) -> Option<&Code> {
-        let after = self.code.partition_point(|code| code.start <= address);
-        self.code.get(after.checked_sub(1)?).filter(|code| address < code.end)
+    pub fn world(&self) -> &World {
+        // SAFETY: never null; a world is freed when it is neither current nor read.
+        unsafe { &*self.world.load(Ordering::Acquire) }
     }
 
-    /// Runs the finalisers of all objects, dependants first, once (contract 3.5).
+    /// Lets a new world be the current one, and frees the old one when nobody reads it any more. The caller holds the
+    /// loader's lock.
+    pub fn replace_world(&self, world: World) {
+        let old = self.world.swap(Box::into_raw(Box::new(world)), Ordering::AcqRel);
+        self.show_places();
+        self.locks.wait_for_readers();
+        // SAFETY: the pointer came from a box, and whoever has read it is done.
+        drop(unsafe { Box::from_raw(old) });
+    }
+
+    /// The current world, to be changed while nobody else can see it.
     ///
     /// # Safety
-    /// Called when the program exits, on a thread of it.
-    pub unsafe fn finalise(&self) {
-        if self.finalised.swap(true, Ordering::AcqRel) {
-            return;
+    /// The process has one thread, which holds no other reference to the world.
+    #[must_use]
+    #[expect(clippy::mut_from_ref, reason = "the caller's promise")]
+    pub unsafe fn world_mut(&self) -> &mut World {
+        // SAFETY: as the caller promises.
+        unsafe { &mut *self.world.load(Ordering::Acquire) }
+    }
+
+    /// Enters the places of all visible objects.
+    fn show_places(&self) {
+        let world = self.world();
+        let place = |(id, object): (ObjectId, &Object<'static>)| {
+            let link_map = world.link_maps.address(id);
+            (link_map != 0).then(|| place(id, object, link_map))
+        };
+        let mut places: Vec<Place> = world.map.objects.iter().filter_map(place).collect();
+        places.sort_unstable_by_key(|place| place.start);
+        self.places.set(&places);
+    }
+
+    /// The object whose mapping holds `address`. Takes no lock: unwinders ask from signal handlers.
+    #[must_use]
+    pub fn find_code(&self, address: u64) -> Option<Place> {
+        self.places.find(address)
+    }
+
+    /// The environment as the program has it now, which initialisers are called with.
+    #[must_use]
+    pub fn environment(&self) -> *mut *mut core::ffi::c_char {
+        match self.memory.environ.load(Ordering::Acquire) {
+            0 => self.facts.arguments.envp,
+            // SAFETY: the address of libc's variable.
+            address => unsafe { (address as *const *mut *mut core::ffi::c_char).read() },
         }
-        for id in init::dependants_first(&self.map.objects, &self.visible) {
-            let object = self.map.get(id).filter(|object| has_finalisers(object));
-            if let Some(object) = object {
-                // SAFETY: the object is initialised, and what needs it was finalised before.
-                unsafe { init::finalise(object) };
-            }
-        }
+    }
+
+    /// The C library's layout.
+    #[must_use]
+    pub fn layout(&self) -> Option<&'static glibc::layout::Layout> {
+        self.facts.glibc.map(|identified| identified.layout)
     }
 
     /// Gives a new thread its DTV and static blocks. `thread_pointer` is a zeroed thread control block on top of enough
@@ -182,23 +212,23 @@ impl Process {
     /// As said.
     #[must_use]
     pub unsafe fn allocate_tls(&self, thread_pointer: Addr) -> Addr {
-        let slots = block::dtv_slots(self.tls.modules.len() as u64);
-        let dtv = self.calloc(slots * size_of::<Slot>() as u64).cast::<Slot>();
-        if dtv.is_null() {
-            return Addr(0);
-        }
-        let thread_pointer = match thread_pointer {
+        fork::watch();
+        let given = thread_pointer;
+        let thread_pointer = match given {
             Addr(0) => self.allocate_block(),
             given => given,
         };
-        if thread_pointer == Addr(0) {
-            self.free(dtv as u64);
-            return thread_pointer;
-        }
-        // SAFETY: the DTV has that many slots, and the block is the caller's or new.
+        // SAFETY: the block is the caller's or new.
         unsafe {
-            block::install_dtv(thread_pointer, dtv, slots);
-            block::initialise(thread_pointer, &self.tls, self.generation());
+            // No module comes between making room for all and looking at them.
+            let _modules = self.locks.hold(Lock::Tls);
+            if thread_pointer == Addr(0) || !thread::install(thread_pointer) {
+                if given == Addr(0) && thread_pointer != given {
+                    self.free_block(thread_pointer);
+                }
+                return Addr(0);
+            }
+            thread::initialise(thread_pointer);
         }
         thread_pointer
     }
@@ -206,9 +236,13 @@ impl Process {
     /// Static blocks with a thread control block on top, from the program's allocator. What free(3) needs later stands
     /// behind the control block.
     fn allocate_block(&self) -> Addr {
-        let Some(size) = [self.tls.size, self.tcb_size, self.tls.align, 8]
-            .into_iter()
-            .try_fold(0u64, u64::checked_add)
+        // What a thread's area is like never changes, so that any world will do.
+        let (area, align) = super::locks::while_reading(|| {
+            let tls = &self.world().tls;
+            (tls.size, tls.align)
+        });
+        let tcb_size = self.facts.tcb_size;
+        let Some(size) = [area, tcb_size, align, 8].into_iter().try_fold(0u64, u64::checked_add)
         else {
             return Addr(0);
         };
@@ -216,10 +250,17 @@ impl Process {
         if memory == 0 {
             return Addr(0);
         }
-        let thread_pointer = Addr((memory + self.tls.size).next_multiple_of(self.tls.align));
+        let thread_pointer = Addr((memory + area).next_multiple_of(align));
         // SAFETY: the allocation has room for the word behind the control block.
-        unsafe { block::set_word(thread_pointer, self.tcb_size, memory) };
+        unsafe { block::set_word(thread_pointer, tcb_size, memory) };
         thread_pointer
+    }
+
+    /// # Safety
+    /// The block came from `allocate_block`.
+    unsafe fn free_block(&self, thread_pointer: Addr) {
+        // SAFETY: the word behind the control block says what to free.
+        self.free(unsafe { ((thread_pointer.0 + self.facts.tcb_size) as *const u64).read() });
     }
 
     /// Resets a thread's DTV and static blocks, when libc uses a stack again.
@@ -227,8 +268,9 @@ impl Process {
     /// # Safety
     /// The thread control block has a DTV of [`Process::allocate_tls`], and its thread does not run.
     pub unsafe fn reset_tls(&self, thread_pointer: Addr) {
+        let _modules = self.locks.hold(Lock::Tls);
         // SAFETY: as the caller promises.
-        unsafe { block::initialise(thread_pointer, &self.tls, self.generation()) };
+        unsafe { thread::reset(thread_pointer) };
     }
 
     /// Frees a thread's DTV, and with `block` what [`Process::allocate_tls`] has allocated for it.
@@ -236,60 +278,32 @@ impl Process {
     /// # Safety
     /// The thread has ended.
     pub unsafe fn free_tls(&self, thread_pointer: Addr, with_block: bool) {
-        // SAFETY: the thread had a DTV, whose memory starts one slot before slot 0; blocks that were allocated one by
-        // one say what to free.
+        // SAFETY: as the caller promises.
         unsafe {
-            let dtv = block::dtv(thread_pointer);
-            let first = dtv.sub(1);
-            for slot in 1..=(*first).value {
-                self.free((*dtv.add(slot as usize)).to_free);
-            }
-            if thread_pointer != self.main_thread {
-                self.free(first as u64);
-                if with_block {
-                    self.free(((thread_pointer.0 + self.tcb_size) as *const u64).read());
-                }
+            thread::release(thread_pointer);
+            if with_block && thread_pointer != self.facts.main_thread {
+                self.free_block(thread_pointer);
             }
         }
-    }
-
-    /// The generation that a thread has seen when it knows all modules.
-    #[must_use]
-    pub fn generation(&self) -> u64 {
-        u64::from(!self.tls.modules.is_empty())
     }
 
     /// A tunable by the number that libc knows it by, and whether the user has set it.
     #[must_use]
     pub fn tunable(&self, id: u32) -> Option<(Value<'static>, bool)> {
-        let known = glibc::tunables(self.glibc?.layout);
-        if known.is_empty() { None } else { self.tunables.by_id(id) }
+        let known = glibc::tunables(self.layout()?);
+        if known.is_empty() { None } else { self.facts.tunables.by_id(id) }
     }
 
-    /// The link map of an object that goes by `name`; of the program for an empty name.
+    /// The name, for messages, of an object.
     #[must_use]
-    pub fn loaded(&self, name: &[u8]) -> Option<u64> {
-        let id = match name {
-            b"" => *self.visible.first()?,
-            name => self.map.by_name(name)?,
-        };
-        Some(self.link_maps.address(id)).filter(|&address| address != 0)
-    }
-
-    /// The name, for messages, of the object with this link map.
-    #[must_use]
-    pub fn object_name(&self, link_map: u64) -> &CStr {
-        let object = self.link_maps.object(link_map).and_then(|id| self.map.get(id));
-        match object {
-            // SAFETY: `name` is argv[0], whose NUL stands behind it.
-            Some(object) if object.role == Role::Program && !self.name.is_empty() => unsafe {
-                CStr::from_ptr(self.name.as_ptr().cast())
-            },
-            object => object.map_or(c"", |object| &object.name),
+    pub fn name_of<'o>(&'o self, object: &'o Object<'_>) -> &'o [u8] {
+        match object.role {
+            Role::Program if !self.facts.name.is_empty() => self.facts.name,
+            _ => object.name.to_bytes(),
         }
     }
 
-    /// Writes the words for a lookup that found nothing. Allocates nothing: the caller is left by a jump.
+    /// Writes the words for a lookup that found nothing. Allocates nothing: the caller may be left by a jump.
     ///
     /// # Safety
     /// `version` is null or a version in glibc's form.
@@ -310,8 +324,8 @@ impl Process {
     /// Where `cpu_features` is.
     #[must_use]
     pub fn cpu_features(&self) -> Addr {
-        let offset = self.glibc.map_or(0, |it| it.layout.rtld_global_ro.x86_cpu_features);
-        Addr(self.exports.data.rtld_global_ro.0 + u64::from(offset))
+        let offset = self.layout().map_or(0, |it| it.rtld_global_ro.x86_cpu_features);
+        Addr(self.facts.exports.data.rtld_global_ro.0 + u64::from(offset))
     }
 
     /// Makes a thread's stack executable, above its guard; returns 0 or an error number.
@@ -320,8 +334,8 @@ impl Process {
     /// `thread` is the block of a thread whose stack libc has allocated.
     #[must_use]
     pub unsafe fn open_stack(&self, thread: Addr) -> i32 {
-        let Some(identified) = self.glibc else { return libc::EINVAL };
-        let at = &identified.layout.pthread;
+        let Some(layout) = self.layout() else { return libc::EINVAL };
+        let at = &layout.pthread;
         // SAFETY: the block is as large as the layout says.
         let block = unsafe { Fields::new(thread.0 as *mut u8, at.size.into()) };
         let word = |offset| block.get::<u64>(offset).unwrap_or_default();
@@ -362,13 +376,9 @@ impl Process {
     }
 }
 
-fn has_finalisers(object: &Object<'_>) -> bool {
-    !matches!(object.role, Role::Loader | Role::Vdso)
-}
-
-fn place(id: ObjectId, object: &Object<'_>, link_map: u64) -> Code {
+fn place(id: ObjectId, object: &Object<'_>, link_map: u64) -> Place {
     let (start, end) = link_maps::extent(object);
     let eh_frame = object.segments.eh_frame;
     let eh_frame = eh_frame.map_or(0, |span| object.image.address(span.vaddr).0);
-    Code { start, end, link_map, eh_frame, object: id }
+    Place { start, end, link_map, eh_frame, object: id }
 }

@@ -5,22 +5,25 @@
 //! All objects are relocated; their code runs from here on.
 #![allow(unsafe_code)]
 
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use super::process::Process;
 use super::terms::Stop;
 use crate::abi::glibc;
-use crate::addr::Addr;
+use crate::abi::glibc::layout::Layout;
+use crate::addr::{Addr, ObjectId};
 use crate::elf::hash::sysv;
 use crate::elf::version::Version;
 use crate::error::Error;
 use crate::image::memory::seal_relro;
-use crate::init::{self, Arguments};
-use crate::lookup::scope::Scope;
+use crate::init;
+use crate::linkmap::LinkMap;
+use crate::lookup::scope::{Scope, Unique, Uniqueness};
 use crate::lookup::{Class, Reference};
-use crate::object::Role;
-use crate::sys::stack::InitialStack;
-use crate::tls::block;
+use crate::object::{Object, Role};
+use crate::tls::thread;
 
 /// Makes the process ready for its entry point.
 ///
@@ -29,42 +32,67 @@ use crate::tls::block;
 ///
 /// # Safety
 /// As this file's head says; called once.
-pub unsafe fn make(process: &'static Process, stack: &InitialStack) -> Result<(), Stop> {
+pub unsafe fn make(process: &'static Process) -> Result<(), Stop> {
     // SAFETY: the main thread's DTV has room for all modules, whose images are relocated.
-    unsafe { block::initialise(process.main_thread, &process.tls, process.generation()) };
-    for (_, object) in process.map.in_search_order() {
-        if !init::has_sound_arrays(object) {
-            let words = "initialiser or finaliser outside the address space";
-            return Err(Error::words(object.display_name(process.name), words).into());
-        }
+    unsafe { thread::initialise(process.facts.main_thread) };
+    let world = process.world();
+    for (_, object) in world.map.in_search_order() {
+        sound_arrays(object, process.facts.name)?;
     }
     find_allocator(process);
     find_error_functions(process);
     seal_own(process)?;
-    let arguments = Arguments {
-        argc: i32::try_from(stack.argc()).unwrap_or(i32::MAX),
-        argv: stack.argv(),
-        envp: stack.envp(),
-    };
     super::debugger::complete(process);
     // SAFETY: everything that code may ask for is in place.
     unsafe {
-        early_init(process);
-        initialise(process, arguments);
+        if let Some(identified) = process.facts.glibc {
+            early_init(world.map.get(identified.libc), identified.layout, true);
+        }
+        use_locks(process);
+        initialise(process);
     }
     Ok(())
 }
 
+/// An object's initialisers and finalisers must be addresses that can be called at all.
+///
+/// # Errors
+/// One is not.
+pub fn sound_arrays(object: &Object<'_>, program: &[u8]) -> Result<(), Error> {
+    if init::has_sound_arrays(object) {
+        return Ok(());
+    }
+    let words = "initialiser or finaliser outside the address space";
+    Err(Error::words(object.display_name(program), words))
+}
+
+/// From here on other threads may exist.
+fn use_locks(process: &Process) {
+    let Some(identified) = process.facts.glibc else { return };
+    let Some(libc) = process.world().map.get(identified.libc) else { return };
+    const VERSION: &[u8] = b"GLIBC_2.2.5";
+    let function = |name: &[u8]| glibc::libc_function(libc, name, VERSION);
+    if let (Some(lock), Some(unlock)) =
+        (function(b"pthread_mutex_lock"), function(b"pthread_mutex_unlock"))
+    {
+        let global = process.facts.exports.data.rtld_global;
+        process.locks.use_real(identified.layout, global, [lock, unlock]);
+    }
+}
+
 /// Looks for the allocator in the global scope, as any object's reference would be: it may be interposed.
 fn find_allocator(process: &'static Process) {
-    let Some(identified) = process.glibc else { return };
+    let Some(identified) = process.facts.glibc else { return };
     const VERSION: &[u8] = b"GLIBC_2.2.5";
     let version = Version { hash: sysv(VERSION), name: VERSION, hidden: false };
     let class = Class { definition_only: true, ..Class::default() };
-    let mut scope = Scope::new(process.map.in_search_order(), 0, false);
+    let world = process.world();
+    let chain = world.make_chain(LinkMap::BASE, false, &[]);
+    let (mut unique, weak) = (Unique::new(), process.facts.dynamic_weak);
+    let mut scope = Scope::new(chain.runs(), weak, Uniqueness::Settles(&mut unique));
     let mut address = |name: &'static [u8]| {
         let found = scope.find(&Reference::new(name, Some(version), class), None)?;
-        let object = process.map.get(found.object).filter(|_| !found.symbol.is_ifunc())?;
+        let object = world.map.get(found.object).filter(|_| !found.symbol.is_ifunc())?;
         Some(object.image.address(found.symbol.vaddr()).0)
     };
     let memory = &process.memory;
@@ -72,7 +100,7 @@ fn find_allocator(process: &'static Process) {
     let (calloc, free) = match (address(b"calloc"), address(b"free")) {
         (Some(calloc), Some(free)) => (calloc, free),
         _ => {
-            let Some(libc) = process.map.get(identified.libc) else { return };
+            let Some(libc) = world.map.get(identified.libc) else { return };
             let function = |name: &[u8]| {
                 glibc::libc_function(libc, name, VERSION).map_or(0, |Addr(address)| address)
             };
@@ -81,11 +109,13 @@ fn find_allocator(process: &'static Process) {
     };
     memory.calloc.store(calloc, Ordering::Release);
     memory.free.store(free, Ordering::Release);
+    let environ = address(b"environ").unwrap_or_default();
+    memory.environ.store(environ, Ordering::Release);
 }
 
 /// Finds the functions through which libc up to 2.36 raises and catches errors.
 fn find_error_functions(process: &Process) {
-    let libc = process.glibc.and_then(|identified| process.map.get(identified.libc));
+    let libc = process.facts.glibc.and_then(|identified| process.world().map.get(identified.libc));
     let Some(libc) = libc else { return };
     let errors = &process.errors;
     for (name, function) in [
@@ -101,7 +131,8 @@ fn find_error_functions(process: &Process) {
 
 /// Makes rld's own PT_GNU_RELRO read-only, with `_rtld_global_ro` in it.
 fn seal_own(process: &Process) -> Result<(), Stop> {
-    let loader = process.map.by_role(Role::Loader).and_then(|id| process.map.get(id));
+    let map = &process.world().map;
+    let loader = map.by_role(Role::Loader).and_then(|id| map.get(id));
     let Some((loader, relro)) = loader.and_then(|own| Some((own, own.segments.relro?))) else {
         return Ok(());
     };
@@ -111,50 +142,52 @@ fn seal_own(process: &Process) -> Result<(), Stop> {
     sealed.map_err(|errno| Error::system(loader.name.to_bytes(), words, errno).into())
 }
 
-/// Lets libc set itself up before any initialiser runs (contract 3.1).
+/// Lets a libc set itself up before any initialiser runs (contract 3.1). `first` says whether it is the process's
+/// first.
 ///
 /// # Safety
 /// libc is relocated, and the thread pointer installed.
-unsafe fn early_init(process: &Process) {
-    let Some(identified) = process.glibc.filter(|it| it.layout.contract.early_init) else { return };
-    let libc = process.map.get(identified.libc);
+pub unsafe fn early_init(libc: Option<&Object<'_>>, layout: &Layout, first: bool) {
+    if !layout.contract.early_init {
+        return;
+    }
     let function =
         libc.and_then(|libc| glibc::libc_function(libc, b"__libc_early_init", b"GLIBC_PRIVATE"));
     if let Some(Addr(address)) = function {
         // SAFETY: the function takes a bool: whether this is the process's first libc.
-        unsafe { core::mem::transmute::<u64, unsafe extern "C" fn(bool)>(address)(true) };
+        unsafe { core::mem::transmute::<u64, unsafe extern "C" fn(bool)>(address)(first) };
     }
 }
 
 /// Runs the initialisers: the program's DT_PREINIT_ARRAY, then every library after what it needs. The program's own
-/// are its libc's business, or its own (contract 3.4).
+/// are its libc's business, or its own (contract 3.4). An initialiser may open more objects.
 ///
 /// # Safety
 /// libc is ready.
-unsafe fn initialise(process: &Process, arguments: Arguments) {
-    let objects = &process.map.objects;
-    let order = init::dependants_first(objects, &process.map.search_list);
-    let object = |id: &crate::addr::ObjectId| objects.get(id.index());
-    // SAFETY: as the caller promises, for all calls.
-    unsafe {
-        if let Some(program) = objects.first() {
-            init::preinitialise(program, arguments);
+unsafe fn initialise(process: &Process) {
+    let arguments = process.facts.arguments;
+    let map = &process.world().map;
+    let order = init::dependants_first(&map.objects, map.search_list());
+    let kept: Vec<_> = order.iter().filter_map(|&id| Some((id, map.objects.share(id)?))).collect();
+    let run = |(id, object): &(ObjectId, Arc<Object<'static>>)| {
+        let life = process.world().life(*id);
+        let is_done = life.is_some_and(|life| life.initialised.swap(true, Ordering::AcqRel));
+        if object.role == Role::Library && !is_done {
+            // SAFETY: as the caller promises.
+            unsafe { init::initialise(object, arguments) };
         }
-        let first = order.iter().filter(|id| object(id).is_some_and(wants_to_be_first));
-        for object in first.filter_map(object) {
-            init::initialise(object, arguments);
-        }
-        let rest = order.iter().rev().filter_map(object);
-        for object in rest.filter(|object| !wants_to_be_first(object)) {
-            if object.role == Role::Library {
-                init::initialise(object, arguments);
-            }
-        }
+    };
+    if let Some((_, program)) = kept.first() {
+        // SAFETY: as the caller promises.
+        unsafe { init::preinitialise(program, arguments) };
     }
+    kept.iter().filter(|(_, object)| wants_to_be_first(object)).for_each(run);
+    kept.iter().rev().for_each(run);
 }
 
 /// DF_1_INITFIRST.
-fn wants_to_be_first(object: &crate::object::Object<'_>) -> bool {
+#[must_use]
+pub fn wants_to_be_first(object: &Object<'_>) -> bool {
     use crate::elf::dynamic::Flags1;
     object.role == Role::Library && object.dynamic.flags_1.contains(Flags1::INITFIRST)
 }

@@ -6,125 +6,234 @@
 //! itself waiting for a resolver is in place (contract 8.1).
 #![allow(unsafe_code)]
 
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use super::Process;
 use super::terms::warn;
+use super::world::{Chain, World};
 use crate::addr::{Addr, ObjectId};
 use crate::elf::dynamic::Flags;
 use crate::error::{Error, Result};
 use crate::image::Words;
 use crate::image::memory::{open_text, seal_relro};
 use crate::init;
-use crate::lookup::scope::Scope;
+use crate::linkmap::LinkMap;
+use crate::lookup::scope::{Scope, Unique, Uniqueness};
 use crate::object::{Object, Role};
-use crate::reloc::apply::{DescriptorEntries, Relocator};
+use crate::reloc::apply::Relocator;
 use crate::reloc::value::{Store, value};
+use crate::tls::thread::Index;
 
 const CLOSE_FAILED: &str = "cannot restore segment prot after reloc";
 
-/// Relocates every object of the process.
+/// Relocates every object of start-up.
 ///
 /// # Errors
 /// The first relocation that cannot be made.
 ///
 /// # Safety
 /// As this file's head says; the thread pointer is installed.
-pub unsafe fn all(
-    process: &'static Process,
-    dynamic_weak: bool,
-    descriptors: DescriptorEntries,
-) -> Result<()> {
-    let map = &process.map;
-    let order = order(process);
-    let mut scope = Scope::new(map.in_search_order(), references(&map.objects), dynamic_weak);
-    let mut relocator =
-        Relocator::new(&map.objects, &mut scope, &process.tls, descriptors, process.name);
-    let mut places: Vec<Option<Words>> = Vec::new();
-    places.resize(map.objects.len(), None);
-    for &id in &order {
-        let Some(object) = map.get(id).filter(|object| object.role != Role::Loader) else {
-            continue;
-        };
-        let text = object.dynamic.flags.contains(Flags::TEXTREL);
-        if text {
-            // SAFETY: the object's code does not run.
-            unsafe { open_text(&object.image, &object.segments, true) }.map_err(|errno| {
-                let words = "cannot make segment writable for relocation";
-                Error::system(object.display_name(process.name), words, errno)
-            })?;
-        }
-        // SAFETY: the object is mapped, and its text was opened where that is asked for.
-        let mut words = unsafe { Words::new(&object.image, text, &object.tables()) };
-        relocator.relocate(id, &mut words)?;
-        if let Some(place) = places.get_mut(id.index()) {
-            *place = Some(words);
-        }
-    }
-    let deferred = relocator.deferred;
-    for pending in &deferred.pending {
-        let mut operands = pending.operands;
-        // SAFETY: the resolver lies in a relocated object, and takes no arguments on x86-64.
-        operands.symbol = unsafe { call_resolver(pending.resolver) };
-        let Some(Some(words)) = places.get_mut(pending.object.index()) else { continue };
-        let place = Addr(operands.place);
-        let stored = match value(pending.kind, &operands) {
-            Ok(Store::Word(word)) => words.write(place, word).is_ok(),
-            Ok(Store::Half(half)) => words.write32(place, half).is_ok(),
-            Ok(Store::Nothing) => true,
-            Err(_) => false,
-        };
-        if !stored {
-            let words = "IFUNC relocation of a place that is not writable";
-            return Err(Error::words(name_of(process, pending.object), words));
-        }
-    }
-    for copy in &deferred.copies {
-        let Some(Some(words)) = places.get_mut(copy.object.index()) else { continue };
-        // SAFETY: the source was checked to lie in its object.
-        if unsafe { words.copy(copy.source, copy.target, copy.size) }.is_err() {
-            let words = "COPY relocation of a place that is not writable";
-            return Err(Error::words(name_of(process, copy.object), words));
-        }
-    }
-    for &id in &order {
-        if let Some(object) = map.get(id).filter(|object| object.role != Role::Loader) {
-            // SAFETY: all words of the object are written.
-            unsafe { seal(object, process.name) }?;
-        }
-    }
-    warn(deferred.warnings.into_iter());
+pub unsafe fn all(process: &'static Process) -> Result<()> {
+    // SAFETY: the one thread of the process is here, and nobody else refers to the world.
+    let world = unsafe { process.world_mut() };
+    let order = order(process, &world.map);
+    let mut unique = Unique::new();
+    let job = Job {
+        order: &order,
+        opened: &[],
+        lazy: !process.facts.bind_now,
+        chain: world.make_chain(LinkMap::BASE, false, &[]),
+    };
+    // SAFETY: as the caller promises.
+    let done = unsafe { job.carry_out(process, world, &mut unique)? };
+    warn(done.warnings.into_iter());
+    keep_unique(world, LinkMap::BASE, unique);
+    keep_indices(world, done.indices);
     Ok(())
+}
+
+/// Remembers what is unique; who defines it stays for ever, for anybody may be bound to it.
+pub fn keep_unique(world: &mut World, space: usize, unique: Unique<'static>) {
+    for definition in unique.values() {
+        if let Some(life) = world.lives.get_mut(definition.object.index()) {
+            life.pinned = true;
+        }
+    }
+    if let Some(space) = world.spaces.get_mut(space) {
+        space.unique = Arc::new(unique);
+    }
+}
+
+/// Lets what TLS descriptors refer to live as long as their objects.
+pub fn keep_indices(world: &mut World, indices: Vec<(ObjectId, Box<Index>)>) {
+    let mut by_object: BTreeMap<ObjectId, Vec<Box<Index>>> = BTreeMap::new();
+    for (object, index) in indices {
+        by_object.entry(object).or_default().push(index);
+    }
+    for (object, indices) in by_object {
+        if let Some(life) = world.lives.get_mut(object.index()) {
+            life.indices = Arc::new(indices.into_boxed_slice());
+        }
+    }
+}
+
+/// Objects to relocate.
+pub struct Job<'j> {
+    /// The objects, in order.
+    pub order: &'j [ObjectId],
+    /// Those that are opened at run time; their modules may still get static blocks.
+    pub opened: &'j [ObjectId],
+    /// Whether functions are bound when they are first called, where the object agrees.
+    pub lazy: bool,
+    /// What references are looked up in.
+    pub chain: Chain,
+}
+
+/// What relocation leaves for the user and for others.
+#[derive(Default)]
+pub struct Done {
+    /// Lines for the user.
+    pub warnings: Vec<String>,
+    /// What TLS descriptors refer to.
+    pub indices: Vec<(ObjectId, Box<Index>)>,
+    /// By position in the order: the objects that each was bound to. Not noted at the start.
+    pub bound: Vec<Vec<ObjectId>>,
+}
+
+impl Job<'_> {
+    /// Relocates the objects and seals what must not change again.
+    ///
+    /// # Errors
+    /// The first relocation that cannot be made.
+    ///
+    /// # Safety
+    /// As this file's head says.
+    pub unsafe fn carry_out(
+        &self,
+        process: &Process,
+        world: &mut World,
+        unique: &mut Unique<'static>,
+    ) -> Result<Done> {
+        let facts = &process.facts;
+        let World { map, tls, link_maps, .. } = world;
+        let uniqueness = Uniqueness::Settles(unique);
+        let mut scope = Scope::new(self.chain.runs(), facts.dynamic_weak, uniqueness);
+        let mut relocator =
+            Relocator::new(&map.objects, &mut scope, tls, facts.entries, facts.name);
+        relocator.opened = self.opened;
+        let mut done = Done::default();
+        let mut places: Vec<Option<Words>> = Vec::new();
+        places.resize(map.objects.ids(), None);
+        for &id in self.order {
+            let Some(object) = map.get(id).filter(|object| object.role != Role::Loader) else {
+                continue;
+            };
+            let text = object.dynamic.flags.contains(Flags::TEXTREL);
+            if text {
+                // SAFETY: the object's code does not run.
+                unsafe { open_text(&object.image, &object.segments, true) }.map_err(|errno| {
+                    let words = "cannot make segment writable for relocation";
+                    Error::system(object.display_name(facts.name), words, errno)
+                })?;
+            }
+            // SAFETY: the object is mapped, and its text was opened where that is asked for.
+            let mut words = unsafe { Words::new(&object.image, text, &object.tables()) };
+            if !self.opened.is_empty() {
+                relocator.bound = vec![false; map.objects.ids()];
+            }
+            let link_map = link_maps.address(id);
+            let lazy = (self.lazy && link_map != 0).then_some(Addr(link_map));
+            relocator.relocate(id, &mut words, lazy)?;
+            if !self.opened.is_empty() {
+                let bound = (0..).map(ObjectId).zip(&relocator.bound);
+                done.bound.push(bound.filter(|(_, is)| **is).map(|(id, _)| id).collect());
+            }
+            if let Some(place) = places.get_mut(id.index()) {
+                *place = Some(words);
+            }
+        }
+        let deferred = relocator.deferred;
+        for pending in &deferred.pending {
+            let mut operands = pending.operands;
+            // SAFETY: the resolver lies in a relocated object, and takes no arguments on x86-64.
+            operands.symbol = unsafe { call_resolver(pending.resolver) };
+            let Some(Some(words)) = places.get_mut(pending.object.index()) else { continue };
+            let place = Addr(operands.place);
+            let stored = match value(pending.kind, &operands) {
+                Ok(Store::Word(word)) => words.write(place, word).is_ok(),
+                Ok(Store::Half(half)) => words.write32(place, half).is_ok(),
+                Ok(Store::Nothing) => true,
+                Err(_) => false,
+            };
+            if !stored {
+                let words = "IFUNC relocation of a place that is not writable";
+                return Err(Error::words(name_of(map, facts.name, pending.object), words));
+            }
+        }
+        for copy in &deferred.copies {
+            let Some(Some(words)) = places.get_mut(copy.object.index()) else { continue };
+            // SAFETY: the source was checked to lie in its object.
+            if unsafe { words.copy(copy.source, copy.target, copy.size) }.is_err() {
+                let words = "COPY relocation of a place that is not writable";
+                return Err(Error::words(name_of(map, facts.name, copy.object), words));
+            }
+        }
+        for &id in self.order {
+            if let Some(object) = map.get(id).filter(|object| object.role != Role::Loader) {
+                // SAFETY: all words of the object are written.
+                unsafe { seal(object, facts.name) }?;
+            }
+        }
+        Ok(Done { warnings: deferred.warnings, indices: deferred.indices, ..done })
+    }
 }
 
 /// The order in which ld.so relocates, so that of several errors the same one is reported: libc.so.6, so that resolvers
 /// find it ready, then every object after what it needs.
-fn order(process: &Process) -> Vec<ObjectId> {
-    let libc = process.glibc.map(|identified| identified.libc);
-    let sorted = init::dependants_first(&process.map.objects, &process.map.search_list);
+fn order(process: &Process, map: &LinkMap<'_>) -> Vec<ObjectId> {
+    let libc = process.facts.glibc.map(|identified| identified.libc);
+    let sorted = init::dependants_first(&map.objects, map.search_list());
     let rest = sorted.into_iter().rev().filter(|&id| Some(id) != libc);
     libc.into_iter().chain(rest).collect()
 }
 
-fn name_of(process: &Process, id: ObjectId) -> &[u8] {
-    process.map.get(id).map_or(b"", |object| object.display_name(process.name))
+fn name_of<'o>(map: &'o LinkMap<'_>, program: &'o [u8], id: ObjectId) -> &'o [u8] {
+    map.get(id).map_or(b"", |object| object.display_name(program))
 }
 
-/// How many symbolic relocations there are, at most.
-fn references(objects: &[Object<'_>]) -> usize {
-    let of = |object: &Object<'_>| {
-        let relative = usize::try_from(object.dynamic.relacount).unwrap_or_default();
-        let tables = &object.relocations;
-        tables.rela.len().saturating_sub(relative) + tables.plt.len()
+/// Of functions that are bound when they are first called, so many are not called at all.
+const NEVER_CALLED: usize = 2;
+
+/// How many lookups there will be, at most.
+#[must_use]
+pub fn references(map: &LinkMap<'_>, bind_now: bool) -> usize {
+    let objects = map.objects.iter().map(|(_, object)| object);
+    let objects = objects.filter(|object| object.role != Role::Loader);
+    objects.map(|object| references_of(object, bind_now)).sum()
+}
+
+/// How many lookups an object will cause, at most.
+#[must_use]
+pub fn references_of(object: &Object<'_>, bind_now: bool) -> usize {
+    let relative = usize::try_from(object.dynamic.relacount).unwrap_or_default();
+    let tables = &object.relocations;
+    let functions = match bind_now || object.dynamic.binds_now() {
+        true => tables.plt.len(),
+        false => tables.plt.len() / NEVER_CALLED,
     };
-    objects.iter().filter(|object| object.role != Role::Loader).map(of).sum()
+    tables.rela.len().saturating_sub(relative) + functions
 }
 
 /// Asks an IFUNC resolver.
 ///
 /// # Safety
 /// `resolver` is a function of a relocated object.
-unsafe fn call_resolver(resolver: Addr) -> u64 {
+pub unsafe fn call_resolver(resolver: Addr) -> u64 {
     // SAFETY: as the caller promises.
     unsafe { core::mem::transmute::<u64, unsafe extern "C" fn() -> u64>(resolver.0)() }
 }

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::string::String;
 use core::ffi::CStr;
 use core::fmt::Write;
@@ -16,6 +17,7 @@ use super::terms::{Entry, Own, STDERR, Stop, program_name};
 use super::{adopt, checks, listing, preload, prepare, ready, relocate};
 use crate::abi::glibc::{self, cpu};
 use crate::addr::Addr;
+use crate::arch::vector_state;
 use crate::env::tunables::{Values, glibc_2_36};
 use crate::env::{self, Settings};
 use crate::error::Report;
@@ -75,11 +77,12 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     let job = Job::new(stack, own, secure)?;
     let program = job.program(stack, &mut live, &cpu)?;
     if command::runs_alone(&program) {
-        return job.alone(&program);
+        return job.alone(program);
     }
     let name = program_name(stack);
-    let origin = command::origin_if_needed(&program, &settings, &job);
-    let mut search = job.search(stack, &settings, &origin, &cpu);
+    let searching = job.searching(stack, &settings, &cpu);
+    let origin = command::origin_if_needed(&program, &settings, &searching, &job);
+    let mut search = Box::new(searching.make(&origin));
     let interpreter = adopt::interpreter(&program).map(CStr::to_owned);
 
     // The link map: the program, what the kernel and rld bring, what is preloaded, what is needed.
@@ -94,6 +97,8 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     let only_a_list = settings.trace_loaded_objects || job.lists();
     let mut linker = Linker {
         map: &mut map,
+        space: LinkMap::BASE,
+        no_load: false,
         search: &mut search,
         source: &mut live,
         program: name,
@@ -104,6 +109,7 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     let preloaded = preload::all(&mut linker, &settings, &job, secure);
     linker.load_dependencies(program, &preloaded)?;
     live.forget_cache();
+    searching.give_back(search);
     if only_a_list {
         listing::print(&map);
         return Err(Stop::Exit(0));
@@ -111,20 +117,23 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
 
     // What must hold before anything is written.
     checks::versions(&map, name)?;
-    checks::instruction_sets(&map, &cpu, name)?;
+    checks::instruction_sets(map.in_search_order().map(|(_, it)| it), cpu.isa_1, name)?;
+    if cpu.xsave_area.is_some() {
+        vector_state::use_xsave();
+    }
     let glibc = glibc::identify(&map)?;
     let executable_stack = checks::stack(&map, stack, job.is_direct())?;
 
     // Thread-local storage, the thread pointer, and what libc will read.
     let plan = prepare::Plan { glibc, executable_stack, cpu: &cpu, settings: &settings, values };
     // SAFETY: the one thread of the process has no thread pointer yet.
-    let process = unsafe { plan.carry_out(map, stack, own, secure)? };
+    let process = unsafe { plan.carry_out(map, stack, own, searching)? };
 
     // Words, resolvers, copies; then the images of thread-local variables, which hold relocated words.
     // SAFETY: no code of the program has run.
-    unsafe { relocate::all(process, settings.dynamic_weak, own.descriptors)? };
+    unsafe { relocate::all(process)? };
     // SAFETY: everything is relocated.
-    unsafe { ready::make(process, stack)? };
-    let address = process.map.get(program).map_or(Addr(0), |program| program.entry);
+    unsafe { ready::make(process)? };
+    let address = process.world().map.get(program).map_or(Addr(0), |program| program.entry);
     Ok(Entry { address, finaliser: true })
 }

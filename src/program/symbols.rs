@@ -110,8 +110,8 @@ pub unsafe fn lookup(process: &Process, query: &Query<'_>) -> Option<Found> {
 }
 
 fn in_object(process: &Process, link_map: u64, reference: &Reference<'_>) -> Option<Found> {
-    let id = process.link_maps.object(link_map)?;
-    let object = process.map.get(id)?;
+    let world = process.world();
+    let object = world.map.get(world.link_maps.object(link_map)?)?;
     let (index, symbol) = one::find(&object.exports, reference)?;
     if symbol.is_hidden() || symbol.binding() == Binding::Local {
         return None;

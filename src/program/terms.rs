@@ -8,7 +8,7 @@ use core::fmt::Write;
 use crate::abi::glibc::exports::Exports;
 use crate::addr::Addr;
 use crate::error::Error;
-use crate::reloc::apply::DescriptorEntries;
+use crate::reloc::apply::Entries;
 use crate::sys::file;
 use crate::sys::stack::InitialStack;
 
@@ -24,8 +24,10 @@ pub struct Own {
     pub entry: Addr,
     /// What it exports to glibc.
     pub exports: Exports,
-    /// Code for TLS descriptors.
-    pub descriptors: DescriptorEntries,
+    /// Code for TLS descriptors and PLTs.
+    pub entries: Entries,
+    /// Says whether the kernel has refused memory since this was last asked.
+    pub memory_refused: fn() -> bool,
 }
 
 /// Where to go.

@@ -18,17 +18,22 @@ pub struct Findings {
     pub errors: Vec<Error>,
 }
 
-/// Checks all objects in the order of the search list. `program` is the program's name, for messages.
+/// Checks objects of a namespace, in order. `program` is the program's name, for messages.
 #[must_use]
-pub fn check(map: &LinkMap<'_>, program: &[u8]) -> Findings {
+pub fn check<'o, 'a: 'o>(
+    map: &LinkMap<'_>,
+    space: usize,
+    objects: impl Iterator<Item = &'o Object<'a>>,
+    program: &[u8],
+) -> Findings {
     let mut findings = Findings::default();
-    for (_, object) in map.in_search_order() {
+    for object in objects {
         let name = object.display_name(program);
         let Some(table) = object.exports.verneed else {
             continue;
         };
         let walked = needs(table, object.exports.strings, |_, need| {
-            let Some(needed) = map.by_name(need.file).and_then(|id| map.get(id)) else {
+            let Some(needed) = map.by_name_in(space, need.file).and_then(|id| map.get(id)) else {
                 let (file, version) = (Text(need.file), Text(need.version.name));
                 let sentence = alloc::format!("version `{version}' needed from {file}, not loaded");
                 findings.errors.push(Error::new(name, Problem::Sentence(sentence)));

@@ -1,6 +1,7 @@
 //! Applies an object's relocations. What needs foreign code (IFUNC resolvers) or other objects' finished data (COPY)
 //! is only noted, and done after all objects are relocated.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -13,24 +14,32 @@ use crate::elf::table::Table;
 use crate::error::{Error, Problem, Result};
 use crate::image::Words;
 use crate::image::memory::Outside;
+use crate::linkmap::Objects;
 use crate::lookup::Class;
 use crate::lookup::ahead::{self, BATCH};
 use crate::lookup::prepared::Prepared;
 use crate::lookup::scope::{Scope, Undefined};
 use crate::object::{Definition, Object, Role};
+use crate::reloc::lazy::Plt;
 use crate::text::Text;
 use crate::tls::Layout;
+use crate::tls::layout::NoRoom;
+use crate::tls::thread::Index;
 
 /// `R_X86_64_RELATIVE`, which is most of them.
 const RELATIVE: u32 = 8;
 
-/// The code of rld that TLS descriptors point to.
+/// The code of rld that relocated words point to.
 #[derive(Clone, Copy, Debug)]
-pub struct DescriptorEntries {
-    /// Returns the offset that the descriptor holds.
+pub struct Entries {
+    /// For a TLS descriptor: returns the offset that the descriptor holds.
     pub fixed: Addr,
-    /// Returns the offset that leads to address 0 plus the addend: an undefined weak variable.
+    /// For a TLS descriptor: returns the offset that leads to address 0 plus the addend, of an undefined weak variable.
     pub undefined: Addr,
+    /// For a TLS descriptor: returns the offset of a variable whose block each thread allocates.
+    pub dynamic: Addr,
+    /// For a PLT: binds the function that is called for the first time.
+    pub resolver: Addr,
 }
 
 /// A word that an IFUNC resolver decides.
@@ -66,6 +75,8 @@ pub struct Deferred {
     pub pending: Vec<Pending>,
     /// COPY relocations.
     pub copies: Vec<Copy>,
+    /// What TLS descriptors refer to, with the object that has them.
+    pub indices: Vec<(ObjectId, Box<Index>)>,
     /// Lines for the user.
     pub warnings: Vec<String>,
 }
@@ -73,17 +84,21 @@ pub struct Deferred {
 /// All that the relocations of all objects have in common.
 pub struct Relocator<'r, 'm, 'a> {
     /// The objects.
-    pub objects: &'m [Object<'a>],
+    pub objects: &'m Objects<'a>,
     /// Where references are looked up.
-    pub scope: &'r mut Scope<'m, 'a>,
-    /// Thread-local storage.
-    pub tls: &'r Layout,
-    /// Code for TLS descriptors.
-    pub descriptors: DescriptorEntries,
+    pub scope: &'r mut Scope<'r, 'm, 'a>,
+    /// Thread-local storage; a module that is opened now may get a static block.
+    pub tls: &'r mut Layout,
+    /// The objects that are opened now; at the start, all blocks are static already.
+    pub opened: &'r [ObjectId],
+    /// Code for TLS descriptors and PLTs.
+    pub entries: Entries,
     /// What remains.
     pub deferred: Deferred,
     /// The program's name, for messages about it.
     pub program: &'r [u8],
+    /// By object: whether the object that is being relocated binds to it. Empty where nobody asks.
+    pub bound: Vec<bool>,
     last: Option<Last>,
     batch: Vec<Relocation>,
 }
@@ -118,28 +133,63 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
     /// A relocator that has done nothing yet.
     #[must_use]
     pub fn new(
-        objects: &'m [Object<'a>],
-        scope: &'r mut Scope<'m, 'a>,
-        tls: &'r Layout,
-        descriptors: DescriptorEntries,
+        objects: &'m Objects<'a>,
+        scope: &'r mut Scope<'r, 'm, 'a>,
+        tls: &'r mut Layout,
+        entries: Entries,
         program: &'r [u8],
     ) -> Self {
-        let deferred = Deferred::default();
-        let batch = Vec::with_capacity(BATCH);
-        Self { objects, scope, tls, descriptors, deferred, program, last: None, batch }
+        Self {
+            objects,
+            scope,
+            tls,
+            opened: &[],
+            entries,
+            deferred: Deferred::default(),
+            program,
+            bound: Vec::new(),
+            last: None,
+            batch: Vec::with_capacity(BATCH),
+        }
     }
 
-    /// Relocates one object.
+    /// Relocates one object. With the address of its link map, functions called through its PLT are bound when they are
+    /// first called.
     ///
     /// # Errors
     /// An undefined symbol, an unknown relocation type, a value that does not fit, or a place that is not writable.
-    pub fn relocate(&mut self, id: ObjectId, words: &mut Words) -> Result<()> {
-        let Some(object) = self.objects.get(id.index()) else { return Ok(()) };
+    pub fn relocate(&mut self, id: ObjectId, words: &mut Words, lazy: Option<Addr>) -> Result<()> {
+        let Some(object) = self.objects.get(id) else { return Ok(()) };
         self.last = None;
         let tables = object.relocations;
+        for place in object.dynamic_addresses() {
+            words
+                .rebase(place, object.image.bias.0)
+                .map_err(|outside| self.outside(object, outside))?;
+        }
         relr(object, tables.relr, words).map_err(|outside| self.outside(object, outside))?;
         self.table(id, object, tables.rela, words)?;
-        self.table(id, object, tables.plt, words)
+        match lazy.and_then(|link_map| Plt::prepare(object, words, link_map, self.entries.resolver))
+        {
+            Some(plt) => self.lazy_table(id, object, &plt, words),
+            None => self.table(id, object, tables.plt, words),
+        }
+    }
+
+    /// Lets the PLT's words lead to where the binding starts; what is no function is bound at once.
+    fn lazy_table(
+        &mut self,
+        id: ObjectId,
+        object: &'m Object<'a>,
+        plt: &Plt<'_, '_>,
+        words: &mut Words,
+    ) -> Result<()> {
+        for relocation in object.relocations.plt.iter() {
+            if !plt.defer(&relocation, words) {
+                self.one(id, object, &relocation, None, words)?;
+            }
+        }
+        Ok(())
     }
 
     fn table(
@@ -185,8 +235,10 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
                 count += 1;
             }
         }
-        if let (Some(index), Some(hashes)) = (self.scope.index(), hashes.get(..count)) {
-            ahead::warm(self.scope, index, hashes);
+        if let (Some(run), Some(hashes)) = (self.scope.indexed(), hashes.get(..count))
+            && let Some(index) = run.index()
+        {
+            ahead::warm(run, index, hashes);
         }
         for (at, prepared) in prepared.iter().enumerate().take(self.batch.len()) {
             if let Some(&relocation) = self.batch.get(at) {
@@ -246,7 +298,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
     ) -> Result<Target> {
         let found = self.definition(id, object, symbol, class)?;
         let Some(Definition { object, symbol, .. }) = found else { return Ok(Target::Address(0)) };
-        let Some(definer) = self.objects.get(object.index()) else { return Ok(Target::Address(0)) };
+        let Some(definer) = self.objects.get(object) else { return Ok(Target::Address(0)) };
         let address = address(definer, &symbol);
         if !symbol.is_ifunc() {
             return Ok(Target::Address(address));
@@ -270,6 +322,9 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         };
         let found = self.scope.resolve(self.objects, id, prepared, class);
         let found = found.map_err(|undefined| self.undefined(object, &undefined))?;
+        if let Some(bound) = found.and_then(|found| self.bound.get_mut(found.object.index())) {
+            *bound = true;
+        }
         if object.role == Role::Program
             && let Some(found) = &found
         {
@@ -315,12 +370,15 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             newest: false,
         };
         let found = self.definition(id, object, (index, None), class)?;
-        let definer = found.and_then(|found| self.objects.get(found.object.index()));
+        let definer = found.and_then(|found| self.objects.get(found.object));
         if let (Some(definition), Some(definer)) = (found, definer) {
             let Definition { symbol, .. } = definition;
             operands.size = symbol.size;
             operands.symbol = match kind {
                 Kind::DtpMod | Kind::DtpOff | Kind::TpOff | Kind::TlsDesc => {
+                    if kind == Kind::TpOff {
+                        self.need_static(object, definition.object)?;
+                    }
                     let module = self.tls.module(definition.object).ok_or_else(|| {
                         let words = "thread-local symbol in an object without PT_TLS";
                         self.error(definer, Problem::Words(words))
@@ -343,7 +401,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             return Ok(());
         }
         if kind == Kind::TlsDesc {
-            return self.descriptor(object, place, found.is_some(), &operands, words);
+            return self.descriptor(id, object, place, found.is_some(), &operands, words);
         }
         let stored = match value(kind, &operands) {
             Ok(Store::Word(word)) => words.write(place, word),
@@ -376,7 +434,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         found: &Definition,
         class: Class,
     ) {
-        let Some(definer) = self.objects.get(found.object.index()) else { return };
+        let Some(definer) = self.objects.get(found.object) else { return };
         if found.object == id || !found.symbol.is_protected() {
             return;
         }
@@ -418,7 +476,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         }
         let size = own.size.min(original);
         let source = Addr(operands.symbol);
-        let definer = self.objects.get(definition.object.index());
+        let definer = self.objects.get(definition.object);
         let readable = definer.is_some_and(|definer| {
             let vaddr = definer.image.bias.remove(source);
             definer.image.segments().any(|segment| segment.holds(vaddr, size))
@@ -432,25 +490,55 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         Ok(())
     }
 
-    /// Fills a TLS descriptor: the code to call and its argument (TLSDESC for x86-64, static model).
+    /// Fills a TLS descriptor: the code to call and its argument (TLSDESC for x86-64).
     fn descriptor(
-        &self,
+        &mut self,
+        id: ObjectId,
         object: &Object<'a>,
         place: Addr,
         defined: bool,
         operands: &Operands,
         words: &mut Words,
     ) -> Result<()> {
-        let (entry, argument) = if defined {
-            let offset = operands.symbol.wrapping_add(operands.addend);
-            (self.descriptors.fixed, offset.wrapping_sub(operands.tls_offset))
-        } else {
-            (self.descriptors.undefined, operands.addend)
+        let offset = operands.symbol.wrapping_add(operands.addend);
+        let (entry, argument) = match (defined, operands.tls_offset) {
+            (false, _) => (self.entries.undefined, operands.addend),
+            (true, 0) => {
+                let index = Box::new(Index { module: operands.module, offset });
+                let address = &raw const *index as u64;
+                self.deferred.indices.push((id, index));
+                (self.entries.dynamic, address)
+            }
+            (true, below) => (self.entries.fixed, offset.wrapping_sub(below)),
         };
         words
             .write(place, entry.0)
             .and_then(|()| words.write(Addr(place.0.wrapping_add(8)), argument))
             .map_err(|outside| self.outside(object, outside))
+    }
+
+    /// Gives the module of `definer` a static block, which code of `object` takes for granted.
+    fn need_static(&mut self, object: &Object<'a>, definer: ObjectId) -> Result<()> {
+        if self.tls.module(definer).is_none_or(|module| module.offset != 0) {
+            return Ok(());
+        }
+        let made = match self.opened.contains(&definer) {
+            true => self.tls.make_static(definer),
+            false => Err(NoRoom { in_use: true, ..NoRoom::default() }),
+        };
+        made.map_err(|no_room| {
+            let words = "cannot allocate memory in static TLS block";
+            let error = self.error(object, Problem::Words(words));
+            let NoRoom { needed, align, left, area_align, in_use } = no_room;
+            match in_use {
+                true => error.with("the variable's block is not static, and threads may use it"),
+                false => error.with(alloc::format!(
+                    "{needed} bytes with alignment {align} are needed; {left} of {} with alignment \
+                     {area_align} are left (glibc.rtld.optional_static_tls in GLIBC_TUNABLES makes room)",
+                    self.tls.size - self.tls.used
+                )),
+            }
+        })
     }
 
     fn symbol_name(&self, object: &Object<'a>, index: u32) -> &'a [u8] {
@@ -467,8 +555,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             name: undefined.name.to_vec(),
             version: undefined.version.map(|version| version.name.to_vec()),
         };
-        let count = self.objects.len();
-        self.error(object, problem).with(alloc::format!("searched in {count} loaded objects"))
+        self.error(object, problem)
     }
 
     fn outside(&self, object: &Object<'_>, Outside(place): Outside) -> Error {

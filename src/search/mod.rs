@@ -31,7 +31,7 @@ use crate::errno::Errno;
 use dirs::{Directories, DirectoryId, List, Opener, Scratch};
 pub use dst::{TokenError, Tokens, has_token};
 pub use hwcaps::Hwcaps;
-pub use outcome::{Attempt, Failure, Found, Near, NotFound, Origin, Unsuitable, Why};
+pub use outcome::{Attempt, Failure, Found, NOT_OPENED, Near, NotFound, Origin, Unsuitable, Why};
 
 /// Why a path was not opened.
 #[derive(Debug)]

@@ -197,17 +197,26 @@ pub struct NotFound {
     pub near: Vec<Near>,
 }
 
+/// ld.so's words for a library that is not there.
+pub const NOT_OPENED: &str = "cannot open shared object file";
+
 impl NotFound {
-    /// The reason in ld.so's words, as they stand behind `NAME: ` on the first line of an error.
+    /// What the kernel said, where that is the reason.
     #[must_use]
-    pub fn reason(&self) -> impl fmt::Display {
+    pub fn refusal(&self) -> Option<Errno> {
         let class = Unsuitable::WrongClass;
         let wrong_class =
             |near: &Near| matches!(near, Near::Unsuitable { why, .. } if *why == class);
-        let (wrong_class, errno) = (self.near.iter().any(wrong_class), self.errno);
-        fmt::from_fn(move |f| match wrong_class {
-            true => write!(f, "{class}"),
-            false => write!(f, "cannot open shared object file: {errno}"),
+        (!self.near.iter().any(wrong_class)).then_some(self.errno)
+    }
+
+    /// The reason in ld.so's words, as they stand behind `NAME: ` on the first line of an error.
+    #[must_use]
+    pub fn reason(&self) -> impl fmt::Display {
+        let refusal = self.refusal();
+        fmt::from_fn(move |f| match refusal {
+            None => write!(f, "{}", Unsuitable::WrongClass),
+            Some(errno) => write!(f, "{NOT_OPENED}: {errno}"),
         })
     }
 }

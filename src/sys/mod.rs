@@ -4,6 +4,7 @@
 
 mod call;
 pub mod file;
+pub mod fork;
 pub mod memory;
 pub mod process;
 pub mod stack;

@@ -94,3 +94,29 @@ pub fn futex_wake_one(word: &core::sync::atomic::AtomicU32) {
 
 const FUTEX_WAIT_PRIVATE: u64 = (libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG) as u64;
 const FUTEX_WAKE_PRIVATE: u64 = (libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG) as u64;
+
+/// Runs `work` with all signals blocked in this thread.
+pub fn with_signals_blocked<T>(work: impl FnOnce() -> T) -> T {
+    const SET_SIZE: u64 = 8;
+    let (all, mut before) = (u64::MAX, 0u64);
+    let change = |how: i32, new: &u64, old: *mut u64| {
+        let arguments =
+            [u64::from(how.unsigned_abs()), new as *const u64 as u64, old as u64, SET_SIZE];
+        // SAFETY: the kernel reads and writes the two words. The call cannot fail with them.
+        let _ = unsafe { call(libc::SYS_rt_sigprocmask, arguments) };
+    };
+    change(libc::SIG_SETMASK, &all, &raw mut before);
+    let result = work();
+    change(libc::SIG_SETMASK, &before, core::ptr::null_mut());
+    result
+}
+
+/// The calling thread's id.
+#[must_use]
+pub fn thread_id() -> u32 {
+    // SAFETY: no arguments, no effect.
+    #[expect(clippy::cast_possible_truncation, reason = "ids fit 32 bits")]
+    unsafe {
+        call::<0>(libc::SYS_gettid, []).unwrap_or_default() as u32
+    }
+}

@@ -13,7 +13,7 @@ pub struct Module {
     pub object: ObjectId,
     /// Its id: 1 for the first.
     pub id: u64,
-    /// How far below the thread pointer its block starts.
+    /// How far below the thread pointer its block starts; 0 for a block that each thread allocates when it needs it.
     pub offset: u64,
     /// Where its initialisation image is in the process.
     pub image: Addr,
@@ -37,6 +37,21 @@ pub struct Layout {
 /// A block that has no room in the address space.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TooLarge;
+
+/// A block that has no room in the static area, which cannot grow once threads exist.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct NoRoom {
+    /// Bytes that it needs.
+    pub needed: u64,
+    /// Its alignment.
+    pub align: u64,
+    /// Bytes that are free, in one piece.
+    pub left: u64,
+    /// The alignment of the static area.
+    pub area_align: u64,
+    /// The block was used where it is, so that it cannot move.
+    pub in_use: bool,
+}
 
 impl Layout {
     /// Lays out `modules` in the order in which they were loaded, as glibc does: a module may take the room that the
@@ -74,9 +89,66 @@ impl Layout {
             };
             this.modules.push(Module { object, id, offset, image, segment });
         }
-        let size = this.used.checked_add(surplus).ok_or(TooLarge)?;
-        this.size = size.checked_next_multiple_of(this.align).ok_or(TooLarge)?;
-        if this.size > 1 << 40 { Err(TooLarge) } else { Ok(this) }
+        this.reserve(surplus)?;
+        Ok(this)
+    }
+
+    /// Sets how many bytes stay for libraries opened at run time. Only before threads exist.
+    ///
+    /// # Errors
+    /// That does not fit the address space.
+    pub fn reserve(&mut self, surplus: u64) -> Result<(), TooLarge> {
+        let size = self.used.checked_add(surplus).ok_or(TooLarge)?;
+        self.size = size.checked_next_multiple_of(self.align).ok_or(TooLarge)?;
+        if self.size > 1 << 40 { Err(TooLarge) } else { Ok(()) }
+    }
+
+    /// Gives the module of an object that is opened at run time the lowest free id. Its block is not static.
+    pub fn add(&mut self, object: ObjectId, image: Addr, segment: TlsSegment) -> u64 {
+        let taken = self.modules.iter().zip(1..).take_while(|(module, id)| module.id == *id);
+        let at = taken.count();
+        let id = at as u64 + 1;
+        self.modules.insert(at, Module { object, id, offset: 0, image, segment });
+        id
+    }
+
+    /// Takes out the module of an object that is unloaded; its id and its static block are free again.
+    pub fn remove(&mut self, object: ObjectId) -> Option<Module> {
+        let at = self.modules.iter().position(|module| module.object == object)?;
+        Some(self.modules.remove(at))
+    }
+
+    /// Finds a static block for a module of an object that is opened at run time: the lowest room that is free.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn make_static(&mut self, object: ObjectId) -> Result<(), NoRoom> {
+        let Some(at) = self.modules.iter().position(|module| module.object == object) else {
+            return Ok(());
+        };
+        let TlsSegment { memsz, align, skew, .. } = self.modules[at].segment;
+        let first_byte = skew.wrapping_neg() & (align - 1);
+        // What is taken beyond the blocks of start-up, as distances from the thread pointer.
+        let later = self.modules.iter().filter(|module| module.offset > self.used);
+        let mut taken: Vec<_> =
+            later.map(|module| (module.offset - module.segment.memsz, module.offset)).collect();
+        taken.sort_unstable();
+        taken.push((self.size, self.size));
+        let (mut free, mut left) = (self.used, 0);
+        for (start, end) in taken {
+            let offset = free
+                .checked_add(memsz)
+                .and_then(|end| end.saturating_sub(first_byte).checked_next_multiple_of(align))
+                .and_then(|block| block.checked_add(first_byte));
+            if align <= self.align && offset.is_some_and(|offset| offset <= start) {
+                self.modules[at].offset = offset.unwrap_or_default();
+                return Ok(());
+            }
+            left = left.max(start.saturating_sub(free));
+            free = end;
+        }
+        let (needed, area_align) = (memsz, self.align);
+        Err(NoRoom { needed, align, left, area_align, in_use: false })
     }
 
     /// The module of `object`, if it has thread-local variables.
@@ -125,6 +197,27 @@ mod tests {
     fn a_small_module_fills_the_gap_of_an_aligned_one() {
         let got = offsets(&[(8, 8, 0), (16, 256, 0), (32, 8, 0)]);
         assert_eq!(got, [8, 256, 40]);
+    }
+
+    #[test]
+    fn modules_come_and_go() {
+        let mut layout = layout(&[(4, 4, 0), (144, 8, 0)]);
+        let segment =
+            |memsz, align| TlsSegment { image: Vaddr(0), filesz: 0, memsz, align, skew: 0 };
+        let add = |layout: &mut Layout, object, memsz, align| {
+            layout.add(ObjectId(object), Addr(0), segment(memsz, align));
+            layout.make_static(ObjectId(object)).map(|()| *layout.module(ObjectId(object)).unwrap())
+        };
+        assert_eq!(add(&mut layout, 7, 100, 8).unwrap().offset, 256);
+        assert_eq!(add(&mut layout, 8, 1000, 64).unwrap().offset, 1280);
+        let no_room = add(&mut layout, 9, 1000, 8).unwrap_err();
+        assert_eq!((no_room.needed, no_room.left), (1000, 576));
+        assert!(add(&mut layout, 10, 8, 4096).is_err());
+        // A room that became free is used again, and so is the id.
+        assert_eq!(layout.remove(ObjectId(7)).unwrap().id, 3);
+        let again = add(&mut layout, 11, 64, 8).unwrap();
+        assert_eq!((again.id, again.offset), (3, 216));
+        assert_eq!(layout.modules.iter().map(|it| it.id).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
     }
 
     #[test]

@@ -1,14 +1,18 @@
 //! The index over a scope's definitions finds what a walk from object to object finds.
 
+use std::sync::Arc;
+
 use super::hash::offers;
 use rld::addr::ObjectId;
 use rld::elf::Table;
 use rld::elf::hash::{Gnu, HashTable, Sysv, gnu, sysv};
 use rld::elf::strtab::Strtab;
 use rld::elf::version::Versions;
+use rld::linkmap::Objects;
 use rld::lookup::index::Index;
 use rld::lookup::prepared::Prepared;
-use rld::lookup::scope::Scope;
+use rld::lookup::run::Run;
+use rld::lookup::scope::{Scope, Unique, Uniqueness};
 use rld::lookup::{Class, Reference, one};
 use rld::object::{Exports, Object, Role};
 
@@ -77,8 +81,13 @@ pub fn check(bytes: &[u8]) {
         })
     });
     for weak in [false, true] {
-        let mut walk = Scope::new(with_ids(&objects), 0, weak);
-        let mut indexed = Scope::new(with_ids(&objects), usize::MAX, weak);
+        let walking = Run::new(with_ids(&objects), 0);
+        let with_index = Run::new(with_ids(&objects), usize::MAX);
+        let (mut first, mut second) = (Unique::new(), Unique::new());
+        let runs = [&walking];
+        let mut walk = Scope::new(&runs, weak, Uniqueness::Settles(&mut first));
+        let runs = [&with_index];
+        let mut indexed = Scope::new(&runs, weak, Uniqueness::Settles(&mut second));
         for reference in references.clone() {
             // Twice: the second answer comes from memory.
             for _ in 0..2 {
@@ -197,12 +206,19 @@ fn verdef() -> Vec<u8> {
 
 /// Looks up names that the objects themselves refer to, about `limit` of each object, in the scope of them all. The two
 /// ways must agree where every hash table leads to its symbols; elsewhere a walk must not see more than the index.
-pub fn check_objects(objects: &[&Object<'_>], limit: usize) {
+pub fn check_objects(shared: &[Arc<Object<'_>>], limit: usize) {
+    let objects: Vec<&Object<'_>> = shared.iter().map(|object| &**object).collect();
+    let objects = &objects[..];
     let sound = objects.iter().all(|object| is_sound(object, limit));
-    let mut walk = Scope::walking(with_ids(objects), false);
-    let mut indexed = Scope::walking(with_ids(objects), false);
-    indexed.make_index();
-    let all: Vec<_> = objects.iter().map(|object| (*object).clone()).collect();
+    let walking = Run::walking(with_ids(objects));
+    let mut with_index = Run::walking(with_ids(objects));
+    with_index.make_index();
+    let (mut first, mut second) = (Unique::new(), Unique::new());
+    let runs = [&walking];
+    let mut walk = Scope::new(&runs, false, Uniqueness::Settles(&mut first));
+    let runs = [&with_index];
+    let mut indexed = Scope::new(&runs, false, Uniqueness::Settles(&mut second));
+    let all: Objects<'_> = shared.iter().cloned().collect();
     let names: Vec<_> = objects.iter().map(|object| object.exports.names()).collect();
     let index = Index::new(objects.iter().map(|object| &object.exports.hash).zip(&names));
     for (id, object) in with_ids(objects) {

@@ -1,12 +1,14 @@
 //! All that an object hands out lies inside its file.
 
+use std::sync::Arc;
+
 use rld::addr::{Bias, Vaddr};
 use rld::elf::Table;
 use rld::elf::header::{Header, Kind, Reject};
 use rld::elf::segment::{Access, Segments};
 use rld::error::{Error, Report, Result};
 use rld::image::Image;
-use rld::object::{Mapped, Object, Role};
+use rld::object::{Mapped, Memory, Object, Role};
 
 use super::inside;
 
@@ -20,8 +22,9 @@ pub fn check(file: &[u8]) {
     match load(file, Role::Library) {
         Ok(object) => {
             check_object(&object, file, usize::MAX);
-            super::lookup::check_objects(&[&object, &object, &object], 256);
             super::evidence::check_object(&object);
+            let object = Arc::new(object);
+            super::lookup::check_objects(&[object.clone(), object.clone(), object], 256);
         }
         Err(error) => {
             let words = Report { program: b"fuzz", error: &error }.to_string();
@@ -53,7 +56,8 @@ pub fn load(file: &[u8], role: Role) -> Result<Object<'_>> {
     });
     let image = Image::new(BIAS, parts);
     let phdr = image.address(segments.phdr.unwrap_or(Vaddr(header.phoff)));
-    let mapped = Mapped { header, segments, image, phdr, identity: None };
+    let mapped =
+        Mapped { header, segments, image, phdr, identity: None, memory: Memory::default() };
     Object::parse(c"object".into(), role, mapped)
 }
 
@@ -61,7 +65,14 @@ pub fn load(file: &[u8], role: Role) -> Result<Object<'_>> {
 pub fn blank(role: Role) -> Object<'static> {
     let header = Header { kind: Kind::Shared, entry: Vaddr(0), phoff: 0, phnum: 0 };
     let (segments, image) = (Segments::default(), Image::default());
-    let mapped = Mapped { header, segments, image, phdr: rld::addr::Addr(0), identity: None };
+    let mapped = Mapped {
+        header,
+        segments,
+        image,
+        phdr: rld::addr::Addr(0),
+        identity: None,
+        memory: Memory::default(),
+    };
     Object::parse(c"object".into(), role, mapped).expect("nothing is wrong with nothing")
 }
 

@@ -1,5 +1,7 @@
 //! The order of initialisers has every object once, the first one first, and keeps to the dependencies.
 
+use std::sync::Arc;
+
 use rld::addr::ObjectId;
 use rld::init::dependants_first;
 use rld::object::Role;
@@ -10,8 +12,8 @@ use super::Choices;
 pub fn check(bytes: &[u8]) {
     let mut choices = Choices(bytes);
     let count = 1 + choices.below(24);
-    let blank = super::object::blank(Role::Library);
-    let mut objects = vec![blank; count.into()];
+    let blank = |_| super::object::blank(Role::Library);
+    let mut objects: Vec<_> = (0..count).map(blank).collect();
     while !choices.is_empty() {
         let (from, to) = (choices.below(count), choices.below(count));
         objects[usize::from(from)].needed.push(ObjectId(to.into()));
@@ -21,7 +23,8 @@ pub fn check(bytes: &[u8]) {
     let skipped = if count > 4 { 1 } else { 0 };
     let ids = (0..u32::from(count)).map(|at| (at + start) % u32::from(count));
     let list: Vec<_> = ids.skip(skipped).map(ObjectId).collect();
-    let sorted = dependants_first(&objects, &list);
+    let objects: Vec<_> = objects.into_iter().map(Arc::new).collect();
+    let sorted = dependants_first(&objects.iter().cloned().collect(), &list);
 
     let mut every = sorted.clone();
     every.sort_unstable();

@@ -1,11 +1,16 @@
-//! `_rtld_global` (contract 4, 5.1): locks, thread lists, the namespace, thread-local storage.
+//! `_rtld_global` (contract 4, 5.1): locks, thread lists, the namespaces, thread-local storage.
+//!
+//! # Safety
+//!
+//! Lists of module slots are allocated here and leaked, so that their addresses stay good.
+#![allow(unsafe_code)]
 
 use alloc::vec;
 
 use super::fields::Fields;
 use super::layout::Layout;
 use super::link_maps::LinkMaps;
-use crate::addr::{Addr, ObjectId};
+use crate::addr::Addr;
 use crate::tls;
 
 /// `pthread_mutex_t.__kind` of a recursive mutex, and where it is.
@@ -18,12 +23,6 @@ const SLOTINFO_SURPLUS: usize = 62;
 
 /// What the projection needs to know.
 pub struct Facts<'f> {
-    /// The list of objects, the program first.
-    pub visible: &'f [ObjectId],
-    /// libc.so.6.
-    pub libc: ObjectId,
-    /// Thread-local storage.
-    pub tls: &'f tls::Layout,
     /// Whether stacks are executable.
     pub executable_stack: bool,
     /// The main thread's block.
@@ -32,24 +31,16 @@ pub struct Facts<'f> {
     pub all_dirs: Addr,
 }
 
-/// Fills `_rtld_global`.
-pub fn write(layout: &Layout, global: &Fields, maps: &LinkMaps, facts: &Facts<'_>) {
+/// Fills `_rtld_global`, but for what [`namespace`] and [`modules`] write.
+pub fn write(layout: &Layout, global: &Fields, facts: &Facts<'_>) {
     let at = &layout.rtld_global;
-    let Facts { visible, libc, tls, executable_stack, pthread, all_dirs } = *facts;
-    let address = |id: &ObjectId| maps.address(*id);
-    let program = visible.first().map_or(0, address);
-
-    let ns = |offset: u16| at.ns.checked_add(offset);
-    let count = u32::try_from(visible.len()).unwrap_or(u32::MAX);
-    global.set(ns(layout.ns.loaded), program);
-    global.set(ns(layout.ns.nloaded), count);
-    global.set(ns(layout.ns.main_searchlist), program + u64::from(layout.link_map.l_searchlist));
-    global.set(layout.ns.libc_map.and_then(ns), maps.address(libc));
-    global.set(ns(layout.ns.unique_sym_table + MUTEX_KIND), RECURSIVE);
-    global.set(at.nns, 1u64);
+    let Facts { executable_stack, pthread, all_dirs } = *facts;
+    for space in 0..at.ns_count {
+        let space = at.ns + space * at.ns_stride;
+        global.set(space + layout.ns.unique_sym_table + MUTEX_KIND, RECURSIVE);
+    }
     // `__libc_freeres` frees what stands before GLRO(init_all_dirs) in this list: nothing.
     global.set(at.all_dirs, all_dirs.0);
-    global.set(at.load_adds, u64::from(count));
 
     for lock in [Some(at.load_lock), Some(at.load_write_lock), at.load_tls_lock] {
         global.set(lock.map(|lock| lock + MUTEX_KIND), RECURSIVE);
@@ -65,34 +56,119 @@ pub fn write(layout: &Layout, global: &Fields, maps: &LinkMaps, facts: &Facts<'_
         pthread.set(link, global.at(list));
         pthread.set(link + 8, global.at(list));
     }
-    let executable = u32::from(executable_stack);
+    set_stack_flags(layout, global, executable_stack);
+    global.set(at.tls_static_optional, STATIC_OPTIONAL);
+}
+
+/// Says what the stacks of new threads may do.
+pub fn set_stack_flags(layout: &Layout, global: &Fields, executable: bool) {
+    let (at, executable) = (&layout.rtld_global, u32::from(executable));
     // PF_R | PF_W, with PF_X = 1; and PROT_READ | PROT_WRITE, with PROT_EXEC = 4.
     global.set(at.stack_flags, 6 | executable);
     global.set(at.stack_prot_flags, 3 | executable << 2);
+}
 
-    let modules = tls.modules.len() as u64;
-    global.set(at.tls_max_dtv_idx, modules);
-    global.set(at.tls_static_nelem, modules);
+/// Whether stacks are executable.
+#[must_use]
+pub fn has_executable_stacks(layout: &Layout, global: &Fields) -> bool {
+    let at = &layout.rtld_global;
+    let bit = |field: Option<u16>, bit: u32| {
+        let flags = field.and_then(|at| global.get::<u32>(at)).unwrap_or_default();
+        flags & bit != 0
+    };
+    bit(at.stack_flags, 1) || bit(at.stack_prot_flags, 4)
+}
+
+/// What is known about a namespace.
+#[derive(Clone, Copy, Debug)]
+pub struct Namespace {
+    /// Its number.
+    pub index: usize,
+    /// Its first link map.
+    pub first: u64,
+    /// Its number of link maps.
+    pub count: usize,
+    /// The link map of its libc.so.6.
+    pub libc: u64,
+}
+
+/// Writes what libc knows of a namespace; nothing for those beyond the room that glibc has.
+pub fn namespace(layout: &Layout, global: &Fields, namespace: Namespace) {
+    let at = &layout.rtld_global;
+    let Some(index) = u16::try_from(namespace.index).ok().filter(|&index| index < at.ns_count)
+    else {
+        return;
+    };
+    let ns = |offset: u16| at.ns + index * at.ns_stride + offset;
+    let Namespace { first, count, libc, .. } = namespace;
+    let searchlist = if first == 0 { 0 } else { first + u64::from(layout.link_map.l_searchlist) };
+    global.set(ns(layout.ns.loaded), first);
+    global.set(ns(layout.ns.nloaded), u32::try_from(count).unwrap_or(u32::MAX));
+    global.set(ns(layout.ns.main_searchlist), searchlist);
+    global.set(layout.ns.libc_map.map(ns), libc);
+}
+
+/// Counts objects that have come since the start, and the namespaces there are.
+pub fn counts(layout: &Layout, global: &Fields, added: u64, namespaces: usize) {
+    let at = &layout.rtld_global;
+    let adds: u64 = global.get(at.load_adds).unwrap_or_default();
+    global.set(at.load_adds, adds + added);
+    global.set(at.nns, (namespaces as u64).min(at.ns_count.into()));
+}
+
+/// Writes what libc and debuggers know of thread-local storage. `start` modules are those of start-up.
+pub fn modules(layout: &Layout, global: &Fields, tls: &tls::Layout, generation: u64, highest: u64) {
+    let at = &layout.rtld_global;
+    global.set(at.tls_max_dtv_idx, highest);
+    global.set(at.tls_dtv_gaps, u8::from(highest != tls.modules.len() as u64));
+    global.set(at.tls_generation, generation);
+}
+
+/// Writes what does not change after the start.
+pub fn start_modules(layout: &Layout, global: &Fields, maps: &LinkMaps, tls: &tls::Layout) {
+    let at = &layout.rtld_global;
+    let count = tls.modules.len() as u64;
+    modules(layout, global, tls, u64::from(count != 0), count);
+    global.set(at.tls_static_nelem, count);
     global.set(at.tls_static_used, tls.used);
-    global.set(at.tls_static_optional, STATIC_OPTIONAL);
-    global.set(at.tls_generation, u64::from(modules != 0));
-    global.set(at.tls_dtv_slotinfo_list, slot_info(maps, tls));
+    global.set(at.tls_dtv_slotinfo_list, slot_list(tls.modules.len() + 1 + SLOTINFO_SURPLUS, 0));
+    for module in &tls.modules {
+        set_slot(layout, global, module.id, 0, maps.address(module.object));
+    }
 }
 
 /// `struct dtv_slotinfo_list` (contract 2.4): length, next, then generation and link map per module id.
-fn slot_info(maps: &LinkMaps, tls: &tls::Layout) -> u64 {
-    let slots = tls.modules.len() + 1 + SLOTINFO_SURPLUS;
+fn slot_list(slots: usize, next: u64) -> u64 {
     let list = vec![0u64; 2 + 2 * slots].leak();
-    if let Some(length) = list.first_mut() {
-        *length = slots as u64;
-    }
-    for module in &tls.modules {
-        let map = usize::try_from(module.id).ok().and_then(|id| list.get_mut(3 + 2 * id));
-        if let Some(map) = map {
-            *map = maps.address(module.object);
-        }
+    if let [length, link, ..] = list {
+        (*length, *link) = (slots as u64, next);
     }
     list.as_ptr() as u64
+}
+
+/// Enters the link map of a module, 0 for one that is gone. Lists are only ever appended to the last one.
+pub fn set_slot(layout: &Layout, global: &Fields, id: u64, generation: u64, link_map: u64) {
+    const HEADER: u64 = 16;
+    let first: u64 = global.get(layout.rtld_global.tls_dtv_slotinfo_list).unwrap_or_default();
+    let (mut list, mut start) = (first, 0);
+    // SAFETY: the lists were made by `slot_list` and are never freed; nobody borrows them.
+    unsafe {
+        while list != 0 {
+            let [length, next] = (list as *const [u64; 2]).read();
+            if id - start < length {
+                let slot = (list + HEADER + (id - start) * 16) as *mut u64;
+                slot.add(1).write(link_map);
+                slot.write(generation);
+                return;
+            }
+            start += length;
+            if next == 0 {
+                let more = slot_list(SLOTINFO_SURPLUS, 0);
+                ((list + 8) as *mut u64).write(more);
+            }
+            list = ((list + 8) as *const u64).read();
+        }
+    }
 }
 
 /// Enters the main thread's DTV, which is known later and which libc must never free.

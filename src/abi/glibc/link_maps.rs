@@ -2,10 +2,14 @@
 //!
 //! # Safety
 //!
-//! The structures are allocated here, zeroed, and never freed, so [`Fields`] over them stay valid.
+//! The structures are allocated here, zeroed, and freed with the last copy of [`LinkMaps`] that has them, so [`Fields`]
+//! over them stay valid while a copy is kept.
 #![allow(unsafe_code)]
 
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::ffi::CString;
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -13,43 +17,144 @@ use super::fields::Fields;
 use super::layout::{Layout, ScopeElem};
 use crate::addr::{Addr, ObjectId, Vaddr};
 use crate::elf::hash::HashTable;
-use crate::linkmap::LinkMap;
 use crate::object::{Object, Role};
 use crate::tls;
 
-/// The link maps by object; `None` for an object that is not visible.
-#[derive(Debug, Default)]
+/// The link maps by object. rld has one in every namespace that it is in.
+#[derive(Clone, Debug, Default)]
 pub struct LinkMaps {
-    by_object: Vec<Option<Fields>>,
+    by_object: Vec<Option<Arc<Block>>>,
+    shadows: BTreeMap<usize, Arc<Block>>,
+    by_address: BTreeMap<u64, ObjectId>,
 }
 
-/// `struct libname_list` (contract 8.4): name, next, dont_free.
+/// The memory of one link map.
+#[derive(Debug)]
+struct Block {
+    words: *mut [u64],
+    /// The directory, to which `l_origin` points.
+    origin: CString,
+}
+
+// SAFETY: the words are reached through `Fields` alone, under the rules of glibc's lists.
+unsafe impl Send for Block {}
+// SAFETY: as above.
+unsafe impl Sync for Block {}
+
+/// Words before a link map: the object's id, for those who have the address alone.
+const HEAD: usize = 2;
+/// Words after it: `struct libname_list` (contract 8.4) with name, next, dont_free; and the object's own scope.
 const LIBNAME_WORDS: usize = 3;
+const SCOPE_WORDS: usize = 1;
 /// Types of objects in `l_type`.
 const EXECUTABLE: u8 = 0;
 const LIBRARY: u8 = 1;
+const LOADED: u8 = 2;
+
+impl Block {
+    fn new(layout: &Layout, id: ObjectId, directory: &[u8]) -> Arc<Self> {
+        let words = HEAD + words_of(layout) + LIBNAME_WORDS + SCOPE_WORDS;
+        let mut memory = vec![0u64; words].into_boxed_slice();
+        if let Some(head) = memory.first_mut() {
+            *head = id.0.into();
+        }
+        let origin = CString::new(directory).unwrap_or_default();
+        Arc::new(Self { words: Box::into_raw(memory), origin })
+    }
+
+    fn fields(&self) -> Fields {
+        let start = self.words.cast::<u64>().wrapping_add(HEAD);
+        // SAFETY: the words behind the head are this value's own, and nobody borrows them.
+        unsafe { Fields::new(start.cast(), (self.words.len() - HEAD) * 8) }
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        // SAFETY: the memory came from a box, and nobody uses the link map any more.
+        drop(unsafe { Box::from_raw(self.words) });
+    }
+}
+
+fn words_of(layout: &Layout) -> usize {
+    usize::from(layout.link_map.size).div_ceil(8)
+}
+
+/// The object whose link map is at `address`.
+///
+/// # Safety
+/// A link map is there.
+#[must_use]
+pub unsafe fn object_at(address: u64) -> ObjectId {
+    #[expect(clippy::cast_possible_truncation, reason = "an id has 32 bits")]
+    // SAFETY: the head stands before the link map.
+    ObjectId(unsafe { (address as *const u64).sub(HEAD).read() } as u32)
+}
+
+/// What a link map says about an object beyond the object itself.
+pub struct Facts<'f> {
+    /// Thread-local storage.
+    pub tls: &'f tls::Layout,
+    /// The namespace.
+    pub space: usize,
+    /// Whether it was opened at run time.
+    pub is_opened: bool,
+    /// Whether its definitions are in the global scope.
+    pub is_global: bool,
+    /// The global scope as an array of link maps, for the program.
+    pub global: Option<(u64, u32)>,
+    /// The link map of the namespace's first object.
+    pub first: u64,
+}
 
 impl LinkMaps {
-    /// Makes a link map for each visible object and fills in all that does not depend on addresses of others.
-    #[must_use]
-    pub fn new(layout: &Layout, map: &LinkMap<'_>, visible: &[ObjectId]) -> Self {
-        let words = usize::from(layout.link_map.size).div_ceil(8) + LIBNAME_WORDS;
-        let mut this = Self { by_object: vec![None; map.objects.len()] };
-        let memory = vec![0u64; words * visible.len()].leak();
-        for (chunk, &id) in memory.chunks_exact_mut(words).zip(visible) {
-            // SAFETY: the chunk is never freed and nothing else points to it.
-            let fields = unsafe { Fields::new(chunk.as_mut_ptr().cast(), words * 8) };
-            if let Some(slot) = this.by_object.get_mut(id.index()) {
-                *slot = Some(fields);
-            }
+    /// Makes a link map for an object, still empty.
+    pub fn add(&mut self, layout: &Layout, id: ObjectId, object: &Object<'_>) {
+        let block = Block::new(layout, id, object.directory());
+        self.by_address.insert(block.fields().address(), id);
+        if self.by_object.len() <= id.index() {
+            self.by_object.resize(id.index() + 1, None);
         }
-        this
+        if let Some(slot) = self.by_object.get_mut(id.index()) {
+            *slot = Some(block);
+        }
+    }
+
+    /// Makes a link map for rld in one more namespace.
+    pub fn add_shadow(&mut self, layout: &Layout, id: ObjectId, object: &Object<'_>, space: usize) {
+        let block = Block::new(layout, id, object.directory());
+        self.by_address.insert(block.fields().address(), id);
+        self.shadows.insert(space, block);
+    }
+
+    /// Forgets an object's link map.
+    pub fn remove(&mut self, id: ObjectId) {
+        if let Some(slot) = self.by_object.get_mut(id.index()) {
+            *slot = None;
+        }
+        self.by_address.retain(|_, known| *known != id);
+    }
+
+    /// Forgets rld's link map in a namespace.
+    pub fn remove_shadow(&mut self, space: usize) {
+        if let Some(block) = self.shadows.remove(&space) {
+            self.by_address.remove(&block.fields().address());
+        }
     }
 
     /// The link map of an object.
     #[must_use]
     pub fn get(&self, id: ObjectId) -> Option<Fields> {
-        *self.by_object.get(id.index())?
+        self.by_object.get(id.index())?.as_ref().map(|block| block.fields())
+    }
+
+    /// The link map of an object in a namespace.
+    #[must_use]
+    pub fn get_in(&self, space: usize, id: ObjectId, object: &Object<'_>) -> Option<Fields> {
+        match self.shadows.get(&space).filter(|_| object.role == Role::Loader) {
+            Some(shadow) => Some(shadow.fields()),
+            None => self.get(id),
+        }
     }
 
     /// The address of an object's link map; 0 if it has none.
@@ -58,55 +163,66 @@ impl LinkMaps {
         self.get(id).map_or(0, |fields| fields.address())
     }
 
+    /// The link map of the first of some objects; 0 if there is none.
+    #[must_use]
+    pub fn first_of(&self, ids: &[ObjectId]) -> u64 {
+        ids.first().map_or(0, |&id| self.address(id))
+    }
+
     /// The object with a link map at `address`.
     #[must_use]
     pub fn object(&self, address: u64) -> Option<ObjectId> {
-        let is_it = |fields: &Option<Fields>| fields.is_some_and(|it| it.address() == address);
-        let at = self.by_object.iter().position(is_it)?;
-        u32::try_from(at).ok().map(ObjectId)
+        self.by_address.get(&address).copied()
     }
 
-    /// Fills in all link maps; `visible` is the order of the list. Returns the global scope: an array of link maps, and
-    /// its length.
-    pub fn write(
-        &self,
-        layout: &Layout,
-        map: &LinkMap<'static>,
-        tls: &tls::Layout,
-        visible: &[ObjectId],
-    ) -> (u64, u32) {
-        let global_scope = self.scope(map.search_list.iter().copied());
-        for (index, &id) in visible.iter().enumerate() {
-            let (Some(fields), Some(object)) = (self.get(id), map.get(id)) else { continue };
+    /// Fills in a link map, but for its neighbours in the list.
+    pub fn fill(&self, layout: &Layout, id: ObjectId, object: &Object<'static>, facts: &Facts<'_>) {
+        let Some(fields) = self.get_in(facts.space, id, object) else { return };
+        let links = &layout.link_map;
+        fields.set(links.l_real, self.address(id));
+        fields.set(links.l_ns, facts.space as u64);
+        fields.set(links.l_loader, object.loader.get().map_or(0, |id| self.address(id)));
+        identity(layout, &fields, object);
+        if let Some(block) = self.by_object.get(id.index()).and_then(Option::as_ref) {
+            fields.set(links.l_origin, block.origin.as_ptr() as u64);
+        }
+        symbols(layout, &fields, object);
+        flags(layout, &fields, object, facts);
+        thread_local(layout, &fields, facts.tls, id);
+        let own = (words_of(layout) + LIBNAME_WORDS) * 8;
+        let own = u16::try_from(own).unwrap_or(u16::MAX);
+        fields.set(own, fields.address());
+        scopes(layout, &fields, facts.global.unwrap_or((fields.at(own), 1)), facts.first);
+    }
+
+    /// Links the objects of a namespace in this order; returns the first. The lock of the list is held, or nobody reads
+    /// it yet.
+    pub fn link(&self, layout: &Layout, list: &[Fields]) -> u64 {
+        let links = &layout.link_map;
+        for (index, fields) in list.iter().enumerate() {
             let neighbour = |at: Option<usize>| {
-                let id = at.and_then(|at| visible.get(at));
-                id.map_or(0, |&id| self.address(id))
+                at.and_then(|at| list.get(at)).map_or(0, |fields| fields.address())
             };
-            let links = &layout.link_map;
             fields.set(links.l_next, neighbour(index.checked_add(1)));
             fields.set(links.l_prev, neighbour(index.checked_sub(1)));
-            fields.set(links.l_real, fields.address());
-            fields.set(links.l_loader, object.loader.map_or(0, |id| self.address(id)));
-            identity(layout, &fields, object);
-            symbols(layout, &fields, object);
-            flags(layout, &fields, object);
-            thread_local(layout, &fields, tls, id);
-            let own_scope = match object.role {
-                Role::Program => global_scope,
-                _ => self.scope(core::iter::once(id)),
-            };
-            let program = visible.first().map_or(0, |&id| self.address(id));
-            scopes(layout, &fields, own_scope, program);
             fields.set(links.l_serial, index as u64);
         }
-        global_scope
+        list.first().map_or(0, |fields| fields.address())
     }
 
-    /// An array of link maps and its length.
-    fn scope(&self, ids: impl Iterator<Item = ObjectId>) -> (u64, u32) {
+    /// An array of link maps and its length, for good: the scope of start-up.
+    #[must_use]
+    pub fn scope(&self, ids: impl Iterator<Item = ObjectId>) -> (u64, u32) {
         let list: Vec<u64> = ids.map(|id| self.address(id)).collect();
         let count = u32::try_from(list.len()).unwrap_or_default();
         (list.leak().as_ptr() as u64, count)
+    }
+
+    /// How many thread-local destructors wait that are an object's code (contract 4).
+    #[must_use]
+    pub fn pending_destructors(&self, layout: &Layout, id: ObjectId) -> u64 {
+        let fields = self.get(id);
+        fields.and_then(|it| it.get::<u64>(layout.link_map.l_tls_dtor_count)).unwrap_or_default()
     }
 }
 
@@ -135,8 +251,6 @@ fn identity(layout: &Layout, fields: &Fields, object: &Object<'static>) {
             .rfind(|load| load.access.contains(crate::elf::segment::Access::EXECUTE));
         fields.set(text_end, code.map_or(end, |load| image.address(Vaddr(load.end())).0));
     }
-    let origin = CString::new(object.directory()).unwrap_or_default();
-    fields.set(links.l_origin, origin.into_raw() as u64);
     if let Some(identity) = object.identity {
         fields.set(links.l_file_id, identity.device);
         fields.set(links.l_file_id + 8, identity.inode);
@@ -201,18 +315,23 @@ fn symbols(layout: &Layout, fields: &Fields, object: &Object<'static>) {
     }
 }
 
-fn flags(layout: &Layout, fields: &Fields, object: &Object<'_>) {
+fn flags(layout: &Layout, fields: &Fields, object: &Object<'_>, facts: &Facts<'_>) {
     let links = &layout.link_map;
     let is_program = object.role == Role::Program;
-    fields.set_bits(links.l_type, if is_program { EXECUTABLE } else { LIBRARY });
+    let kind = match (is_program, facts.is_opened) {
+        (true, _) => EXECUTABLE,
+        (_, true) => LOADED,
+        _ => LIBRARY,
+    };
+    fields.set_bits(links.l_type, kind);
     fields.set_bits(links.l_relocated, 1);
     fields.set_bits(links.l_init_called, 1);
-    fields.set_bits(links.l_global, u8::from(object.role != Role::Vdso));
+    fields.set_bits(links.l_global, u8::from(facts.is_global));
     fields.set_bits(links.l_main_map, u8::from(is_program));
     fields.set_bits(links.l_contiguous, u8::from(is_contiguous(object)));
     fields.set_bits(links.l_find_object_processed, 1);
-    // rld leaves dynamic sections as they are: libc adds the load bias itself (contract 8.3).
-    fields.set_bits(links.l_ld_readonly, 1);
+    // Where the dynamic section stays as it is, libc adds the load bias itself (contract 8.3).
+    fields.set_bits(links.l_ld_readonly, u8::from(!object.relocates_dynamic()));
     fields.set(links.l_direct_opencount, u32::from(is_program));
     fields.set(links.l_used, 1u32);
     #[expect(clippy::cast_possible_truncation, reason = "the field has 32 bits in glibc as well")]

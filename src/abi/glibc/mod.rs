@@ -44,21 +44,31 @@ pub struct Identified {
 /// # Errors
 /// The build is not known: it is refused in words, never guessed at.
 pub fn identify(map: &LinkMap<'_>) -> Result<Option<Identified>> {
-    let is_libc = |object: &Object<'_>| object.soname == Some(SONAME);
     let Some((libc, object)) = map.in_search_order().find(|(_, object)| is_libc(object)) else {
         return Ok(None);
     };
-    match evidence::identify(&view::View::new(object)) {
-        Ok(layout) => Ok(Some(Identified { libc, layout })),
-        Err(unknown) => {
-            let text = alloc::format!("{unknown}");
-            let mut lines = text.lines();
-            let sentence = lines.next().unwrap_or("unknown build of glibc").into();
-            let mut error = Error::new(object.name.to_bytes(), Problem::Sentence(sentence));
-            error.details.extend(lines.map(|line| line.trim().into()));
-            Err(error)
-        }
-    }
+    layout_of(object).map(|layout| Some(Identified { libc, layout }))
+}
+
+/// Whether an object is glibc's C library.
+#[must_use]
+pub fn is_libc(object: &Object<'_>) -> bool {
+    object.soname == Some(SONAME)
+}
+
+/// The layout that a libc.so.6 was built with.
+///
+/// # Errors
+/// The build is not known.
+pub fn layout_of(object: &Object<'_>) -> Result<&'static Layout> {
+    evidence::identify(&view::View::new(object)).map_err(|unknown| {
+        let text = alloc::format!("{unknown}");
+        let mut lines = text.lines();
+        let sentence = lines.next().unwrap_or("unknown build of glibc").into();
+        let mut error = Error::new(object.name.to_bytes(), Problem::Sentence(sentence));
+        error.details.extend(lines.map(|line| line.trim().into()));
+        error
+    })
 }
 
 /// The tunables that a layout's libc knows by number.

@@ -16,7 +16,8 @@ use rld::error::Error;
 use rld::linkmap::LinkMap;
 use rld::lookup::Class;
 use rld::lookup::prepared::Prepared;
-use rld::lookup::scope::Scope;
+use rld::lookup::run::Run;
+use rld::lookup::scope::{Scope, Unique, Uniqueness};
 use rld::object::{Definition, Object, Role};
 use rld::reloc::Relocation;
 use rld::text::Text;
@@ -132,7 +133,9 @@ fn bind(start: &Start) -> Result<Vec<Binding>, Error> {
         .map(|(id, object)| (id, object, uses(object)))
         .collect();
     let references = objects.iter().map(|(_, _, uses)| uses.len()).sum();
-    let mut scope = Scope::new(start.map.in_search_order(), references, start.dynamic_weak);
+    let run = Run::new(start.map.in_search_order(), references);
+    let (runs, mut unique) = ([&run], Unique::new());
+    let mut scope = Scope::new(&runs, start.dynamic_weak, Uniqueness::Settles(&mut unique));
     let mut all = Vec::with_capacity(objects.len());
     for (id, object, uses) in objects.iter().rev() {
         all.push(bind_object(&mut scope, &start.map, *id, object, uses)?);
@@ -141,7 +144,7 @@ fn bind(start: &Start) -> Result<Vec<Binding>, Error> {
 }
 
 fn bind_object<'m>(
-    scope: &mut Scope<'m, 'static>,
+    scope: &mut Scope<'_, 'm, 'static>,
     map: &LinkMap<'static>,
     requester: ObjectId,
     object: &'m Object<'static>,

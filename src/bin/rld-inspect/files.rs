@@ -27,7 +27,7 @@ use rld::errno::Errno;
 use rld::error::{Error, Result};
 use rld::image::Image;
 use rld::linkmap::Source;
-use rld::object::{Mapped, Object};
+use rld::object::{Mapped, Memory};
 use rld::search::{Files, Origin, Refusal, Unsuitable};
 use rld::sys::Identity;
 use rld::text::Text;
@@ -199,11 +199,8 @@ impl Source<'static> for Disk {
             identity: Some(file.identity),
             segments,
             image,
+            memory: Memory::default(),
         })
-    }
-
-    fn unload(&mut self, object: Object<'static>) {
-        debug!("{} is not loaded after all", Text(object.name.to_bytes()));
     }
 
     fn current_dir(&mut self) -> Vec<u8> {

@@ -91,6 +91,8 @@ impl Start {
         let mut search = Search::new(&config, Hwcaps::new(levels, b"", None));
         let linker = Linker {
             map: &mut map,
+            space: LinkMap::BASE,
+            no_load: false,
             search: &mut search,
             source: &mut disk,
             program,
@@ -201,7 +203,7 @@ impl Walk<'_> {
             Requester::Object(id) => (Some(id), Purpose::Library, Origin::Slash),
             Requester::Preload => (None, Purpose::Preload, Origin::Preload),
         };
-        let before = self.linker.map.objects.len();
+        let before = self.linker.map.objects.ids();
         self.linker.source.walking = None;
         let opened = self.linker.open(name, asking, purpose);
         let outcome = opened.map(|id| {

@@ -10,7 +10,7 @@ use rld::elf::dynamic::Flags1;
 use rld::elf::header::Kind;
 use rld::error::{Error, Problem};
 use rld::object::Object;
-use rld::search::Origin;
+use rld::search::{NOT_OPENED, Origin};
 use rld::text::Text;
 
 use super::cli::{self, Arguments, Command};
@@ -94,7 +94,9 @@ impl Tree<'_> {
 
     fn missing(&mut self, error: &Error) -> io::Result<()> {
         match &error.problem {
-            Problem::Sentence(reason) => writeln!(self.out, "not found ({reason})")?,
+            problem @ (Problem::Sentence(_) | Problem::System { words: NOT_OPENED, .. }) => {
+                writeln!(self.out, "not found ({problem})")?;
+            }
             _ => writeln!(self.out, "not loaded ({error})")?,
         }
         for line in &error.details {

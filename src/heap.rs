@@ -1,0 +1,245 @@
+//! rld's own heaps: memory of the kernel's, handed out by a well-kept allocator.
+//!
+//! The program's malloc(3) is not used: it may be interposed, may hold its lock when it calls the loader, and must not
+//! see half a dlopen. Two things make a heap of a loader special. A child of fork(2) has one thread, and the lock that
+//! another thread held lives on in it: the child notices and starts afresh ([`crate::sys::fork`]). And when the kernel
+//! has no memory, a reserve lets the work at hand end in an error.
+//!
+//! # Safety
+//!
+//! Every mapping is given to the allocator once and used by nothing else. A lock keeps threads apart.
+#![allow(unsafe_code)]
+
+use core::alloc::{GlobalAlloc, Layout};
+use core::cell::UnsafeCell;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use talc::{OomHandler, Span, Talc};
+
+use crate::addr::{Addr, PAGE};
+use crate::sys::fork;
+use crate::sys::memory::{Backing, Protection, map, unmap};
+use crate::sys::process::{futex_wait, futex_wake_one};
+
+/// From this size on, an allocation is a mapping of its own.
+const LARGE: usize = 128 * 1024;
+/// What is mapped at a time.
+const CHUNK: u64 = 1 << 18;
+/// What a child goes on with whose heap was in use at the fork.
+const AFRESH: usize = 1 << 26;
+
+/// Memory that a heap is born with.
+#[repr(C, align(4096))]
+pub struct Arena<const SIZE: usize>(UnsafeCell<[u8; SIZE]>);
+// SAFETY: only the heap that is given the arena touches the bytes, under its lock.
+unsafe impl<const SIZE: usize> Sync for Arena<SIZE> {}
+
+impl<const SIZE: usize> Default for Arena<SIZE> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const SIZE: usize> Arena<SIZE> {
+    /// Zeros.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(UnsafeCell::new([0; SIZE]))
+    }
+
+    const fn part(&'static self) -> Part {
+        Part { start: self.0.get().cast(), size: SIZE }
+    }
+}
+
+/// Memory that the allocator does not have yet.
+#[derive(Clone, Copy)]
+struct Part {
+    start: *mut u8,
+    size: usize,
+}
+
+impl Part {
+    const NONE: Self = Self { start: core::ptr::null_mut(), size: 0 };
+
+    fn holds(self, pointer: *mut u8) -> bool {
+        let start = self.start as usize;
+        (start..start + self.size).contains(&(pointer as usize))
+    }
+
+    /// Takes it, if there is any.
+    fn take(&mut self) -> Option<Span> {
+        let Self { start, size } = core::mem::replace(self, Self::NONE);
+        (size != 0).then(|| Span::from_base_size(start, size))
+    }
+}
+
+/// Where a heap gets memory: what it was born with, the kernel, and at last the reserve.
+struct More {
+    born_with: Part,
+    reserve: Part,
+    /// Where the reserve is, or was before it was needed.
+    reserve_at: Part,
+    /// The kernel has refused memory since this was last asked.
+    refused: bool,
+    /// After a state was given up: the only memory that may come back.
+    sole: Option<Part>,
+}
+
+impl More {
+    /// What a child goes on with: one large part, of which pages count only when they are used.
+    fn afresh() -> Self {
+        let memory = map(AFRESH as u64, Protection::READ | Protection::WRITE, Backing::Anonymous);
+        let born_with = match memory {
+            Ok(start) => Part { start: start.0 as *mut u8, size: AFRESH },
+            Err(_) => Part::NONE,
+        };
+        Self {
+            born_with,
+            reserve: Part::NONE,
+            reserve_at: Part::NONE,
+            refused: false,
+            sole: Some(born_with),
+        }
+    }
+
+    /// Whether the allocator may take `pointer` back.
+    fn knows(&self, pointer: *mut u8) -> bool {
+        self.sole.is_none_or(|part| part.holds(pointer))
+    }
+}
+
+impl OomHandler for More {
+    fn handle_oom(talc: &mut Talc<Self>, layout: Layout) -> Result<(), ()> {
+        let more = &mut talc.oom_handler;
+        let span = more.born_with.take().map_or_else(|| mapped(layout), Some);
+        if span.is_none() {
+            talc.oom_handler.refused = true;
+        }
+        let span = span.or_else(|| talc.oom_handler.reserve.take()).ok_or(())?;
+        // SAFETY: the span is new to the allocator and nobody else's.
+        unsafe { talc.claim(span) }.map(|_| ())
+    }
+}
+
+/// A chunk from the kernel that has room for `layout`.
+fn mapped(layout: Layout) -> Option<Span> {
+    let size = (layout.size() as u64).checked_add(CHUNK + layout.align() as u64)?;
+    let size = size.next_multiple_of(CHUNK);
+    let start = map(size, Protection::READ | Protection::WRITE, Backing::Anonymous).ok()?;
+    Some(Span::from_base_size(start.0 as *mut u8, usize::try_from(size).ok()?))
+}
+
+/// The allocator behind a futex: 0 free, 1 taken, 2 taken with somebody waiting.
+pub struct Heap {
+    lock: AtomicU32,
+    /// The process that the state belongs to, as [`fork::generation`] counts.
+    generation: AtomicU32,
+    talc: UnsafeCell<Talc<More>>,
+}
+
+// SAFETY: `talc` is reached under `lock` only.
+unsafe impl Sync for Heap {}
+
+impl Heap {
+    /// A heap of `arena`, and of mappings when that is used up; `reserve` is for when the kernel has no more.
+    #[must_use]
+    pub const fn new<const A: usize, const R: usize>(
+        arena: &'static Arena<A>,
+        reserve: &'static Arena<R>,
+    ) -> Self {
+        let (born_with, reserve) = (arena.part(), reserve.part());
+        let more = More { born_with, reserve, reserve_at: reserve, refused: false, sole: None };
+        Self {
+            lock: AtomicU32::new(0),
+            generation: AtomicU32::new(0),
+            talc: UnsafeCell::new(Talc::new(more)),
+        }
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Talc<More>) -> T) -> T {
+        let generation = fork::generation();
+        if self.generation.swap(generation, Ordering::Relaxed) != generation
+            && self.lock.load(Ordering::Relaxed) != 0
+        {
+            // The parent's other thread will never give the lock back, and has left the state half changed: that
+            // memory is given up.
+            // SAFETY: this is the first use of the heap in a child of fork(2), which has one thread.
+            unsafe { self.talc.get().write(Talc::new(More::afresh())) };
+            self.lock.store(0, Ordering::Relaxed);
+        }
+        if self.lock.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            while self.lock.swap(2, Ordering::Acquire) != 0 {
+                futex_wait(&self.lock, 2);
+            }
+        }
+        // SAFETY: the lock is taken.
+        let result = work(unsafe { &mut *self.talc.get() });
+        if self.lock.swap(0, Ordering::Release) == 2 {
+            futex_wake_one(&self.lock);
+        }
+        result
+    }
+
+    /// Whether a large allocation is a mapping, and not part of the reserve.
+    fn is_mapping(&self, pointer: *mut u8) -> bool {
+        self.with(|talc| !talc.oom_handler.reserve_at.holds(pointer))
+    }
+
+    /// Whether the kernel has refused memory since this was last asked, so that the reserve was needed.
+    pub fn was_refused(&self) -> bool {
+        self.with(|talc| core::mem::take(&mut talc.oom_handler.refused))
+    }
+}
+
+/// Bytes of a reserve: enough to undo what was begun, and to say so.
+pub const RESERVE: usize = 1 << 20;
+
+/// Whether an allocation is a mapping of its own. It depends on the layout alone, so that freeing knows.
+const fn is_large(layout: Layout) -> bool {
+    layout.size() >= LARGE && layout.align() <= PAGE as usize
+}
+
+// SAFETY: talc hands out memory that is apart from all other and fits the layout; so does the kernel.
+unsafe impl GlobalAlloc for Heap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if is_large(layout) {
+            let protection = Protection::READ | Protection::WRITE;
+            let mapped = map(layout.size() as u64, protection, Backing::Anonymous);
+            if let Ok(start) = mapped {
+                return start.0 as *mut u8;
+            }
+        }
+        // SAFETY: the layout is not of size zero, as the trait promises.
+        let pointer = self.with(|talc| unsafe { talc.malloc(layout) });
+        pointer.map_or(core::ptr::null_mut(), NonNull::as_ptr)
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the layout is the caller's; new memory has room for it.
+        unsafe {
+            let pointer = self.alloc(layout);
+            // A new mapping is zero, and need not be touched to make it so.
+            let is_new = is_large(layout) && self.is_mapping(pointer);
+            if !is_new && !pointer.is_null() {
+                pointer.write_bytes(0, layout.size());
+            }
+            pointer
+        }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        if is_large(layout) && self.is_mapping(pointer) {
+            // SAFETY: the mapping came from `alloc` with this layout, and nothing refers into it any more.
+            unsafe { unmap(Addr(pointer as u64), layout.size() as u64) };
+        } else if let Some(pointer) = NonNull::new(pointer) {
+            self.with(|talc| {
+                if talc.oom_handler.knows(pointer.as_ptr()) {
+                    // SAFETY: the pointer came from `alloc` with this layout.
+                    unsafe { talc.free(pointer, layout) };
+                }
+            });
+        }
+    }
+}

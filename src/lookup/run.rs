@@ -1,0 +1,140 @@
+//! Objects that are searched one after the other: a walk, or an index over all of them.
+
+use alloc::vec::Vec;
+
+use super::Reference;
+use super::index::Index;
+use super::one;
+use super::scope::Judge;
+use crate::addr::ObjectId;
+use crate::elf::hash::HashTable;
+use crate::object::{Definition, Names, Object, Role};
+
+/// One object of a run.
+#[derive(Clone, Copy)]
+struct Member<'m, 'a> {
+    id: ObjectId,
+    is_program: bool,
+    hash: HashTable<'a>,
+    names: Names<'m, 'a>,
+}
+
+/// Objects that are searched one after the other. A search order is made of one or more runs.
+pub struct Run<'m, 'a> {
+    members: Vec<Member<'m, 'a>>,
+    index: Option<Index>,
+}
+
+/// An index is worth its making when the walks that it saves cost more than entering every definition: looking at one
+/// object's Bloom filter costs about a fifth of that.
+const STEPS_PER_ENTRY: usize = 5;
+/// With fewer objects, a walk ends before an index could have answered.
+const FEW: usize = 8;
+
+impl<'m, 'a> Run<'m, 'a> {
+    /// A run of `objects`, in which about `references` lookups will be made.
+    #[must_use]
+    pub fn new(
+        objects: impl Iterator<Item = (ObjectId, &'m Object<'a>)>,
+        references: usize,
+    ) -> Self {
+        let mut this = Self::walking(objects);
+        let count = |member: &Member<'_, '_>| member.names.count(&member.hash);
+        let definitions: usize = this.members.iter().map(count).sum();
+        let steps = references.saturating_mul(this.members.len());
+        if this.members.len() >= FEW && steps / STEPS_PER_ENTRY > definitions {
+            this.make_index();
+        }
+        this
+    }
+
+    /// A run in which every lookup walks from object to object.
+    #[must_use]
+    pub fn walking(objects: impl Iterator<Item = (ObjectId, &'m Object<'a>)>) -> Self {
+        let member = |(id, object): (ObjectId, &'m Object<'a>)| Member {
+            id,
+            is_program: object.role == Role::Program,
+            hash: object.exports.hash,
+            names: object.exports.names(),
+        };
+        Self { members: objects.map(member).collect(), index: None }
+    }
+
+    /// Makes the index, whether or not it pays.
+    pub fn make_index(&mut self) {
+        self.index = Some(Index::new(self.members.iter().map(|it| (&it.hash, &it.names))));
+    }
+
+    /// The index, if there is one.
+    #[inline]
+    #[must_use]
+    pub const fn index(&self) -> Option<&Index> {
+        self.index.as_ref()
+    }
+
+    /// The names of the object at `position`.
+    #[inline]
+    #[must_use]
+    pub fn names(&self, position: u32) -> Option<&Names<'m, 'a>> {
+        self.members.get(position as usize).map(|member| &member.names)
+    }
+
+    /// The objects, in order.
+    pub fn objects(&self) -> impl ExactSizeIterator<Item = ObjectId> + Clone {
+        self.members.iter().map(|member| member.id)
+    }
+
+    /// The first definition that `judge` accepts, from the position `first` on.
+    #[inline]
+    pub(super) fn search(
+        &self,
+        reference: &Reference<'_>,
+        first: usize,
+        judge: &mut Judge<'_, '_, 'a>,
+    ) -> Option<Definition> {
+        if let Some(index) = &self.index {
+            return self.search_index(index, reference, first, judge);
+        }
+        for member in self.members.get(first..).unwrap_or_default() {
+            let passed_over = member.is_program && reference.class.skip_program;
+            if !passed_over
+                && member.hash.may_hold(reference.hash)
+                && let Some(found) = one::find_in(&member.hash, &member.names, reference)
+                && let Some(found) = judge.accept(member.id, &member.names, found)
+            {
+                return Some(found);
+            }
+        }
+        None
+    }
+
+    /// The first definition that the index leads to.
+    fn search_index(
+        &self,
+        index: &Index,
+        reference: &Reference<'_>,
+        first: usize,
+        judge: &mut Judge<'_, '_, 'a>,
+    ) -> Option<Definition> {
+        let mut candidates = index.candidates(reference.hash).peekable();
+        while let Some(next) = candidates.peek().copied() {
+            let position = next.member;
+            let member = self.members.get(position as usize)?;
+            let passed_over =
+                (member.is_program && reference.class.skip_program) || (position as usize) < first;
+            let mut choice = one::Choice::new(&member.names, reference);
+            let mut found = None;
+            while let Some(next) = candidates.next_if(|next| next.member == position) {
+                if found.is_none() && !passed_over {
+                    found = choice.offer(next.symbol);
+                }
+            }
+            if let Some(found) = found.or_else(|| choice.last_resort())
+                && let Some(found) = judge.accept(member.id, &member.names, found)
+            {
+                return Some(found);
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,261 @@
+//! Code that compilers and link editors call with conventions of their own: TLS descriptors, `__tls_get_addr`, the PLT.
+//!
+//! # Safety
+//!
+//! Each stub keeps the registers that its convention says. The Rust code that they call is compiled for the baseline:
+//! it changes no more of a vector register than the lower half, so that only that is saved.
+
+use core::arch::{global_asm, naked_asm};
+use core::ffi::c_void;
+
+use rld::program::bind;
+use rld::tls::modules::GENERATION;
+use rld::tls::thread::{self, Index};
+
+use crate::exports::process;
+
+/// A TLS descriptor's function for a variable at a fixed offset from the thread pointer. Its convention keeps all
+/// registers but rax (TLSDESC for x86-64).
+#[unsafe(naked)]
+pub unsafe extern "C" fn tls_descriptor_fixed() {
+    naked_asm!("mov rax, [rax + 8]", "ret")
+}
+
+/// The same for an undefined weak variable: the offset that leads to address 0 plus the addend.
+#[unsafe(naked)]
+pub unsafe extern "C" fn tls_descriptor_undefined() {
+    naked_asm!("mov rax, [rax + 8]", "sub rax, qword ptr fs:[0]", "ret")
+}
+
+/// The same for a variable whose block each thread allocates when it first needs it.
+#[unsafe(naked)]
+pub unsafe extern "C" fn tls_descriptor_dynamic() {
+    naked_asm!(
+        "push rcx",
+        "push rdx",
+        "mov rcx, [rax + 8]",
+        "mov rdx, qword ptr fs:[8]",
+        "mov rax, [rip + {generation}]",
+        "cmp [rdx], rax",
+        "jne 2f",
+        "mov rax, [rcx]",
+        "shl rax, 4",
+        "mov rax, [rdx + rax]",
+        "cmp rax, -1",
+        "je 2f",
+        "add rax, [rcx + 8]",
+        "sub rax, qword ptr fs:[0]",
+        "pop rdx",
+        "pop rcx",
+        "ret",
+        "2:",
+        "push rbx",
+        "push rsi",
+        "push rdi",
+        "push r8",
+        "push r9",
+        "push r10",
+        "push r11",
+        "mov rbx, rsp",
+        "sub rsp, 256",
+        "and rsp, -16",
+        "movaps [rsp], xmm0",
+        "movaps [rsp + 16], xmm1",
+        "movaps [rsp + 32], xmm2",
+        "movaps [rsp + 48], xmm3",
+        "movaps [rsp + 64], xmm4",
+        "movaps [rsp + 80], xmm5",
+        "movaps [rsp + 96], xmm6",
+        "movaps [rsp + 112], xmm7",
+        "movaps [rsp + 128], xmm8",
+        "movaps [rsp + 144], xmm9",
+        "movaps [rsp + 160], xmm10",
+        "movaps [rsp + 176], xmm11",
+        "movaps [rsp + 192], xmm12",
+        "movaps [rsp + 208], xmm13",
+        "movaps [rsp + 224], xmm14",
+        "movaps [rsp + 240], xmm15",
+        "mov rdi, rcx",
+        "call {address}",
+        "movaps xmm0, [rsp]",
+        "movaps xmm1, [rsp + 16]",
+        "movaps xmm2, [rsp + 32]",
+        "movaps xmm3, [rsp + 48]",
+        "movaps xmm4, [rsp + 64]",
+        "movaps xmm5, [rsp + 80]",
+        "movaps xmm6, [rsp + 96]",
+        "movaps xmm7, [rsp + 112]",
+        "movaps xmm8, [rsp + 128]",
+        "movaps xmm9, [rsp + 144]",
+        "movaps xmm10, [rsp + 160]",
+        "movaps xmm11, [rsp + 176]",
+        "movaps xmm12, [rsp + 192]",
+        "movaps xmm13, [rsp + 208]",
+        "movaps xmm14, [rsp + 224]",
+        "movaps xmm15, [rsp + 240]",
+        "mov rsp, rbx",
+        "pop r11",
+        "pop r10",
+        "pop r9",
+        "pop r8",
+        "pop rdi",
+        "pop rsi",
+        "pop rbx",
+        "sub rax, qword ptr fs:[0]",
+        "pop rdx",
+        "pop rcx",
+        "ret",
+        generation = sym GENERATION,
+        address = sym first_use,
+    )
+}
+
+/// The address of a thread-local variable: `{module, offset}` → address. Old compilers call this with a misaligned
+/// stack.
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __tls_get_addr(_index: *const Index) -> *mut c_void {
+    naked_asm!(
+        "mov rdx, qword ptr fs:[8]",
+        "mov rax, [rip + {generation}]",
+        "cmp [rdx], rax",
+        "jne 2f",
+        "mov rax, [rdi]",
+        "shl rax, 4",
+        "mov rax, [rdx + rax]",
+        "cmp rax, -1",
+        "je 2f",
+        "add rax, [rdi + 8]",
+        "ret",
+        "2:",
+        "push rbp",
+        "mov rbp, rsp",
+        "and rsp, -16",
+        "call {address}",
+        "mov rsp, rbp",
+        "pop rbp",
+        "ret",
+        generation = sym GENERATION,
+        address = sym first_use,
+    )
+}
+
+/// A variable whose block the thread does not have yet, or may have to give up.
+unsafe extern "C" fn first_use(index: *const Index) -> u64 {
+    // SAFETY: the caller's index, which relocation has filled in.
+    let Index { module, offset } = unsafe { index.read() };
+    // SAFETY: the calling thread has a DTV, and the module exists while its code runs.
+    unsafe { thread::address(module, offset) }
+}
+
+unsafe extern "C" {
+    /// What the first entry of a PLT jumps to when a function is called for the first time. Debuggers know the name.
+    pub static _dl_runtime_resolve: u8;
+}
+
+// On entry the stack holds the link map, the index of the relocation, and the return address. All registers that may
+// carry an argument are kept: the psABI's, r10 for nested functions, and vector registers beyond the first eight for
+// other conventions.
+global_asm!(
+    ".text",
+    ".globl _dl_runtime_resolve",
+    ".hidden _dl_runtime_resolve",
+    ".type _dl_runtime_resolve, @function",
+    ".balign 64",
+    "_dl_runtime_resolve:",
+    ".cfi_startproc",
+    ".cfi_adjust_cfa_offset 16",
+    "push rbx",
+    ".cfi_adjust_cfa_offset 8",
+    ".cfi_rel_offset rbx, 0",
+    "mov rbx, rsp",
+    ".cfi_def_cfa_register rbx",
+    "sub rsp, 336",
+    "and rsp, -16",
+    "mov [rsp + 256], rax",
+    "mov [rsp + 264], rcx",
+    "mov [rsp + 272], rdx",
+    "mov [rsp + 280], rsi",
+    "mov [rsp + 288], rdi",
+    "mov [rsp + 296], r8",
+    "mov [rsp + 304], r9",
+    "mov [rsp + 312], r10",
+    "movaps [rsp], xmm0",
+    "movaps [rsp + 16], xmm1",
+    "movaps [rsp + 32], xmm2",
+    "movaps [rsp + 48], xmm3",
+    "movaps [rsp + 64], xmm4",
+    "movaps [rsp + 80], xmm5",
+    "movaps [rsp + 96], xmm6",
+    "movaps [rsp + 112], xmm7",
+    "movaps [rsp + 128], xmm8",
+    "movaps [rsp + 144], xmm9",
+    "movaps [rsp + 160], xmm10",
+    "movaps [rsp + 176], xmm11",
+    "movaps [rsp + 192], xmm12",
+    "movaps [rsp + 208], xmm13",
+    "movaps [rsp + 224], xmm14",
+    "movaps [rsp + 240], xmm15",
+    "mov rdi, [rbx + 8]",
+    "mov rsi, [rbx + 16]",
+    "call {bind}",
+    "mov r11, rax",
+    "movaps xmm0, [rsp]",
+    "movaps xmm1, [rsp + 16]",
+    "movaps xmm2, [rsp + 32]",
+    "movaps xmm3, [rsp + 48]",
+    "movaps xmm4, [rsp + 64]",
+    "movaps xmm5, [rsp + 80]",
+    "movaps xmm6, [rsp + 96]",
+    "movaps xmm7, [rsp + 112]",
+    "movaps xmm8, [rsp + 128]",
+    "movaps xmm9, [rsp + 144]",
+    "movaps xmm10, [rsp + 160]",
+    "movaps xmm11, [rsp + 176]",
+    "movaps xmm12, [rsp + 192]",
+    "movaps xmm13, [rsp + 208]",
+    "movaps xmm14, [rsp + 224]",
+    "movaps xmm15, [rsp + 240]",
+    "mov rax, [rsp + 256]",
+    "mov rcx, [rsp + 264]",
+    "mov rdx, [rsp + 272]",
+    "mov rsi, [rsp + 280]",
+    "mov rdi, [rsp + 288]",
+    "mov r8, [rsp + 296]",
+    "mov r9, [rsp + 304]",
+    "mov r10, [rsp + 312]",
+    "mov rsp, rbx",
+    ".cfi_def_cfa_register rsp",
+    "pop rbx",
+    ".cfi_adjust_cfa_offset -8",
+    ".cfi_restore rbx",
+    "lea rsp, [rsp + 16]",
+    ".cfi_adjust_cfa_offset -16",
+    "jmp r11",
+    ".cfi_endproc",
+    ".size _dl_runtime_resolve, . - _dl_runtime_resolve",
+    bind = sym _dl_fixup,
+);
+
+unsafe extern "C" {
+    /// A breakpoint for debuggers, which stop there with no language but the program's.
+    pub static _dl_debug_state: u8;
+}
+
+global_asm!(
+    ".text",
+    ".globl _dl_debug_state",
+    ".type _dl_debug_state, @function",
+    "_dl_debug_state:",
+    ".cfi_startproc",
+    "ret",
+    ".cfi_endproc",
+    ".size _dl_debug_state, . - _dl_debug_state",
+);
+
+/// Binds a function; debuggers know the name, and stop where it returns to.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn _dl_fixup(link_map: u64, index: u64) -> u64 {
+    // SAFETY: the PLT's words, which relocation has filled in.
+    unsafe { bind::bind(process(), link_map, index) }
+}

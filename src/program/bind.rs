@@ -1,0 +1,136 @@
+//! Lazy binding: what a function that is called for the first time leads to.
+//!
+//! # Safety
+//!
+//! The caller is a PLT, whose words rld has filled in ([`crate::reloc::lazy`]). Nothing here may touch vector registers
+//! beyond the lower halves that the stub has saved; rld is compiled for the baseline, and a resolver is called with all
+//! of them put by.
+#![allow(unsafe_code)]
+
+use super::locks::{Lock, while_reading};
+use super::process::Process;
+use super::terms::STDERR;
+use super::world::World;
+use crate::abi::glibc::link_maps;
+use crate::addr::{Addr, ObjectId};
+use crate::arch::vector_state;
+use crate::arch::x86_64::RelocationKind as Kind;
+use crate::error::{Error, Problem, Report};
+use crate::lookup::Class;
+use crate::lookup::prepared::Prepared;
+use crate::lookup::scope::{Scope, Undefined, Uniqueness};
+use crate::object::Object;
+use crate::reloc::Relocation;
+use crate::sys::{file, process as kernel};
+
+/// What a reference was found to be.
+struct Bound {
+    /// Who refers.
+    from: ObjectId,
+    /// The word to write.
+    place: Addr,
+    addend: u64,
+    /// The address; 0 for a weak reference that nothing defines.
+    address: u64,
+    is_resolver: bool,
+    /// Who defines it, where that might be unloaded sooner than who refers to it.
+    loose: Option<ObjectId>,
+}
+
+/// Binds the function that PLT relocation `index` of an object calls, and returns its address. Ends the process if
+/// nothing defines it: its caller cannot be told.
+///
+/// # Safety
+/// `link_map` is that of an object whose PLT was prepared.
+pub unsafe fn bind(process: &Process, link_map: u64, index: u64) -> u64 {
+    // SAFETY: as the caller promises.
+    let from = unsafe { link_maps::object_at(link_map) };
+    let found = while_reading(|| {
+        let world = process.world();
+        let object = world.map.get(from);
+        let found = object.and_then(|object| look_up(process, world, from, object, index));
+        found.unwrap_or_else(|| fail(process, object, Problem::Words("PLT without a relocation")))
+    });
+    if let Some(definer) = found.loose {
+        note_binding(process, found.from, definer);
+    }
+    let address = match found.is_resolver {
+        // SAFETY: the resolver lies in a relocated object, and takes no arguments on x86-64.
+        true => unsafe { vector_state::call(found.address) },
+        false => found.address,
+    };
+    let address = address.wrapping_add(found.addend);
+    if !process.facts.bind_not {
+        // SAFETY: the word is part of a writable segment, as was checked.
+        unsafe { (found.place.0 as *mut u64).write_volatile(address) };
+    }
+    address
+}
+
+#[inline]
+fn look_up(
+    process: &Process,
+    world: &World,
+    from: ObjectId,
+    object: &Object<'static>,
+    index: u64,
+) -> Option<Bound> {
+    let Relocation { offset, addend, symbol, kind } =
+        object.relocations.plt.get(usize::try_from(index).ok()?)?;
+    if Kind::from_number(kind) != Some(Kind::JumpSlot) || !object.image.is_writable(offset) {
+        return None;
+    }
+    let prepared = Prepared::new(object, symbol)?;
+    let chain = world.chain(from)?;
+    let unique = Uniqueness::Settled(world.unique(chain.space)?);
+    let mut scope = Scope::new(chain.runs(), process.facts.dynamic_weak, unique);
+    let class = Class { definition_only: true, ..Class::default() };
+    let found = scope.resolve(&world.map.objects, from, &prepared, class);
+    let found = found.unwrap_or_else(|Undefined { name, version }| {
+        let version = version.map(|version| version.name.to_vec());
+        fail(process, Some(object), Problem::UndefinedSymbol { name: name.to_vec(), version })
+    });
+    let place = object.image.address(offset);
+    let Some(found) = found else {
+        let (address, is_resolver) = (0, false);
+        return Some(Bound { from, place, addend, address, is_resolver, loose: None });
+    };
+    let definer = world.map.get(found.object)?;
+    let address = match found.symbol.is_absolute() {
+        true => found.symbol.value,
+        false => definer.image.address(found.symbol.vaddr()).0,
+    };
+    let is_resolver = found.symbol.is_ifunc();
+    if is_resolver && !definer.image.holds(Addr(address)) {
+        fail(process, Some(definer), Problem::Words("IFUNC resolver outside its object"));
+    }
+    let is_loose = found.object != from && world.life(found.object).is_some_and(|it| !it.pinned);
+    let loose = is_loose.then_some(found.object);
+    Some(Bound { from, place, addend, address, is_resolver, loose })
+}
+
+/// Keeps `definer` as long as `from`, which may have no other reason to keep it.
+pub fn note_binding(process: &Process, from: ObjectId, definer: ObjectId) {
+    let _held = process.locks.hold(Lock::Load);
+    if process.world().holds(from, definer) {
+        return;
+    }
+    if process.changing.load(core::sync::atomic::Ordering::Relaxed) == kernel::thread_id() {
+        // A resolver, called by a dlopen that will replace the world: what it binds, it has used already.
+        return;
+    }
+    let mut world = process.world().clone();
+    if let Some(life) = world.lives.get_mut(from.index()) {
+        life.bound.push(definer);
+    }
+    process.replace_world(world);
+}
+
+#[cold]
+fn fail(process: &Process, object: Option<&Object<'_>>, problem: Problem) -> ! {
+    let name = object.map_or(&b""[..], |object| process.name_of(object));
+    let error = &Error::new(name, problem);
+    let report = Report { program: process.facts.name, error };
+    file::write_all(STDERR, alloc::format!("{report}").as_bytes());
+    kernel::exit(127)
+}

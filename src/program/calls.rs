@@ -1,0 +1,56 @@
+//! Initialisers that are still to be called, one after the other, for a caller in which no frame of Rust's stands while
+//! they run: an initialiser may throw.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+
+use super::process::Process;
+use crate::addr::ObjectId;
+use crate::init;
+use crate::object::Object;
+
+/// The initialisers of objects, dependencies first.
+pub struct Calls {
+    /// The objects that are left; the last one is the next.
+    objects: Vec<(ObjectId, Arc<Object<'static>>)>,
+    /// How many functions of the next object were called; `None` before it is looked at.
+    called: Option<usize>,
+}
+
+impl Calls {
+    /// The initialisers of `order`, in that order.
+    #[must_use]
+    pub fn new(process: &Process, order: &[ObjectId]) -> Self {
+        let objects = &process.world().map.objects;
+        let share = |&id: &ObjectId| Some((id, objects.share(id)?));
+        Self { objects: order.iter().rev().filter_map(share).collect(), called: None }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+
+    /// The function to call next. The caller holds the loader's lock.
+    pub fn next(&mut self, process: &Process) -> Option<u64> {
+        while let Some((id, object)) = self.objects.last() {
+            let called = match self.called {
+                Some(called) => called,
+                None => {
+                    let life = process.world().life(*id);
+                    let done = life.is_none_or(|it| it.initialised.swap(true, Ordering::AcqRel));
+                    if done { usize::MAX } else { 0 }
+                }
+            };
+            if let Some(function) = init::initialiser(object, called) {
+                self.called = Some(called + 1);
+                return Some(function.0);
+            }
+            self.objects.pop();
+            self.called = None;
+        }
+        None
+    }
+}

@@ -1,0 +1,179 @@
+//! dlclose(3), and the finalisers of the end.
+//!
+//! # Safety
+//!
+//! Finalisers are called when nothing that needs their object is left; its memory goes when nobody reads the world that
+//! held it. The caller holds the loader's lock.
+#![allow(unsafe_code)]
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use super::locks::Lock;
+use super::process::Process;
+use super::show::{self, Change};
+use super::world::World;
+use crate::addr::ObjectId;
+use crate::error::{Error, Result};
+use crate::init;
+use crate::linkmap::LinkMap;
+use crate::object::{Object, Role};
+
+/// How a sweep stands: a finaliser may close something itself.
+static SWEEP: AtomicU32 = AtomicU32::new(IDLE);
+const IDLE: u32 = 0;
+const RUNNING: u32 = 1;
+const AGAIN: u32 = 2;
+
+/// Closes a handle once, and unloads what nothing holds any more. The caller holds the loader's lock.
+///
+/// # Errors
+/// The handle is not that of an open object.
+pub fn close(process: &Process, handle: u64) -> Result<()> {
+    let world = process.world();
+    let id = world.link_maps.object(handle);
+    let not_open = |name: &[u8]| Error::words(name, "shared object not open");
+    let Some((id, life)) = id.and_then(|id| Some((id, world.life(id)?))) else {
+        return Err(not_open(b""));
+    };
+    let opens = life.opens.load(Ordering::Relaxed);
+    let Some(left) = opens.checked_sub(1) else {
+        let name = world.map.get(id).map_or(&b""[..], |object| object.name.to_bytes());
+        return Err(not_open(name));
+    };
+    life.opens.store(left, Ordering::Relaxed);
+    if left == 0 && !life.pinned {
+        sweep(process);
+    }
+    Ok(())
+}
+
+/// Unloads what nothing holds.
+fn sweep(process: &Process) {
+    if process.exiting.load(Ordering::Acquire) || is_changing(process) {
+        return;
+    }
+    if SWEEP.load(Ordering::Relaxed) != IDLE {
+        return SWEEP.store(AGAIN, Ordering::Relaxed);
+    }
+    loop {
+        SWEEP.store(RUNNING, Ordering::Relaxed);
+        let unused = unused(process, process.world());
+        if !unused.is_empty() {
+            finalise(process, &unused);
+            // What a finaliser has opened again stays, finalised as it is.
+            let mut gone = self::unused(process, process.world());
+            gone.retain(|id| unused.contains(id));
+            remove(process, &gone);
+        }
+        if SWEEP.load(Ordering::Relaxed) == RUNNING {
+            break;
+        }
+    }
+    SWEEP.store(IDLE, Ordering::Relaxed);
+}
+
+/// Whether this thread is in the middle of opening something.
+fn is_changing(process: &Process) -> bool {
+    process.changing.load(Ordering::Relaxed) == crate::sys::process::thread_id()
+}
+
+fn unused(process: &Process, world: &World) -> Vec<ObjectId> {
+    let has_destructors = |id| {
+        let layout = process.layout();
+        layout.is_some_and(|layout| world.link_maps.pending_destructors(layout, id) != 0)
+    };
+    world.unused(has_destructors)
+}
+
+/// Objects with those before them that need them, and their memory kept. `first`, if any, is to be the first.
+fn in_order(
+    world: &World,
+    ids: &[ObjectId],
+    first: Option<ObjectId>,
+) -> Vec<(ObjectId, Arc<Object<'static>>)> {
+    let objects = &world.map.objects;
+    let bound = |id| world.life(id).map_or(&[][..], |life| &life.bound);
+    let order = init::users_first(objects, ids, first, bound);
+    order.into_iter().filter_map(|id| Some((id, objects.share(id)?))).collect()
+}
+
+fn finalise(process: &Process, ids: &[ObjectId]) {
+    for (id, object) in in_order(process.world(), ids, None) {
+        let life = process.world().life(id);
+        let is_due = life.is_some_and(|life| {
+            life.initialised.load(Ordering::Acquire) && !life.finalised.swap(true, Ordering::AcqRel)
+        });
+        if is_due {
+            // SAFETY: what needs the object was finalised before.
+            unsafe { init::finalise(&object) };
+        }
+    }
+}
+
+fn remove(process: &Process, gone: &[ObjectId]) {
+    let spaces: Vec<usize> = {
+        let of = |id: &ObjectId| process.world().life(*id).map(|life| life.space);
+        let mut spaces: Vec<_> = gone.iter().filter_map(of).collect();
+        spaces.sort_unstable();
+        spaces.dedup();
+        spaces
+    };
+    for space in spaces {
+        let of_space =
+            |id: &ObjectId| process.world().life(*id).is_some_and(|it| it.space == space);
+        let went: Vec<_> = gone.iter().copied().filter(of_space).collect();
+        let mut world = process.world().clone();
+        world.remove(&went);
+        forget_loader(&mut world, space);
+        let searching = &process.facts.searching;
+        let mut search = searching.take(&searching.program_origin(&world.map));
+        went.iter().for_each(|&id| search.forget(id));
+        searching.give_back(search);
+        show::show(process, world, &Change { space, came: &[], went: &went });
+    }
+}
+
+/// A namespace in which only rld is left is empty.
+fn forget_loader(world: &mut World, space: usize) {
+    let loader = world.map.by_role(Role::Loader);
+    let Some(members) = world.map.spaces.get_mut(space) else { return };
+    if space != 0 && members.is_empty(loader) {
+        *members = Default::default();
+        world.link_maps.remove_shadow(space);
+        if let Some(space) = world.spaces.get_mut(space) {
+            *space = Default::default();
+        }
+    }
+}
+
+/// Runs the finalisers of all objects, once (contract 3.5). Other threads go on; nothing is unloaded any more.
+///
+/// # Safety
+/// Called when the program exits, on a thread of it.
+pub unsafe fn finalise_all(process: &Process) {
+    if process.exiting.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let lists: Vec<Vec<(ObjectId, Arc<Object<'static>>)>> = {
+        let _held = process.locks.hold(Lock::Load);
+        let world = process.world();
+        let spaces = (0..world.map.spaces.len()).rev();
+        let program = |space| world.map.by_role(Role::Program).filter(|_| space == LinkMap::BASE);
+        let order = |space| in_order(world, &world.visible_in(space), program(space));
+        spaces.map(order).collect()
+    };
+    for (id, object) in lists.into_iter().flatten() {
+        let life = process.world().life(id);
+        let is_program = object.role == Role::Program;
+        let is_due = life.is_some_and(|life| {
+            (is_program || life.initialised.load(Ordering::Acquire))
+                && !life.finalised.swap(true, Ordering::AcqRel)
+        });
+        if is_due && !matches!(object.role, Role::Loader | Role::Vdso) {
+            // SAFETY: the object is initialised, and what needs it was finalised before.
+            unsafe { init::finalise(&object) };
+        }
+    }
+}

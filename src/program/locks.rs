@@ -1,0 +1,187 @@
+//! The locks that the loader shares with libc: glibc's mutexes in `_rtld_global`, taken as glibc takes them
+//! (contract 5.1). libc resets them in a child of fork(2).
+//!
+//! # Safety
+//!
+//! The addresses are those of the mapped libc's functions and of the binary's `_rtld_global`. Thread control blocks in
+//! glibc's lists belong to threads that live, or to stacks that are kept, while the lists' lock is held.
+#![allow(unsafe_code)]
+
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use crate::abi::glibc::layout::Layout;
+use crate::addr::Addr;
+use crate::arch::x86_64::tcb;
+use crate::sys::process::{futex_wait, futex_wake_one};
+use crate::tls::thread;
+
+/// Which lock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lock {
+    /// All that the loader does at run time (GL(load_lock)); it may be taken again by its holder.
+    Load,
+    /// The list of link maps (GL(load_write_lock)), which dl_iterate_phdr(3) walks.
+    Write,
+    /// Modules with thread-local storage (GL(load_tls_lock)), of which new threads get copies.
+    Tls,
+}
+
+/// The locks of a process.
+#[derive(Default, Debug)]
+pub struct Locks {
+    lock: AtomicU64,
+    unlock: AtomicU64,
+    load: AtomicU64,
+    write: AtomicU64,
+    tls: AtomicU64,
+    stack_list_lock: AtomicU64,
+    stack_lists: [AtomicU64; 2],
+    link: AtomicU64,
+}
+
+/// A lock that is held until this is dropped.
+pub struct Held<'l>(&'l Locks, Lock);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.release(self.1);
+    }
+}
+
+/// States of `header.gscope_flag` (contract 2.1).
+const UNUSED: u32 = 0;
+const USED: u32 = 1;
+const WAIT: u32 = 2;
+
+impl Locks {
+    /// Learns where the locks are, and the functions that take them: from now on they are real.
+    pub fn use_real(&self, layout: &Layout, global: Addr, functions: [Addr; 2]) {
+        let at = &layout.rtld_global;
+        let address = |offset: Option<u16>| offset.map_or(0, |offset| global.0 + u64::from(offset));
+        let [lock, unlock] = functions;
+        for (word, value) in [
+            (&self.load, address(Some(at.load_lock))),
+            (&self.write, address(Some(at.load_write_lock))),
+            // Releases without a lock of its own have threads copy under the first.
+            (&self.tls, address(at.load_tls_lock.or(Some(at.load_lock)))),
+            (&self.stack_list_lock, address(at.stack_cache_lock)),
+            (&self.stack_lists[0], address(at.stack_used)),
+            (&self.stack_lists[1], address(at.stack_user)),
+            (&self.link, layout.pthread.list.into()),
+            (&self.unlock, unlock.0),
+            (&self.lock, lock.0),
+        ] {
+            word.store(value, Ordering::Release);
+        }
+    }
+
+    fn call(&self, function: &AtomicU64, lock: Lock) {
+        let mutex = match lock {
+            Lock::Load => &self.load,
+            Lock::Write => &self.write,
+            Lock::Tls => &self.tls,
+        };
+        let function = function.load(Ordering::Acquire);
+        if function != 0 {
+            let mutex = mutex.load(Ordering::Acquire);
+            // SAFETY: pthread_mutex_lock(3) or its counterpart, on one of glibc's mutexes.
+            unsafe { core::mem::transmute::<u64, extern "C" fn(u64) -> i32>(function)(mutex) };
+        }
+    }
+
+    /// Takes a lock until [`Locks::release`].
+    pub fn acquire(&self, lock: Lock) {
+        self.call(&self.lock, lock);
+    }
+
+    /// Gives a lock back.
+    pub fn release(&self, lock: Lock) {
+        self.call(&self.unlock, lock);
+    }
+
+    /// Takes a lock for as long as the answer lives.
+    #[must_use]
+    pub fn hold(&self, lock: Lock) -> Held<'_> {
+        self.acquire(lock);
+        Held(self, lock)
+    }
+
+    /// Calls `work` with the thread pointer of every thread, under the lock of the thread lists.
+    pub fn each_thread(&self, mut work: impl FnMut(Addr)) {
+        let lock = self.stack_list_lock.load(Ordering::Acquire);
+        if lock == 0 {
+            return work(thread::current());
+        }
+        // SAFETY: glibc's low-level lock: 0 free, 1 taken, 2 taken with somebody waiting.
+        let lock = unsafe { &*(lock as *const AtomicU32) };
+        if lock.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            while lock.swap(2, Ordering::Acquire) != 0 {
+                futex_wait(lock, 2);
+            }
+        }
+        for list in &self.stack_lists {
+            let head = list.load(Ordering::Acquire);
+            // SAFETY: a circular list of links inside thread control blocks, which the lock keeps as it is.
+            let next = |link: u64| unsafe { (link as *const u64).read() };
+            let mut link = if head == 0 { head } else { next(head) };
+            while link != head && link != 0 {
+                work(Addr(link - self.link.load(Ordering::Acquire)));
+                link = next(link);
+            }
+        }
+        if lock.swap(0, Ordering::Release) == 2 {
+            futex_wake_one(lock);
+        }
+    }
+
+    /// Waits until no thread is looking something up that was visible before the call.
+    pub fn wait_for_readers(&self) {
+        let own = thread::current();
+        if !has_threads(own) {
+            return;
+        }
+        self.each_thread(|thread| {
+            if thread != own {
+                let flag = reading_flag(thread);
+                let waits = |flag: &AtomicU32| {
+                    flag.compare_exchange(USED, WAIT, Ordering::AcqRel, Ordering::Acquire)
+                        .map_or_else(|state| state == WAIT, |_| true)
+                };
+                while waits(flag) {
+                    futex_wait(flag, WAIT);
+                }
+            }
+        });
+    }
+}
+
+/// `header.gscope_flag`: whether a thread reads what others may replace.
+fn reading_flag(thread: Addr) -> &'static AtomicU32 {
+    // SAFETY: the word of a thread control block, which lives while the thread does (contract 2.1).
+    unsafe { &*((thread.0 + tcb::READING) as *const AtomicU32) }
+}
+
+/// Whether the process has had a second thread (`header.multiple_threads`, which libc sets in every thread).
+fn has_threads(own: Addr) -> bool {
+    // SAFETY: as above.
+    unsafe { ((own.0 + tcb::MULTIPLE_THREADS) as *const u32).read_volatile() != 0 }
+}
+
+/// Keeps what this thread reads from being freed while `read` runs. A lookup that a signal handler makes inside another
+/// leaves the flag to the outer one. In a process with one thread nobody else could free anything.
+#[inline]
+pub fn while_reading<T>(read: impl FnOnce() -> T) -> T {
+    let own = thread::current();
+    if !has_threads(own) {
+        return read();
+    }
+    let flag = reading_flag(own);
+    // The swap is a barrier: the flag is seen before what is read is looked at.
+    let outer =
+        flag.load(Ordering::Relaxed) != UNUSED || flag.swap(USED, Ordering::SeqCst) != UNUSED;
+    let result = read();
+    if !outer && flag.swap(UNUSED, Ordering::Release) == WAIT {
+        futex_wake_one(flag);
+    }
+    result
+}

@@ -1,0 +1,428 @@
+//! dlopen(3) and dlmopen(3): a copy of the world is changed, and becomes the world when nothing can fail any more.
+//!
+//! # Safety
+//!
+//! Objects that are opened are nobody else's until the new world is shown. The caller holds the loader's lock.
+#![allow(unsafe_code)]
+
+use alloc::vec::Vec;
+use core::ffi::{c_int, c_long};
+use core::sync::atomic::Ordering;
+
+use super::calls::Calls;
+use super::live::Live;
+use super::process::Process;
+use super::relocate::{self, Job, keep_indices, keep_unique};
+use super::show::{self, Change};
+use super::world::{Kept, Life, World, is_pinned_by_flag};
+use super::{checks, ready};
+use crate::abi::glibc;
+use crate::addr::ObjectId;
+use crate::errno::Errno;
+use crate::error::{Error, Problem, Result};
+use crate::init;
+use crate::linkmap::{LinkMap, Linker};
+use crate::object::Role;
+use crate::search::{Purpose, has_token};
+use crate::sys::{fork, process as kernel};
+
+/// `RTLD_DEEPBIND`, which the libc crate lacks for some targets.
+const DEEPBIND: c_int = 8;
+/// What glibc's dlopen sets in the mode it hands on (contract 7).
+const OPENED: c_int = i32::MIN;
+/// `LM_ID_NEWLM`.
+pub const NEW: c_long = -1;
+/// The namespace of the caller (contract 7).
+pub const OF_CALLER: c_long = -2;
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'r> {
+    /// The file; empty for the program.
+    pub name: &'r [u8],
+    /// `RTLD_*`.
+    pub mode: c_int,
+    /// An address in the code that asks.
+    pub caller: u64,
+    /// The namespace: its number, [`NEW`], or [`OF_CALLER`].
+    pub namespace: c_long,
+}
+
+impl Request<'_> {
+    const fn has(&self, flag: c_int) -> bool {
+        self.mode & flag != 0
+    }
+
+    fn refuse(&self, words: &'static str) -> Error {
+        Error::system(self.name, words, Errno(libc::EINVAL))
+    }
+
+    /// # Errors
+    /// The mode makes no sense.
+    fn check_mode(&self) -> Result<()> {
+        let binding = libc::RTLD_LAZY | libc::RTLD_NOW;
+        let known = binding | libc::RTLD_NOLOAD | libc::RTLD_GLOBAL | libc::RTLD_NODELETE;
+        if self.mode & !(known | DEEPBIND | OPENED) != 0 {
+            return Err(Error::words(b"", "invalid mode parameter"));
+        }
+        match self.has(binding) {
+            true => Ok(()),
+            false => Err(self.refuse("invalid mode for dlopen()")),
+        }
+    }
+}
+
+/// An opened object.
+pub struct Opened {
+    /// Its link map, which is the handle.
+    pub link_map: u64,
+    /// Initialisers to call.
+    pub calls: Calls,
+}
+
+/// Opens an object with all that it needs. The caller holds the loader's lock, and runs the initialisers.
+///
+/// # Errors
+/// It cannot be opened; everything is as before.
+pub fn open(process: &Process, request: &Request<'_>) -> Result<Opened> {
+    request.check_mode()?;
+    let world = process.world();
+    let caller = process.find_code(request.caller).map(|place| place.object);
+    let space = target(world, caller, request)?;
+    if let Some(known) = space.and_then(|space| already(world, space, request)) {
+        return Ok(Opened { link_map: known, calls: Calls::new(process, &[]) });
+    }
+    let own_id = kernel::thread_id();
+    if process.changing.load(Ordering::Relaxed) == own_id {
+        let words = "dlopen called while objects are being relocated";
+        return Err(Error::words(request.name, words));
+    }
+    fork::watch();
+    // Another thread's number is one that it had in the parent of a fork(2): the lock is here.
+    process.changing.store(own_id, Ordering::Relaxed);
+    (process.facts.memory_refused)();
+    let opened = load(process, request, caller, space);
+    process.changing.store(0, Ordering::Relaxed);
+    let (root, fresh) = opened?;
+    let world = process.world();
+    let list: Vec<_> = world.list(root).into_iter().flat_map(|list| list.objects()).collect();
+    let mut order = init::dependants_first(&world.map.objects, &list);
+    order.retain(|id| fresh.contains(id));
+    order.reverse();
+    let is_first = |id: &ObjectId| world.map.get(*id).is_some_and(ready::wants_to_be_first);
+    order.sort_by_key(|id| !is_first(id));
+    Ok(Opened { link_map: world.link_maps.address(root), calls: Calls::new(process, &order) })
+}
+
+/// The namespace that is meant; `None` for a new one.
+fn target(world: &World, caller: Option<ObjectId>, request: &Request<'_>) -> Result<Option<usize>> {
+    let base = LinkMap::BASE as c_long;
+    if request.name.is_empty() {
+        return match request.namespace {
+            OF_CALLER => Ok(Some(LinkMap::BASE)),
+            namespace if namespace == base => Ok(Some(LinkMap::BASE)),
+            _ => Err(Error::system(b"", "invalid namespace", Errno(libc::EINVAL))),
+        };
+    }
+    if request.has(libc::RTLD_GLOBAL) && ![OF_CALLER, base].contains(&request.namespace) {
+        return Err(Error::system(b"", "invalid mode", Errno(libc::EINVAL)));
+    }
+    match request.namespace {
+        NEW => Ok(None),
+        OF_CALLER => {
+            let life = caller.and_then(|caller| world.life(caller));
+            Ok(Some(life.map_or(LinkMap::BASE, |life| life.space)))
+        }
+        number => {
+            let loader = world.map.by_role(Role::Loader);
+            let space = usize::try_from(number).ok();
+            let exists = |&space: &usize| {
+                let space = world.map.spaces.get(space);
+                space.is_some_and(|space| !space.is_empty(loader))
+            };
+            let space = space.filter(exists);
+            space.map(Some).ok_or_else(|| request.refuse("invalid target namespace in dlmopen()"))
+        }
+    }
+}
+
+/// Counts one more opening of an object that is there already, if nothing else is to be done.
+fn already(world: &World, space: usize, request: &Request<'_>) -> Option<u64> {
+    let id = named(world, space, request.name)?;
+    let life = world.life(id)?;
+    let is_done = world.list(id).is_some()
+        && (life.global || !request.has(libc::RTLD_GLOBAL))
+        && (life.pinned || !request.has(libc::RTLD_NODELETE));
+    if is_done {
+        life.opens.fetch_add(1, Ordering::Relaxed);
+    }
+    is_done.then(|| world.link_maps.address(id))
+}
+
+fn named(world: &World, space: usize, name: &[u8]) -> Option<ObjectId> {
+    match name {
+        b"" => world.map.by_role(Role::Program),
+        name => world.map.by_name_in(space, name),
+    }
+}
+
+/// Loads what is asked for; returns it, and all objects that are new.
+fn load(
+    process: &Process,
+    request: &Request<'_>,
+    caller: Option<ObjectId>,
+    space: Option<usize>,
+) -> Result<(ObjectId, Vec<ObjectId>)> {
+    let facts = &process.facts;
+    let mut world = process.world().clone();
+    let space = space.unwrap_or_else(|| new_space(&mut world));
+    let root = match named(&world, space, request.name) {
+        Some(id) => id,
+        None => find(process, &mut world, request, caller, space)?,
+    };
+    let list = dependencies(process, &mut world, root, space)?;
+    let old = process.world();
+    let fresh: Vec<_> = list.iter().copied().filter(|&id| old.map.get(id).is_none()).collect();
+    check(process, &world, &fresh, space)?;
+    begin_lives(process, &mut world, request, root, &list, &fresh, space);
+
+    let order = relocation_order(&world, &list, &fresh, space);
+    let deep = world.life(root).is_some_and(|life| life.deep);
+    let job = Job {
+        order: &order,
+        opened: &fresh,
+        lazy: !facts.bind_now && !request.has(libc::RTLD_NOW),
+        chain: world.make_chain(space, deep, &[root]),
+    };
+    let mut unique = world.unique(space).cloned().unwrap_or_default();
+    // SAFETY: the objects to relocate are new, and nobody knows them.
+    let done = unsafe { job.carry_out(process, &mut world, &mut unique)? };
+    for &id in &fresh {
+        world.map.get(id).map_or(Ok(()), |object| ready::sound_arrays(object, facts.name))?;
+    }
+    keep_unique(&mut world, space, unique);
+    keep_indices(&mut world, done.indices);
+    for (&id, bound) in order.iter().zip(done.bound) {
+        let loose = bound.into_iter().filter(|&to| to != id && !world.holds(id, to)).collect();
+        if let Some(life) = world.lives.get_mut(id.index()) {
+            life.bound = loose;
+        }
+    }
+    if request.has(libc::RTLD_GLOBAL) {
+        world.make_global(space, &list);
+    }
+    world.link_chains();
+    if !(facts.memory_refused)() {
+        show::show(process, world, &Change { space, came: &fresh, went: &[] });
+        Ok((root, fresh))
+    } else {
+        Err(Error::system(request.name, "cannot create shared object descriptor", Errno::ENOMEM))
+    }
+}
+
+/// A namespace that nothing is in.
+fn new_space(world: &mut World) -> usize {
+    let loader = world.map.by_role(Role::Loader);
+    let spaces = &mut world.map.spaces;
+    let free = spaces.iter().skip(1).position(|space| space.is_empty(loader));
+    let space = free.map_or(spaces.len(), |at| at + 1);
+    spaces.resize_with((space + 1).max(spaces.len()), Default::default);
+    world.spaces.resize_with(spaces.len(), Default::default);
+    if let (Some(map), Some(other)) = (spaces.get_mut(space), world.spaces.get_mut(space)) {
+        (*map, *other) = (Default::default(), Default::default());
+    }
+    space
+}
+
+/// Calls `work` with what loads objects into a namespace.
+fn with_linker<T>(
+    process: &Process,
+    world: &mut World,
+    space: usize,
+    no_load: bool,
+    work: impl FnOnce(&mut Linker<'_, 'static, Live>) -> Result<T>,
+) -> Result<T> {
+    let searching = &process.facts.searching;
+    let origin = searching.program_origin(&world.map);
+    let mut search = searching.take(&origin);
+    let mut live = Live::default();
+    let result = work(&mut Linker {
+        map: &mut world.map,
+        space,
+        search: &mut search,
+        source: &mut live,
+        program: process.facts.name,
+        origin: &origin,
+        lists_absent: false,
+        no_load,
+    });
+    // The ids of what was loaded in vain come again.
+    let old = process.world();
+    let new = world.map.objects.iter().map(|(id, _)| id);
+    new.filter(|&id| old.map.get(id).is_none()).for_each(|id| search.forget(id));
+    searching.give_back(search);
+    result
+}
+
+fn find(
+    process: &Process,
+    world: &mut World,
+    request: &Request<'_>,
+    caller: Option<ObjectId>,
+    space: usize,
+) -> Result<ObjectId> {
+    let requester = caller.or(world.map.by_role(Role::Program));
+    let no_load = request.has(libc::RTLD_NOLOAD);
+    let found = with_linker(process, world, space, no_load, |linker| {
+        linker.open(request.name, requester, Purpose::Library)
+    });
+    // Who asked does not count for what the object needs.
+    if let Some(object) = found.as_ref().ok().and_then(|&id| world.map.get(id))
+        && found.as_ref().is_ok_and(|&id| process.world().map.get(id).is_none())
+    {
+        object.loader.set(None);
+    }
+    // Who gave a path knows where it was looked for, and who asked.
+    found.map_err(|mut error| {
+        let is_path = request.name.contains(&b'/') && !has_token(request.name);
+        if is_path && error.object == request.name {
+            error.details.clear();
+        }
+        error
+    })
+}
+
+/// An object and all that it needs, breadth-first.
+fn dependencies(
+    process: &Process,
+    world: &mut World,
+    root: ObjectId,
+    space: usize,
+) -> Result<Vec<ObjectId>> {
+    if let Some(list) = world.list(root) {
+        return Ok(list.objects().collect());
+    }
+    match world.map.get(root).map(|object| object.role) {
+        Some(Role::Program) => Ok(world.map.search_list().to_vec()),
+        _ => with_linker(process, world, space, false, |linker| {
+            linker.breadth_first(core::iter::once(root))
+        }),
+    }
+}
+
+/// What must hold before the first word is written.
+fn check(process: &Process, world: &World, fresh: &[ObjectId], space: usize) -> Result<()> {
+    let name = process.facts.name;
+    let objects = || fresh.iter().filter_map(|&id| world.map.get(id));
+    for object in objects() {
+        checks::tls_image(object, name)?;
+        checks::may_be_opened(object)?;
+    }
+    checks::versions_of(&world.map, space, objects(), name)?;
+    checks::instruction_sets(objects(), process.facts.isa, name)?;
+    let is_libc = |id: &&ObjectId| world.map.get(**id).is_some_and(glibc::is_libc);
+    if let Some(libc) = fresh.iter().find(is_libc)
+        && let Some(object) = world.map.get(*libc)
+        && let Some(layout) = process.layout()
+        && !core::ptr::eq(glibc::layout_of(object)?, layout)
+    {
+        let words = "another build of glibc than the program's cannot be loaded beside it";
+        return Err(Error::words(object.name.to_bytes(), words));
+    }
+    checks::stacks(process, objects())
+}
+
+/// Enters the new objects, and what changes for those that are there.
+fn begin_lives(
+    process: &Process,
+    world: &mut World,
+    request: &Request<'_>,
+    root: ObjectId,
+    list: &[ObjectId],
+    fresh: &[ObjectId],
+    space: usize,
+) {
+    let deep = request.has(DEEPBIND);
+    world.lives.resize_with(world.map.objects.ids().max(world.lives.len()), Life::default);
+    for &id in fresh {
+        let Some(object) = world.map.get(id) else { continue };
+        let pinned = is_pinned_by_flag(object);
+        let libc = glibc::is_libc(object);
+        if let Some(segment) = object.segments.tls {
+            let image = object.image.address(segment.image);
+            world.tls.add(id, image, segment);
+        }
+        if let Some(layout) = process.layout() {
+            world.link_maps.add(layout, id, object);
+        }
+        if let Some(life) = world.lives.get_mut(id.index()) {
+            *life = Life { space, pinned, deep, ..Life::default() };
+        }
+        if libc && let Some(space) = world.spaces.get_mut(space) {
+            space.libc = Some(id);
+        }
+    }
+    enter_loader(process, world, list, space);
+    let references = fresh.iter().filter_map(|&id| world.map.get(id));
+    let references = references.map(|object| relocate::references_of(object, true)).sum();
+    let kept = Kept::new(&world.map.objects, list, references);
+    if let Some(space) = world.spaces.get_mut(space)
+        && space.global.is_empty()
+    {
+        // The first list of a namespace is what all in it see.
+        space.global.push(kept.clone());
+    }
+    world.lists.entry(root).or_insert(kept);
+    for &id in list {
+        if let Some(life) = world.lives.get_mut(id.index())
+            && !life.of_start
+            && !life.seen.contains(&root)
+        {
+            life.seen.push(root);
+        }
+    }
+    if let Some(life) = world.lives.get_mut(root.index()) {
+        life.opens.fetch_add(1, Ordering::Relaxed);
+        life.pinned |= request.has(libc::RTLD_NODELETE);
+    }
+}
+
+/// rld becomes a member of a namespace whose objects need it.
+fn enter_loader(process: &Process, world: &mut World, list: &[ObjectId], space: usize) {
+    let Some(loader) = world.map.by_role(Role::Loader).filter(|id| list.contains(id)) else {
+        return;
+    };
+    let Some(members) = world.map.spaces.get_mut(space).map(|space| &mut space.members) else {
+        return;
+    };
+    if space == LinkMap::BASE || members.contains(&loader) {
+        return;
+    }
+    members.push(loader);
+    if let (Some(layout), Some(object)) = (process.layout(), world.map.get(loader)) {
+        world.link_maps.add_shadow(layout, loader, object, space);
+    }
+}
+
+/// libc.so.6 first, so that resolvers find it ready, then every object after what it needs.
+fn relocation_order(
+    world: &World,
+    list: &[ObjectId],
+    fresh: &[ObjectId],
+    space: usize,
+) -> Vec<ObjectId> {
+    let libc = world.spaces.get(space).and_then(|space| space.libc);
+    let mut order = init::dependants_first(&world.map.objects, list);
+    order.retain(|id| fresh.contains(id));
+    order.reverse();
+    order.sort_by_key(|&id| Some(id) != libc);
+    order
+}
+
+impl Problem {
+    /// Whether this is no error that anybody is told of.
+    #[must_use]
+    pub const fn is_silent(&self) -> bool {
+        matches!(self, Self::NotLoaded)
+    }
+}

@@ -1,0 +1,170 @@
+//! Where code is, for unwinders: they ask from any thread and from signal handlers, and must not wait.
+//!
+//! There are two tables. The one that is not current is rewritten, then made current by counting up a version; a reader
+//! whose version has changed meanwhile begins again. Tables grow by doubling and are never freed.
+//!
+//! # Safety
+//!
+//! Tables are leaked, so that a pointer to one stays good. All words in them are atomic.
+#![allow(unsafe_code)]
+
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
+
+use crate::addr::ObjectId;
+
+/// One object's place (contract 7, `struct dl_find_object`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// First byte.
+    pub start: u64,
+    /// One past the last byte.
+    pub end: u64,
+    /// The object's link map.
+    pub link_map: u64,
+    /// PT_GNU_EH_FRAME; 0 if there is none.
+    pub eh_frame: u64,
+    /// The object.
+    pub object: ObjectId,
+}
+
+const WORDS: usize = 5;
+type Entry = [AtomicU64; WORDS];
+
+struct Table {
+    entries: AtomicPtr<Entry>,
+    count: AtomicUsize,
+    /// Entries that there is room for; only the writer asks.
+    room: AtomicUsize,
+}
+
+/// The places of a process.
+pub struct Places {
+    version: AtomicU64,
+    tables: [Table; 2],
+}
+
+impl Table {
+    const fn new() -> Self {
+        Self {
+            entries: AtomicPtr::new(core::ptr::null_mut()),
+            count: AtomicUsize::new(0),
+            room: AtomicUsize::new(0),
+        }
+    }
+
+    fn entries(&self) -> &[Entry] {
+        let (start, count) =
+            (self.entries.load(Ordering::Acquire), self.count.load(Ordering::Acquire));
+        if start.is_null() {
+            return &[];
+        }
+        // SAFETY: the count is stored after a table that has room for it, and is 0 while the table changes. A table
+        // only ever gives way to a larger one.
+        unsafe { core::slice::from_raw_parts(start, count) }
+    }
+
+    fn write(&self, places: &[Place]) {
+        self.count.store(0, Ordering::Release);
+        if self.room.load(Ordering::Relaxed) < places.len() {
+            let room = places.len().next_power_of_two();
+            let mut entries = Vec::with_capacity(room);
+            entries.resize_with(room, Entry::default);
+            self.entries.store(entries.leak().as_mut_ptr(), Ordering::Release);
+            self.room.store(room, Ordering::Relaxed);
+        }
+        self.count.store(places.len(), Ordering::Release);
+        for (entry, place) in self.entries().iter().zip(places) {
+            let Place { start, end, link_map, eh_frame, object } = *place;
+            let words = [start, end, link_map, eh_frame, object.0.into()];
+            entry.iter().zip(words).for_each(|(to, word)| to.store(word, Ordering::Relaxed));
+        }
+    }
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Places {
+    /// No places.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { version: AtomicU64::new(0), tables: [Table::new(), Table::new()] }
+    }
+
+    /// The object whose mapping holds `address`.
+    #[must_use]
+    pub fn find(&self, address: u64) -> Option<Place> {
+        loop {
+            let version = self.version.load(Ordering::Acquire);
+            let found = search(self.table(version).entries(), address);
+            fence(Ordering::Acquire);
+            if self.version.load(Ordering::Relaxed) == version {
+                return found;
+            }
+        }
+    }
+
+    fn table(&self, version: u64) -> &Table {
+        let [even, odd] = &self.tables;
+        if version.is_multiple_of(2) { even } else { odd }
+    }
+
+    /// Replaces all places, which are sorted by address. Called under the loader's lock.
+    pub fn set(&self, places: &[Place]) {
+        let version = self.version.load(Ordering::Relaxed);
+        fence(Ordering::Release);
+        self.table(version + 1).write(places);
+        self.version.store(version + 1, Ordering::Release);
+    }
+}
+
+fn search(entries: &[Entry], address: u64) -> Option<Place> {
+    let word = |entry: &Entry, at: usize| entry.get(at).map_or(0, |it| it.load(Ordering::Relaxed));
+    let after = entries.partition_point(|entry| word(entry, 0) <= address);
+    let entry = entries.get(after.checked_sub(1)?)?;
+    #[expect(clippy::cast_possible_truncation, reason = "it was 32 bits when it was stored")]
+    let object = ObjectId(word(entry, 4) as u32);
+    let (start, end, link_map, eh_frame) =
+        (word(entry, 0), word(entry, 1), word(entry, 2), word(entry, 3));
+    (address < end).then_some(Place { start, end, link_map, eh_frame, object })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(start: u64) -> Place {
+        Place { start, end: start + 10, link_map: start + 1, eh_frame: 0, object: ObjectId(7) }
+    }
+
+    #[test]
+    fn finds_what_holds_an_address() {
+        let places = Places::new();
+        assert_eq!(places.find(5), None);
+        places.set(&[place(100), place(200)]);
+        assert_eq!(places.find(99), None);
+        assert_eq!(places.find(209), Some(place(200)));
+        assert_eq!(places.find(110), None);
+        places.set(&[place(200)]);
+        assert_eq!((places.find(100), places.find(200)), (None, Some(place(200))));
+    }
+
+    #[test]
+    fn readers_see_one_state_or_the_other() {
+        extern crate std;
+        let places = std::sync::Arc::new(Places::new());
+        let many: Vec<_> = (1..50).map(|at| place(at * 100)).collect();
+        places.set(&many);
+        let reader = std::sync::Arc::clone(&places);
+        let thread =
+            std::thread::spawn(move || (0..20_000).all(|_| reader.find(4900) == Some(place(4900))));
+        for round in 0..20_000 {
+            places.set(many.get(round % 49..).unwrap_or_default());
+        }
+        assert!(thread.join().unwrap());
+    }
+}

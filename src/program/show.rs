@@ -1,0 +1,147 @@
+//! Shows a new world: to threads, to libc and unwinders, to debuggers. From here on nothing can fail.
+//!
+//! # Safety
+//!
+//! The caller holds the loader's lock. Objects that came are relocated, and nobody runs their code; those that went are
+//! finalised, and their memory goes when nobody reads the old world any more.
+#![allow(unsafe_code)]
+
+use super::debugger;
+use super::locks::Lock;
+use super::process::Process;
+use super::ready::early_init;
+use super::world::World;
+use crate::abi::glibc::exports::RTLD_GLOBAL_SIZE;
+use crate::abi::glibc::fields::Fields;
+use crate::abi::glibc::layout::Layout;
+use crate::abi::glibc::{global, link_maps};
+use crate::addr::{Addr, ObjectId};
+use crate::tls::{modules, thread};
+
+/// What is different.
+pub struct Change<'c> {
+    /// The namespace.
+    pub space: usize,
+    /// Objects that are new.
+    pub came: &'c [ObjectId],
+    /// Objects that are gone.
+    pub went: &'c [ObjectId],
+}
+
+/// Makes `world` the process's.
+pub fn show(process: &Process, world: World, change: &Change<'_>) {
+    if change.came.is_empty() && change.went.is_empty() {
+        return process.replace_world(world);
+    }
+    let kind = if change.went.is_empty() { debugger::State::Add } else { debugger::State::Delete };
+    debugger::begin(process, change.space, kind);
+    let layout = process.layout();
+    if let Some(layout) = layout {
+        fill(layout, &world, change);
+    }
+    let generation = change_modules(process, &world, change);
+    if let Some(layout) = layout {
+        project(process, layout, &world, change, generation);
+    }
+    let first = world.link_maps.first_of(change.came);
+    process.replace_world(world);
+    let world = process.world();
+    if let Some(layout) = layout
+        && let Some(libc) = world.spaces.get(change.space).and_then(|space| space.libc)
+        && change.came.contains(&libc)
+    {
+        // SAFETY: libc is relocated, and this is not the process's first.
+        unsafe { early_init(world.map.get(libc), layout, false) };
+    }
+    debugger::end(process, change.space, first);
+}
+
+fn fill(layout: &Layout, world: &World, change: &Change<'_>) {
+    let maps = &world.link_maps;
+    let members = world.visible_in(change.space);
+    let first = members
+        .first()
+        .and_then(|&id| world.map.get(id).and_then(|object| maps.get_in(change.space, id, object)));
+    for &id in &members {
+        let is_shadow = world.life(id).is_some_and(|life| life.space != change.space);
+        if !change.came.contains(&id) && !is_shadow {
+            continue;
+        }
+        if let Some(object) = world.map.get(id) {
+            let facts = link_maps::Facts {
+                tls: &world.tls,
+                space: change.space,
+                is_opened: true,
+                is_global: world.life(id).is_some_and(|life| life.global),
+                global: None,
+                first: first.map_or(0, |fields| fields.address()),
+            };
+            maps.fill(layout, id, object, &facts);
+        }
+    }
+}
+
+/// Lets threads know of modules that came and went; returns the generation.
+fn change_modules(process: &Process, world: &World, change: &Change<'_>) -> u64 {
+    let old = process.world();
+    let came = || change.came.iter().filter_map(|&id| world.tls.module(id));
+    let went = || change.went.iter().filter_map(|&id| old.tls.module(id));
+    let generation = modules::generation();
+    if came().next().is_none() && went().next().is_none() {
+        return generation;
+    }
+    let generation = generation + 1;
+    let _modules = process.locks.hold(Lock::Tls);
+    went().for_each(|module| modules::retire(module.id, generation));
+    came().for_each(|module| modules::enter(module, generation));
+    for module in came().filter(|module| module.offset != 0) {
+        let Some(shape) = modules::shape(module.id) else { continue };
+        process.locks.each_thread(|thread: Addr| {
+            // SAFETY: the block is part of every thread's static area, and nobody uses it yet.
+            unsafe { thread::fill(thread.0 - shape.offset, &shape) };
+        });
+    }
+    modules::announce(generation);
+    generation
+}
+
+/// Writes what libc reads of the namespace and of modules.
+fn project(
+    process: &Process,
+    layout: &Layout,
+    world: &World,
+    change: &Change<'_>,
+    generation: u64,
+) {
+    let start = process.facts.exports.data.rtld_global.0 as *mut u8;
+    // SAFETY: the binary's own variable of this size.
+    let global = unsafe { Fields::new(start, RTLD_GLOBAL_SIZE) };
+    let old = process.world();
+    let maps = &world.link_maps;
+    let _list = process.locks.hold(Lock::Write);
+    let members = world.visible_in(change.space).into_iter();
+    let list: alloc::vec::Vec<_> =
+        members.filter_map(|id| maps.get_in(change.space, id, world.map.get(id)?)).collect();
+    let first = maps.link(layout, &list);
+    let libc = world.spaces.get(change.space).and_then(|space| space.libc);
+    let namespace = global::Namespace {
+        index: change.space,
+        first,
+        count: list.len(),
+        libc: libc.map_or(0, |id| maps.address(id)),
+    };
+    global::namespace(layout, &global, namespace);
+    let added = change.came.len() as u64;
+    global::counts(layout, &global, added, world.spaces.len());
+    for &id in change.went {
+        if let Some(module) = old.tls.module(id) {
+            global::set_slot(layout, &global, module.id, generation, 0);
+        }
+    }
+    for &id in change.came {
+        if let Some(module) = world.tls.module(id) {
+            global::set_slot(layout, &global, module.id, generation, maps.address(id));
+        }
+    }
+    global::modules(layout, &global, &world.tls, generation, modules::highest());
+}

@@ -1,0 +1,374 @@
+//! All that a dlopen or a dlclose changes, as one value: who is loaded, who sees whom, who holds whom.
+//!
+//! A world is not changed after it has become the process's. A change is made to a copy, which either becomes the next
+//! world by one store or is dropped, with all that was mapped for it: a failure leaves nothing behind, a child of
+//! fork(2) finds the state before or after a change, and lookups take no lock. What is counted (opens) or only ever set
+//! (initialised) is atomic.
+//!
+//! # Safety
+//!
+//! Search runs borrow from objects for ever, as far as their types say; [`Kept`] keeps these objects and drops the run
+//! first.
+#![allow(unsafe_code)]
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use crate::abi::glibc::link_maps::LinkMaps;
+use crate::addr::ObjectId;
+use crate::elf::dynamic::Flags1;
+use crate::linkmap::{LinkMap, Objects};
+use crate::lookup::run::Run;
+use crate::lookup::scope::Unique;
+use crate::object::{Object, Role};
+use crate::tls;
+use crate::tls::thread::Indices;
+
+/// A run with the objects in it.
+pub struct Kept {
+    run: Run<'static, 'static>,
+    _objects: Vec<Arc<Object<'static>>>,
+}
+
+impl Kept {
+    /// A run of `ids`, in which about `references` lookups will be made.
+    #[must_use]
+    pub fn new(objects: &Objects<'static>, ids: &[ObjectId], references: usize) -> Arc<Self> {
+        let kept: Vec<_> = ids.iter().filter_map(|&id| Some((id, objects.share(id)?))).collect();
+        let forever = |(id, object): &(ObjectId, Arc<Object<'static>>)| {
+            // SAFETY: the object lives in its Arc, which this value keeps longer than the run.
+            (*id, unsafe { &*Arc::as_ptr(object) })
+        };
+        let run = Run::new(kept.iter().map(forever), references);
+        Arc::new(Self { run, _objects: kept.into_iter().map(|(_, object)| object).collect() })
+    }
+
+    /// The run.
+    #[must_use]
+    pub const fn run(&self) -> &Run<'static, 'static> {
+        &self.run
+    }
+}
+
+/// What an object's references are looked up in.
+pub struct Chain {
+    runs: Vec<&'static Run<'static, 'static>>,
+    /// The namespace.
+    pub space: usize,
+    _kept: Vec<Arc<Kept>>,
+}
+
+impl Chain {
+    /// A chain of these runs.
+    #[must_use]
+    pub fn new(space: usize, kept: Vec<Arc<Kept>>) -> Self {
+        let forever = |kept: &Arc<Kept>| {
+            let kept = Arc::as_ptr(kept);
+            // SAFETY: the run lives in its Arc, which this value keeps longer than the reference.
+            unsafe { &(*kept).run }
+        };
+        let runs = kept.iter().map(forever).collect();
+        Self { runs, space, _kept: kept }
+    }
+
+    /// The runs, in order.
+    #[must_use]
+    pub fn runs(&self) -> &[&Run<'static, 'static>] {
+        &self.runs
+    }
+}
+
+/// What has become of an object since it was loaded.
+#[derive(Default, Debug)]
+pub struct Life {
+    /// The namespace it was loaded into.
+    pub space: usize,
+    /// It was loaded before the program started.
+    pub of_start: bool,
+    /// How often it was opened and not closed.
+    pub opens: AtomicU32,
+    /// Never to be unloaded.
+    pub pinned: bool,
+    /// Its definitions are in the namespace's global scope.
+    pub global: bool,
+    /// Its initialisers have been called, or are being called.
+    pub initialised: AtomicBool,
+    /// Its finalisers have been called.
+    pub finalised: AtomicBool,
+    /// Its references are looked up in its own search list first (RTLD_DEEPBIND).
+    pub deep: bool,
+    /// Objects besides its dependencies that its references are bound to.
+    pub bound: Vec<ObjectId>,
+    /// Objects that were opened and whose search lists its references see.
+    pub seen: Vec<ObjectId>,
+    /// What its TLS descriptors refer to.
+    pub indices: Arc<Indices>,
+}
+
+impl Clone for Life {
+    fn clone(&self) -> Self {
+        Self {
+            space: self.space,
+            of_start: self.of_start,
+            opens: AtomicU32::new(self.opens.load(Ordering::Relaxed)),
+            pinned: self.pinned,
+            global: self.global,
+            initialised: AtomicBool::new(self.initialised.load(Ordering::Relaxed)),
+            finalised: AtomicBool::new(self.finalised.load(Ordering::Relaxed)),
+            deep: self.deep,
+            bound: self.bound.clone(),
+            seen: self.seen.clone(),
+            indices: Arc::clone(&self.indices),
+        }
+    }
+}
+
+/// What the objects of a namespace share.
+#[derive(Clone, Default)]
+pub struct Space {
+    /// The global scope: that of the start, then what was opened with RTLD_GLOBAL.
+    pub global: Vec<Arc<Kept>>,
+    /// STB_GNU_UNIQUE definitions.
+    pub unique: Arc<Unique<'static>>,
+    /// Its C library.
+    pub libc: Option<ObjectId>,
+}
+
+/// The state of a process's objects.
+#[derive(Clone)]
+pub struct World {
+    /// By object.
+    chains: Vec<Option<Arc<Chain>>>,
+    /// By object.
+    pub lives: Vec<Life>,
+    /// The search lists of objects that were opened, or asked for symbols: they and their dependencies, breadth-first.
+    pub lists: BTreeMap<ObjectId, Arc<Kept>>,
+    /// By namespace.
+    pub spaces: Vec<Space>,
+    /// Thread-local storage.
+    pub tls: tls::Layout,
+    /// What debuggers and libc see.
+    pub link_maps: LinkMaps,
+    /// The objects.
+    pub map: LinkMap<'static>,
+}
+
+impl World {
+    /// A world of the objects of start-up, which see the search list and are never unloaded.
+    #[must_use]
+    pub fn new(
+        map: LinkMap<'static>,
+        tls: tls::Layout,
+        link_maps: LinkMaps,
+        global: Arc<Kept>,
+        libc: Option<ObjectId>,
+    ) -> Self {
+        let spaces = Vec::from([Space { global: Vec::from([global]), libc, ..Space::default() }]);
+        let mut lives = Vec::new();
+        lives.resize_with(map.objects.ids(), || Life {
+            of_start: true,
+            pinned: true,
+            ..Life::default()
+        });
+        for &id in map.search_list() {
+            if let Some(life) = lives.get_mut(id.index()) {
+                life.global = true;
+            }
+        }
+        let lists = BTreeMap::new();
+        let mut world = Self { chains: Vec::new(), lives, lists, spaces, tls, link_maps, map };
+        world.link_chains();
+        world
+    }
+
+    /// An object's life.
+    #[must_use]
+    pub fn life(&self, id: ObjectId) -> Option<&Life> {
+        self.lives.get(id.index())
+    }
+
+    /// What the references of an object are looked up in.
+    #[must_use]
+    pub fn chain(&self, id: ObjectId) -> Option<&Chain> {
+        self.chains.get(id.index())?.as_deref()
+    }
+
+    /// Whether the search list of an object is known.
+    #[must_use]
+    pub fn list(&self, id: ObjectId) -> Option<&Run<'static, 'static>> {
+        self.lists.get(&id).map(|kept| &kept.run)
+    }
+
+    /// The definitions that are unique in a namespace.
+    #[must_use]
+    pub fn unique(&self, space: usize) -> Option<&Unique<'static>> {
+        self.spaces.get(space).map(|space| &*space.unique)
+    }
+
+    /// Makes the chains anew from lives and lists. Objects that see the same share a chain.
+    pub fn link_chains(&mut self) {
+        let mut chains: Vec<Option<Arc<Chain>>> = Vec::with_capacity(self.lives.len());
+        let mut last: Option<(usize, bool, &[ObjectId], Arc<Chain>)> = None;
+        for (index, life) in self.lives.iter().enumerate() {
+            let is_there =
+                u32::try_from(index).is_ok_and(|id| self.map.get(ObjectId(id)).is_some());
+            if !is_there {
+                chains.push(None);
+                continue;
+            }
+            let chain = match &last {
+                Some((space, deep, seen, chain))
+                    if (*space, *deep, *seen) == (life.space, life.deep, &*life.seen) =>
+                {
+                    Arc::clone(chain)
+                }
+                _ => Arc::new(self.make_chain(life.space, life.deep, &life.seen)),
+            };
+            last = Some((life.space, life.deep, &life.seen, Arc::clone(&chain)));
+            chains.push(Some(chain));
+        }
+        self.chains = chains;
+    }
+
+    /// A chain of the global scope and the search lists of the objects `seen`.
+    #[must_use]
+    pub fn make_chain(&self, space: usize, deep: bool, seen: &[ObjectId]) -> Chain {
+        let global = self.spaces.get(space).map_or(&[][..], |space| &space.global);
+        let seen = seen.iter().filter_map(|id| self.lists.get(id)).cloned();
+        let global = global.iter().cloned();
+        let runs = if deep { seen.chain(global).collect() } else { global.chain(seen).collect() };
+        Chain::new(space, runs)
+    }
+
+    /// The objects of a namespace in the order in which they are listed.
+    #[must_use]
+    pub fn visible_in(&self, space: usize) -> Vec<ObjectId> {
+        let members = self.map.spaces.get(space).map_or(&[][..], |space| &space.members);
+        if space != LinkMap::BASE {
+            return members.to_vec();
+        }
+        let mut list = self.map.visible();
+        let later = |id: &&ObjectId| self.life(**id).is_some_and(|life| !life.of_start);
+        list.extend(members.iter().filter(later));
+        list
+    }
+
+    /// An object and all that it depends on, breadth-first.
+    #[must_use]
+    pub fn with_dependencies(&self, id: ObjectId) -> Vec<ObjectId> {
+        let mut listed = alloc::vec![false; self.map.objects.ids()];
+        let mut mark = |id: ObjectId| {
+            listed.get_mut(id.index()).is_some_and(|listed| !core::mem::replace(listed, true))
+        };
+        mark(id);
+        let mut list = Vec::from([id]);
+        let mut next = 0;
+        while let Some(object) = list.get(next).and_then(|&id| self.map.get(id)) {
+            next += 1;
+            list.extend(object.needed.iter().copied().filter(|&needed| mark(needed)));
+        }
+        list
+    }
+
+    /// Whether `id` stays as long as `holder` does: by its dependencies, or by a binding that is known already.
+    #[must_use]
+    pub fn holds(&self, holder: ObjectId, id: ObjectId) -> bool {
+        self.life(id).is_some_and(|life| life.pinned)
+            || self.life(holder).is_some_and(|life| life.bound.contains(&id))
+            || self.with_dependencies(holder).contains(&id)
+    }
+
+    /// The objects that nothing holds any more. `also_held` says what else than this world holds an object.
+    #[must_use]
+    pub fn unused(&self, also_held: impl Fn(ObjectId) -> bool) -> Vec<ObjectId> {
+        let is_root = |id: ObjectId, life: &Life| {
+            life.pinned || life.opens.load(Ordering::Relaxed) != 0 || also_held(id)
+        };
+        let mut used = alloc::vec![false; self.lives.len()];
+        let mut to_visit: Vec<ObjectId> = self
+            .map
+            .objects
+            .iter()
+            .filter(|&(id, _)| self.life(id).is_none_or(|life| is_root(id, life)))
+            .map(|(id, _)| id)
+            .collect();
+        while let Some(id) = to_visit.pop() {
+            let Some(seen) = used.get_mut(id.index()) else { continue };
+            if core::mem::replace(seen, true) {
+                continue;
+            }
+            let needed = self.map.get(id).map_or(&[][..], |object| &object.needed);
+            let bound = self.life(id).map_or(&[][..], |life| &life.bound);
+            to_visit.extend(needed.iter().chain(bound));
+        }
+        let is_used = |id: ObjectId| used.get(id.index()).copied().unwrap_or(true);
+        self.map.objects.iter().map(|(id, _)| id).filter(|&id| !is_used(id)).collect()
+    }
+
+    /// Adds definitions to a namespace's global scope, after all that are there.
+    pub fn make_global(&mut self, space: usize, ids: &[ObjectId]) {
+        let is_new = |id: &&ObjectId| self.life(**id).is_some_and(|life| !life.global);
+        let new: Vec<_> = ids.iter().filter(is_new).copied().collect();
+        if new.is_empty() {
+            return;
+        }
+        for id in &new {
+            if let Some(life) = self.lives.get_mut(id.index()) {
+                life.global = true;
+            }
+        }
+        let Some(space) = self.spaces.get_mut(space) else { return };
+        space.global.push(Kept::new(&self.map.objects, &new, 0));
+        // Many short runs are searched like one long one: then it is time for an index. The first has its own.
+        if space.global.len() > MANY_RUNS {
+            let later: Vec<_> = space
+                .global
+                .drain(1..)
+                .flat_map(|kept| kept.run.objects().collect::<Vec<_>>())
+                .collect();
+            space.global.push(Kept::new(&self.map.objects, &later, usize::MAX));
+        }
+    }
+
+    /// Takes objects out, with all that refers to them.
+    pub fn remove(&mut self, gone: &[ObjectId]) {
+        let stays = |id: &ObjectId| !gone.contains(id);
+        self.lists.retain(|id, _| stays(id));
+        for life in &mut self.lives {
+            life.bound.retain(stays);
+            life.seen.retain(stays);
+        }
+        for space in &mut self.spaces {
+            for kept in &mut space.global {
+                if kept.run.objects().any(|id| gone.contains(&id)) {
+                    let left: Vec<_> = kept.run.objects().filter(stays).collect();
+                    *kept = Kept::new(&self.map.objects, &left, 0);
+                }
+            }
+            space.global.retain(|kept| kept.run.objects().len() != 0);
+            if space.libc.is_some_and(|id| !stays(&id)) {
+                space.libc = None;
+            }
+        }
+        for &id in gone {
+            self.tls.remove(id);
+            self.link_maps.remove(id);
+            self.map.remove(id);
+            if let Some(life) = self.lives.get_mut(id.index()) {
+                *life = Life::default();
+            }
+        }
+        self.link_chains();
+    }
+}
+
+/// Runs that were added to a global scope until they become one.
+const MANY_RUNS: usize = 8;
+
+/// DF_1_NODELETE.
+#[must_use]
+pub fn is_pinned_by_flag(object: &Object<'_>) -> bool {
+    object.role == Role::Library && object.dynamic.flags_1.contains(Flags1::NODELETE)
+}

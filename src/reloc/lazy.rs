@@ -1,0 +1,61 @@
+//! Lazy binding (psABI, "Procedure Linkage Table"): until a function is first called, its GOT word leads back into the
+//! PLT, which pushes the relocation's index and jumps to the loader by way of the first PLT entry.
+
+use super::Relocation;
+use crate::addr::{Addr, Vaddr};
+use crate::arch::x86_64::RelocationKind as Kind;
+use crate::elf::segment::Access;
+use crate::image::Words;
+use crate::object::Object;
+
+/// An object's PLT, prepared for binding on the first call.
+pub struct Plt<'p, 'a> {
+    object: &'p Object<'a>,
+}
+
+impl<'p, 'a> Plt<'p, 'a> {
+    /// Tells the first PLT entry which object it belongs to, and where the loader is: the second and third words of
+    /// DT_PLTGOT. `None` where that cannot be, or is not wanted: then all is bound at once.
+    #[must_use]
+    pub fn prepare(
+        object: &'p Object<'a>,
+        words: &mut Words,
+        link_map: Addr,
+        resolver: Addr,
+    ) -> Option<Self> {
+        let this = Self { object };
+        if object.dynamic.binds_now() || object.relocations.plt.is_empty() {
+            return None;
+        }
+        let got = object.dynamic.pltgot?;
+        let word = |at: u64| Some(object.image.address(Vaddr(got.0.checked_add(at)?)));
+        // These two may lie in PT_GNU_RELRO, which is sealed later: they do not change again.
+        words.write(word(8)?, link_map.0).ok()?;
+        words.write(word(16)?, resolver.0).ok()?;
+        Some(this)
+    }
+
+    /// Whether a word may be written after PT_GNU_RELRO is sealed.
+    fn stays_open(&self, at: Vaddr) -> bool {
+        let Some(relro) = self.object.segments.relro else { return true };
+        at.0.wrapping_sub(relro.vaddr.0) >= relro.size
+    }
+
+    /// Lets a function's word lead into the PLT. Says whether it could: the word must lead to the object's code and
+    /// stay writable.
+    pub fn defer(&self, relocation: &Relocation, words: &mut Words) -> bool {
+        if Kind::from_number(relocation.kind) != Some(Kind::JumpSlot)
+            || !self.stays_open(relocation.offset)
+        {
+            return false;
+        }
+        let image = &self.object.image;
+        let place = image.address(relocation.offset);
+        let Ok(entry) = words.read(place) else { return false };
+        let is_code = |vaddr| {
+            let mut segments = image.segments();
+            segments.any(|it| it.access.contains(Access::EXECUTE) && it.holds(vaddr, 1))
+        };
+        is_code(Vaddr(entry)) && words.write(place, image.address(Vaddr(entry)).0).is_ok()
+    }
+}
