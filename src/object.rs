@@ -119,6 +119,8 @@ pub struct Relocations<'a> {
     pub rela: Table<'a, Relocation>,
     /// `DT_JMPREL`.
     pub plt: Table<'a, Relocation>,
+    /// The writable segment that holds the words of the PLT, as DT_PLTGOT says.
+    pub plt_words: Span,
 }
 
 /// The object that asked for another. It may be unloaded before the other is, which is all that ever changes here.
@@ -185,7 +187,7 @@ pub struct Object<'a> {
     /// The instruction set levels it needs (`GNU_PROPERTY_X86_ISA_1_NEEDED`).
     pub isa_needed: u32,
     /// Its memory, if rld has mapped it.
-    _memory: Memory,
+    memory: Memory,
 }
 
 /// What an object owns: it goes with the object.
@@ -236,7 +238,7 @@ impl<'a> Object<'a> {
             exports: Exports::default(),
             relocations: Relocations::default(),
             isa_needed: 0,
-            _memory: Memory::default(),
+            memory: Memory::default(),
         }
     }
 
@@ -267,8 +269,14 @@ impl<'a> Object<'a> {
             dynamic: parts.dynamic,
             image,
             segments,
-            _memory: memory,
+            memory,
         })
+    }
+
+    /// Gives the object up, but for its memory.
+    #[must_use]
+    pub fn into_memory(self) -> Memory {
+        self.memory
     }
 
     /// The object's name for messages: its path, or `program` where it is the program.
@@ -437,7 +445,17 @@ impl<'a> Parts<'a> {
             verneed,
             verdef,
         };
+        let is_plt = |segment: &&Segment| {
+            let holds = |at: Vaddr| segment.access.contains(Access::WRITE) && segment.holds(at, 1);
+            dynamic.pltgot.is_some_and(holds)
+        };
+        let plt_words = segments
+            .loads
+            .iter()
+            .find(is_plt)
+            .map_or(Span::default(), |segment| Span { vaddr: segment.vaddr, size: segment.memsz });
         let relocations = Relocations {
+            plt_words,
             relr: Table::new(area("DT_RELR", dynamic.relr)?),
             rela: Table::new(area("DT_RELA", dynamic.rela)?),
             plt: Table::new(area("DT_JMPREL", dynamic.jmprel)?),

@@ -92,7 +92,7 @@ fn within(start: u64, size: u64, at: u64, len: u64) -> bool {
 }
 
 /// A part of the image that a program header points out.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Span {
     /// Where it starts.
     pub vaddr: Vaddr,

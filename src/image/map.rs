@@ -7,6 +7,8 @@
 //! that an [`Image`] holds stay valid because the object that holds them owns the [`Mapping`].
 #![allow(unsafe_code)]
 
+use alloc::vec::Vec;
+
 use super::plan::{Pages, Plan};
 use super::view::Image;
 use crate::addr::{Addr, Bias, Vaddr, page_down};
@@ -30,9 +32,23 @@ pub struct Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: the range was reserved by this value. Whoever refers into it keeps the object that owns the value.
-        unsafe { unmap(self.start, self.size) };
+        if self.size != 0 {
+            // SAFETY: the range was reserved by this value. Whoever refers into it keeps the object that owns it.
+            unsafe { unmap(self.start, self.size) };
+        }
     }
+}
+
+/// Unmaps objects; neighbours go together, as each call costs more than the pages.
+pub fn unmap_all(mut mappings: Vec<Mapping>) {
+    mappings.sort_unstable_by_key(|mapping| mapping.start.0);
+    mappings.dedup_by(|next, before| {
+        let adjoins = before.start.0.checked_add(before.size) == Some(next.start.0);
+        if adjoins {
+            before.size += core::mem::take(&mut next.size);
+        }
+        adjoins
+    });
 }
 
 /// Maps an object and returns its load bias, and what holds the memory.

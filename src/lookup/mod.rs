@@ -8,6 +8,7 @@ pub mod ahead;
 pub mod index;
 pub mod one;
 pub mod prepared;
+pub mod quick;
 pub mod run;
 pub mod scan;
 pub mod scope;

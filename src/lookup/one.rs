@@ -1,6 +1,6 @@
 //! A lookup inside one object: candidates by hash, then name, kind and version.
 
-use super::Reference;
+use super::{Reference, scan};
 use crate::elf::hash::{HashTable, sysv};
 use crate::elf::symbol::Symbol;
 use crate::elf::version::Versym;
@@ -67,7 +67,7 @@ impl<'c, 'm, 'a, 'n> Choice<'c, 'm, 'a, 'n> {
     pub fn offer(&mut self, index: u32) -> Option<u32> {
         let symbol = self.names.symbols.get(index as usize)?;
         if !symbol.can_define(self.reference.class.definition_only)
-            || !self.names.strings.is(symbol.name, self.reference.name)
+            || !scan::is(self.names.strings.tail(symbol.name), self.reference.name)
         {
             return None;
         }

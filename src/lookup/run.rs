@@ -5,18 +5,17 @@ use alloc::vec::Vec;
 use super::Reference;
 use super::index::Index;
 use super::one;
-use super::scope::Judge;
 use crate::addr::ObjectId;
 use crate::elf::hash::HashTable;
-use crate::object::{Definition, Names, Object, Role};
+use crate::object::{Names, Object, Role};
 
 /// One object of a run.
 #[derive(Clone, Copy)]
-struct Member<'m, 'a> {
-    id: ObjectId,
+pub(super) struct Member<'m, 'a> {
+    pub id: ObjectId,
     is_program: bool,
-    hash: HashTable<'a>,
-    names: Names<'m, 'a>,
+    pub hash: HashTable<'a>,
+    pub names: Names<'m, 'a>,
 }
 
 /// Objects that are searched one after the other. A search order is made of one or more runs.
@@ -30,6 +29,10 @@ pub struct Run<'m, 'a> {
 const STEPS_PER_ENTRY: usize = 5;
 /// With fewer objects, a walk ends before an index could have answered.
 const FEW: usize = 8;
+/// From this many objects on, functions that are bound when they are first called would notice each walk, and making an
+/// index costs little beside mapping the objects: unless they define more than so many names each.
+const MANY: usize = 16;
+const USUAL_DEFINITIONS: usize = 4000;
 
 impl<'m, 'a> Run<'m, 'a> {
     /// A run of `objects`, in which about `references` lookups will be made.
@@ -41,8 +44,10 @@ impl<'m, 'a> Run<'m, 'a> {
         let mut this = Self::walking(objects);
         let count = |member: &Member<'_, '_>| member.names.count(&member.hash);
         let definitions: usize = this.members.iter().map(count).sum();
-        let steps = references.saturating_mul(this.members.len());
-        if this.members.len() >= FEW && steps / STEPS_PER_ENTRY > definitions {
+        let count = this.members.len();
+        let pays = references.saturating_mul(count) / STEPS_PER_ENTRY > definitions;
+        let is_cheap = definitions <= count.saturating_mul(USUAL_DEFINITIONS);
+        if references != 0 && ((count >= FEW && pays) || (count >= MANY && is_cheap)) {
             this.make_index();
         }
         this
@@ -84,23 +89,24 @@ impl<'m, 'a> Run<'m, 'a> {
         self.members.iter().map(|member| member.id)
     }
 
-    /// The first definition that `judge` accepts, from the position `first` on.
+    /// Offers `accept` what objects define under the reference's name, one symbol an object, from the position `first`
+    /// on, until it takes one.
     #[inline]
-    pub(super) fn search(
+    pub(super) fn search<T>(
         &self,
         reference: &Reference<'_>,
         first: usize,
-        judge: &mut Judge<'_, '_, 'a>,
-    ) -> Option<Definition> {
+        mut accept: impl FnMut(&Member<'m, 'a>, u32) -> Option<T>,
+    ) -> Option<T> {
         if let Some(index) = &self.index {
-            return self.search_index(index, reference, first, judge);
+            return self.search_index(index, reference, first, accept);
         }
         for member in self.members.get(first..).unwrap_or_default() {
             let passed_over = member.is_program && reference.class.skip_program;
             if !passed_over
                 && member.hash.may_hold(reference.hash)
                 && let Some(found) = one::find_in(&member.hash, &member.names, reference)
-                && let Some(found) = judge.accept(member.id, &member.names, found)
+                && let Some(found) = accept(member, found)
             {
                 return Some(found);
             }
@@ -108,14 +114,15 @@ impl<'m, 'a> Run<'m, 'a> {
         None
     }
 
-    /// The first definition that the index leads to.
-    fn search_index(
+    /// The same by the index.
+    #[inline]
+    fn search_index<T>(
         &self,
         index: &Index,
         reference: &Reference<'_>,
         first: usize,
-        judge: &mut Judge<'_, '_, 'a>,
-    ) -> Option<Definition> {
+        mut accept: impl FnMut(&Member<'m, 'a>, u32) -> Option<T>,
+    ) -> Option<T> {
         let mut candidates = index.candidates(reference.hash).peekable();
         while let Some(next) = candidates.peek().copied() {
             let position = next.member;
@@ -130,7 +137,7 @@ impl<'m, 'a> Run<'m, 'a> {
                 }
             }
             if let Some(found) = found.or_else(|| choice.last_resort())
-                && let Some(found) = judge.accept(member.id, &member.names, found)
+                && let Some(found) = accept(member, found)
             {
                 return Some(found);
             }

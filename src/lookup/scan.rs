@@ -9,9 +9,10 @@
 #![allow(unsafe_code)]
 
 use core::arch::x86_64::{
-    __m128i, _mm_and_si128, _mm_cmpeq_epi8, _mm_cvtsi128_si32, _mm_loadu_si128, _mm_madd_epi16,
-    _mm_movemask_epi8, _mm_packs_epi32, _mm_set1_epi32, _mm_setzero_si128, _mm_srli_si128,
-    _mm_unpackhi_epi8, _mm_unpacklo_epi8,
+    __m128i, _mm_add_epi64, _mm_and_si128, _mm_cmpeq_epi8, _mm_cvtsi128_si32, _mm_loadu_si128,
+    _mm_madd_epi16, _mm_movemask_epi8, _mm_mul_epu32, _mm_packs_epi32, _mm_set_epi64x,
+    _mm_set1_epi32, _mm_setzero_si128, _mm_srli_epi64, _mm_srli_si128, _mm_unpackhi_epi8,
+    _mm_unpacklo_epi8,
 };
 
 /// Powers of 33, the factor of the GNU hash.
@@ -53,28 +54,105 @@ const KEEP: [u8; 32] = {
     bytes
 };
 
+/// The hash of sixteen-byte blocks so far, in four lanes: the first and the third, the second and the fourth. Each lane
+/// is right modulo 2^32; what stands above does no harm.
+#[derive(Clone, Copy)]
+struct Lanes {
+    even: __m128i,
+    odd: __m128i,
+}
+
+impl Lanes {
+    /// The hash's start, 5381, in the last lane.
+    #[inline]
+    fn new() -> Self {
+        // SAFETY: SSE2 is there.
+        unsafe { Self { even: _mm_setzero_si128(), odd: _mm_set_epi64x(5381, 0) } }
+    }
+
+    /// Takes sixteen bytes: first as pairs, then as fours, each sum still small enough for its bits. Then all lanes are
+    /// moved on by sixteen places.
+    #[inline]
+    fn add(self, block: __m128i) -> Self {
+        // SAFETY: SSE2 is there; all operations are on values.
+        unsafe {
+            let zero = _mm_setzero_si128();
+            let by_one = _mm_set1_epi32(pair(33, 1));
+            let by_two = _mm_set1_epi32(pair(power(2), 1));
+            let low = _mm_madd_epi16(_mm_unpacklo_epi8(block, zero), by_one);
+            let high = _mm_madd_epi16(_mm_unpackhi_epi8(block, zero), by_one);
+            let fours = _mm_madd_epi16(_mm_packs_epi32(low, high), by_two);
+            let by_sixteen = _mm_set1_epi32(power(16).cast_signed());
+            let even = _mm_add_epi64(_mm_mul_epu32(self.even, by_sixteen), fours);
+            let odd = _mm_mul_epu32(self.odd, by_sixteen);
+            Self { even, odd: _mm_add_epi64(odd, _mm_srli_epi64::<32>(fours)) }
+        }
+    }
+
+    /// The lanes as one number.
+    #[inline]
+    fn sum(self) -> u32 {
+        // SAFETY: SSE2 is there; all operations are on values.
+        unsafe {
+            let factors = |first: u32, second: u32| _mm_set_epi64x(second.into(), first.into());
+            let even = _mm_mul_epu32(self.even, factors(power(12), power(4)));
+            let odd = _mm_mul_epu32(self.odd, factors(power(8), 1));
+            let both = _mm_add_epi64(even, odd);
+            let sum = _mm_add_epi64(both, _mm_srli_si128::<8>(both));
+            _mm_cvtsi128_si32(sum).cast_unsigned()
+        }
+    }
+}
+
 /// The string at the start of `bytes` without its NUL, and its GNU hash; `None` if it does not end.
 #[inline]
 #[must_use]
 pub fn name(bytes: &[u8]) -> Option<(&[u8], u32)> {
-    let mut hash = 5381u32;
+    let mut lanes = Lanes::new();
     let (blocks, rest) = bytes.as_chunks::<16>();
     for (block, at) in blocks.iter().zip(0..) {
         let block = load(block);
-        // SAFETY: SSE2 is there.
-        let zeros = unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(block, _mm_setzero_si128())) };
+        let zeros = zeros(block);
         if zeros != 0 {
             let left = zeros.trailing_zeros() as usize;
-            return Some((bytes.get(..at * 16 + left)?, part_of_block(hash, block, left)));
+            return Some((bytes.get(..at * 16 + left)?, ended(lanes, block, left)));
         }
-        hash = whole_block(hash, block);
+        lanes = lanes.add(block);
     }
     let left = rest.iter().position(|&byte| byte == 0)?;
     let hash = rest
         .iter()
         .take(left)
-        .fold(hash, |hash, &byte| hash.wrapping_mul(33).wrapping_add(byte.into()));
+        .fold(lanes.sum(), |hash, &byte| hash.wrapping_mul(33).wrapping_add(byte.into()));
     Some((bytes.get(..blocks.len() * 16 + left)?, hash))
+}
+
+/// Whether the string at the start of `bytes` is `name`.
+#[inline]
+#[must_use]
+pub fn is(bytes: &[u8], name: &[u8]) -> bool {
+    let Some((string, rest)) = bytes.split_at_checked(name.len()) else { return false };
+    if rest.first() != Some(&0) {
+        return false;
+    }
+    let (Some(end), Some(other_end)) = (string.last_chunk(), name.last_chunk()) else {
+        return string == name;
+    };
+    let (blocks, others) = (string.as_chunks::<16>().0, name.as_chunks::<16>().0);
+    same(end, other_end) && blocks.iter().zip(others).all(|(a, b)| same(a, b))
+}
+
+#[inline]
+fn same(a: &[u8; 16], b: &[u8; 16]) -> bool {
+    // SAFETY: SSE2 is there.
+    unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(load(a), load(b))) == 0xffff }
+}
+
+/// A bit for each byte that is zero.
+#[inline]
+fn zeros(block: __m128i) -> i32 {
+    // SAFETY: SSE2 is there.
+    unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(block, _mm_setzero_si128())) }
 }
 
 #[inline]
@@ -83,9 +161,9 @@ fn load(block: &[u8; 16]) -> __m128i {
     unsafe { _mm_loadu_si128(block.as_ptr().cast()) }
 }
 
-/// Takes the first `count` bytes of a block: the others count as zero, which multiplies the hash too often.
+/// Takes the first `count` bytes of a last block: the others count as zero, which multiplies the hash too often.
 #[inline]
-fn part_of_block(hash: u32, block: __m128i, count: usize) -> u32 {
+fn ended(lanes: Lanes, block: __m128i, count: usize) -> u32 {
     let mask = KEEP.get(16 - count.min(16)..).and_then(|mask| mask.first_chunk());
     let undo = UNDO.get(16 - count.min(16)).copied().unwrap_or(1);
     let kept = match mask {
@@ -93,34 +171,7 @@ fn part_of_block(hash: u32, block: __m128i, count: usize) -> u32 {
         Some(mask) => unsafe { _mm_and_si128(block, load(mask)) },
         None => block,
     };
-    whole_block(hash, kept).wrapping_mul(undo)
-}
-
-/// Takes sixteen bytes: first as pairs, then as fours, each sum still small enough for sixteen bits.
-#[inline]
-fn whole_block(hash: u32, block: __m128i) -> u32 {
-    // SAFETY: SSE2 is there; all operations are on values.
-    let quads = unsafe {
-        let zero = _mm_setzero_si128();
-        let by_one = _mm_set1_epi32(pair(33, 1));
-        let by_two = _mm_set1_epi32(pair(power(2), 1));
-        let low = _mm_madd_epi16(_mm_unpacklo_epi8(block, zero), by_one);
-        let high = _mm_madd_epi16(_mm_unpackhi_epi8(block, zero), by_one);
-        _mm_madd_epi16(_mm_packs_epi32(low, high), by_two)
-    };
-    // SAFETY: as above.
-    let [a, b, c, d] = unsafe {
-        [
-            _mm_cvtsi128_si32(quads),
-            _mm_cvtsi128_si32(_mm_srli_si128::<4>(quads)),
-            _mm_cvtsi128_si32(_mm_srli_si128::<8>(quads)),
-            _mm_cvtsi128_si32(_mm_srli_si128::<12>(quads)),
-        ]
-    }
-    .map(i32::cast_unsigned);
-    let sum = a.wrapping_mul(power(12)).wrapping_add(b.wrapping_mul(power(8)));
-    let sum = sum.wrapping_add(c.wrapping_mul(power(4))).wrapping_add(d);
-    hash.wrapping_mul(power(16)).wrapping_add(sum)
+    lanes.add(kept).sum().wrapping_mul(undo)
 }
 
 #[cfg(test)]
@@ -140,6 +191,13 @@ mod tests {
             assert_eq!(name(&bytes), None, "{length}");
             bytes.extend([0, b'x', b'y']);
             assert_eq!(name(&bytes), Some((&bytes[..length], want)), "{length}");
+            let (string, other) = (&bytes[..length], [&bytes[..length], b"\x01"].concat());
+            assert!(is(&bytes, string) && !is(&bytes, &other) && !is(&other, string), "{length}");
+            for at in 0..length {
+                let mut other = string.to_vec();
+                other[at] ^= 1;
+                assert!(!is(&bytes, &other), "{length} {at}");
+            }
         }
         assert_eq!(name(&[0xff; 64]), None);
         assert_eq!(name(b"\0"), Some((&b""[..], 5381)));

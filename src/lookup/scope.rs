@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 
 use super::prepared::Prepared;
-use super::run::Run;
+use super::run::{Member, Run};
 use super::{Class, Reference, one};
 use crate::addr::ObjectId;
 use crate::elf::dynamic::Flags;
@@ -64,7 +64,10 @@ impl<'s, 'm, 'a> Scope<'s, 'm, 'a> {
         {
             return Some(found);
         }
-        runs.iter().find_map(|run| run.search(reference, 0, &mut judge)).or(judge.weak)
+        let mut accept =
+            |member: &Member<'_, 'a>, found| judge.accept(member.id, &member.names, found);
+        let found = runs.iter().find_map(|run| run.search(reference, 0, &mut accept));
+        found.or(judge.weak)
     }
 
     /// The first definition after an object (RTLD_NEXT); of all objects, if it is not among them.
@@ -75,8 +78,10 @@ impl<'s, 'm, 'a> Scope<'s, 'm, 'a> {
         let here = runs.iter().zip(0..).find_map(|(run, at)| Some((at, place(run)? + 1)));
         let (run, mut first) = here.unwrap_or((0, 0));
         let mut runs = runs.get(run..).unwrap_or_default().iter();
+        let mut accept =
+            |member: &Member<'_, 'a>, found| judge.accept(member.id, &member.names, found);
         let found =
-            runs.find_map(|run| run.search(reference, core::mem::take(&mut first), &mut judge));
+            runs.find_map(|run| run.search(reference, core::mem::take(&mut first), &mut accept));
         found.or(judge.weak)
     }
 
@@ -126,7 +131,7 @@ impl<'s, 'm, 'a> Scope<'s, 'm, 'a> {
 }
 
 /// Decides whether what an object offers is the answer.
-pub(super) struct Judge<'j, 's, 'a> {
+struct Judge<'j, 's, 'a> {
     reference: &'j Reference<'j>,
     dynamic_weak: bool,
     unique: &'j mut Uniqueness<'s, 'a>,
@@ -137,7 +142,7 @@ pub(super) struct Judge<'j, 's, 'a> {
 impl<'a> Judge<'_, '_, 'a> {
     /// Applies visibility and binding to the symbol `index` of an object.
     #[inline]
-    pub fn accept(
+    fn accept(
         &mut self,
         object: ObjectId,
         names: &Names<'_, 'a>,

@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 use rld::error::Error;
 use rld::program::calls::Calls;
 use rld::program::locks::Lock;
-use rld::program::names::{self, Query};
+use rld::program::names::{self, Failure, Query};
 use rld::program::open::{self, OF_CALLER, Request};
 use rld::program::process::Process;
 use rld::program::{close, info};
@@ -222,7 +222,7 @@ extern "C" fn personality(
 
 /// Keeps an error for dlerror(3).
 fn remember(error: &Error) {
-    thread::set_error(error.in_full().as_bytes());
+    thread::set_error(format_args!("{}", error.in_full()));
 }
 
 /// Runs `work` under the loader's lock; what goes wrong is for dlerror(3).
@@ -244,8 +244,15 @@ unsafe fn symbol(handle: u64, name: *const c_char, version: *const c_char, calle
         let version = (!version.is_null()).then(|| CStr::from_ptr(version));
         (CStr::from_ptr(name), version)
     };
-    let query = Query { handle, name, version, caller };
-    locked(|process| names::find(process, &query)).unwrap_or_default()
+    thread::clear_error();
+    match names::find(process(), &Query { handle, name, version, caller }) {
+        Ok(address) => address,
+        Err(Failure::Undefined) => 0,
+        Err(Failure::Error(error)) => {
+            remember(&error);
+            0
+        }
+    }
 }
 
 unsafe extern "C" fn dlsym(handle: u64, name: *const c_char, caller: u64) -> u64 {

@@ -10,16 +10,19 @@
 use super::locks::{Lock, while_reading};
 use super::process::Process;
 use super::terms::STDERR;
-use super::world::World;
+use super::world::{Chain, World};
 use crate::abi::glibc::link_maps;
 use crate::addr::{Addr, ObjectId};
 use crate::arch::vector_state;
 use crate::arch::x86_64::RelocationKind as Kind;
+use crate::elf::dynamic::Flags;
+use crate::elf::segment::Span;
 use crate::error::{Error, Problem, Report};
-use crate::lookup::Class;
 use crate::lookup::prepared::Prepared;
+use crate::lookup::quick::{self, Quick};
 use crate::lookup::scope::{Scope, Undefined, Uniqueness};
-use crate::object::Object;
+use crate::lookup::{Class, Reference};
+use crate::object::{Definition, Object};
 use crate::reloc::Relocation;
 use crate::sys::{file, process as kernel};
 
@@ -75,22 +78,26 @@ fn look_up(
     object: &Object<'static>,
     index: u64,
 ) -> Option<Bound> {
+    let relocations = &object.relocations;
     let Relocation { offset, addend, symbol, kind } =
-        object.relocations.plt.get(usize::try_from(index).ok()?)?;
-    if Kind::from_number(kind) != Some(Kind::JumpSlot) || !object.image.is_writable(offset) {
+        relocations.plt.get(usize::try_from(index).ok()?)?;
+    let place = object.image.address(offset);
+    let is_word = |words: Span| {
+        offset.0.wrapping_sub(words.vaddr.0)
+            < words.size.saturating_sub(size_of::<u64>() as u64 - 1)
+    };
+    if Kind::from_number(kind) != Some(Kind::JumpSlot)
+        || !(is_word(relocations.plt_words) || object.image.is_writable(offset))
+    {
         return None;
     }
     let prepared = Prepared::new(object, symbol)?;
     let chain = world.chain(from)?;
-    let unique = Uniqueness::Settled(world.unique(chain.space)?);
-    let mut scope = Scope::new(chain.runs(), process.facts.dynamic_weak, unique);
     let class = Class { definition_only: true, ..Class::default() };
-    let found = scope.resolve(&world.map.objects, from, &prepared, class);
-    let found = found.unwrap_or_else(|Undefined { name, version }| {
-        let version = version.map(|version| version.name.to_vec());
-        fail(process, Some(object), Problem::UndefinedSymbol { name: name.to_vec(), version })
-    });
-    let place = object.image.address(offset);
+    let found = match quick(process, chain, object, &prepared, class) {
+        Quick::Found(found) => Some(found),
+        _ => thoroughly(process, world, from, object, chain, &prepared, class)?,
+    };
     let Some(found) = found else {
         let (address, is_resolver) = (0, false);
         return Some(Bound { from, place, addend, address, is_resolver, loose: None });
@@ -107,6 +114,44 @@ fn look_up(
     let is_loose = found.object != from && world.life(found.object).is_some_and(|it| !it.pinned);
     let loose = is_loose.then_some(found.object);
     Some(Bound { from, place, addend, address, is_resolver, loose })
+}
+
+#[inline]
+fn quick(
+    process: &Process,
+    chain: &Chain,
+    object: &Object<'static>,
+    prepared: &Prepared<'static>,
+    class: Class,
+) -> Quick {
+    let Prepared { index, symbol, name, hash } = *prepared;
+    let is_symbolic = object.dynamic.flags.contains(Flags::SYMBOLIC);
+    if symbol.binds_locally() || symbol.is_protected() || is_symbolic {
+        return Quick::Unusual;
+    }
+    let version = object.exports.wanted_version(index);
+    let reference = Reference { name, hash, version, class };
+    quick::find(chain.runs(), &reference, process.facts.dynamic_weak)
+}
+
+/// With all rules. Ends the process if nothing defines a strong reference.
+#[cold]
+fn thoroughly(
+    process: &Process,
+    world: &World,
+    from: ObjectId,
+    object: &Object<'static>,
+    chain: &Chain,
+    prepared: &Prepared<'static>,
+    class: Class,
+) -> Option<Option<Definition>> {
+    let unique = Uniqueness::Settled(world.unique(chain.space)?);
+    let mut scope = Scope::new(chain.runs(), process.facts.dynamic_weak, unique);
+    let found = scope.resolve(&world.map.objects, from, prepared, class);
+    Some(found.unwrap_or_else(|Undefined { name, version }| {
+        let version = version.map(|version| version.name.to_vec());
+        fail(process, Some(object), Problem::UndefinedSymbol { name: name.to_vec(), version })
+    }))
 }
 
 /// Keeps `definer` as long as `from`, which may have no other reason to keep it.

@@ -16,6 +16,7 @@ use super::show::{self, Change};
 use super::world::World;
 use crate::addr::ObjectId;
 use crate::error::{Error, Result};
+use crate::image::map::unmap_all;
 use crate::init;
 use crate::linkmap::LinkMap;
 use crate::object::{Object, Role};
@@ -128,10 +129,16 @@ fn remove(process: &Process, gone: &[ObjectId]) {
         world.remove(&went);
         forget_loader(&mut world, space);
         let searching = &process.facts.searching;
-        let mut search = searching.take(&searching.program_origin(&world.map));
+        let mut search = searching.take(searching.program_origin(&world.map));
         went.iter().for_each(|&id| search.forget(id));
         searching.give_back(search);
+        let objects: Vec<_> = {
+            let objects = &process.world().map.objects;
+            went.iter().filter_map(|&id| objects.share(id)).collect()
+        };
         show::show(process, world, &Change { space, came: &[], went: &went });
+        let mappings = objects.into_iter().filter_map(Arc::into_inner);
+        unmap_all(mappings.filter_map(|object| object.into_memory().mapping).collect());
     }
 }
 

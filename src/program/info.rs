@@ -140,7 +140,7 @@ pub unsafe fn ask(process: &Process, handle: u64, what: c_int, answer: *mut u64)
             request::ORIGIN => {
                 let origin = match object.role {
                     Role::Program => process.facts.searching.program_origin(&world.map),
-                    _ => object.directory().to_vec(),
+                    _ => object.directory(),
                 };
                 let to = answer.cast::<u8>();
                 to.copy_from_nonoverlapping(origin.as_ptr(), origin.len());
@@ -179,8 +179,8 @@ pub unsafe fn serinfo(
 ) {
     let searching = &process.facts.searching;
     let origin = searching.program_origin(&world.map);
-    let mut search = searching.take(&origin);
-    let owners = chain(&world.map, Some(id), process.facts.name, &origin);
+    let mut search = searching.take(origin);
+    let owners = chain(&world.map, Some(id), process.facts.name, origin);
     let places: Vec<Vec<u8>> = search
         .places(&owners)
         .map(|(_, directory)| match directory {

@@ -2,23 +2,27 @@
 //!
 //! # Safety
 //!
-//! IFUNC resolvers that are called lie in relocated objects. The caller holds the loader's lock.
+//! IFUNC resolvers that are called lie in relocated objects.
 #![allow(unsafe_code)]
 
 use core::ffi::CStr;
 
 use super::bind::note_binding;
+use super::locks::{Lock, while_reading};
 use super::process::Process;
 use super::relocate::call_resolver;
 use super::world::{Kept, World};
 use crate::addr::{Addr, ObjectId};
 use crate::elf::hash::sysv;
 use crate::elf::version::Version;
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Result};
 use crate::linkmap::LinkMap;
+use crate::lookup::quick::{self, Quick};
+use crate::lookup::scan;
 use crate::lookup::scope::{Scope, Uniqueness};
 use crate::lookup::{Class, Reference};
 use crate::object::{Definition, Role};
+use crate::text::Text;
 use crate::tls::thread;
 
 /// `RTLD_DEFAULT`.
@@ -51,64 +55,153 @@ enum Value {
     },
 }
 
-/// The address of what a name stands for. The caller holds the loader's lock.
+/// The address of what a name stands for. Takes no lock where nothing but a look is needed.
 ///
 /// # Errors
 /// Nothing defines it, or the handle is none.
-pub fn find(process: &Process, query: &Query<'_>) -> Result<u64> {
-    let world = process.world();
-    let caller = process.find_code(query.caller).map(|place| place.object);
-    let program = || world.map.by_role(Role::Program).unwrap_or(ObjectId(0));
-    let from = match query.handle {
-        DEFAULT => caller.unwrap_or_else(program),
-        NEXT => caller
-            .ok_or_else(|| Error::words(b"", "RTLD_NEXT used in code not dynamically loaded"))?,
-        handle => {
-            let id = world.link_maps.object(handle);
-            id.ok_or_else(|| Error::words(b"", "invalid handle"))?
-        }
-    };
-    let Some(found) = search(process, world, query, from) else {
-        let name = world.map.get(from).map_or(&b""[..], |object| process.name_of(object));
-        let version = query.version.map(|version| version.to_bytes().to_vec());
-        let problem = Problem::UndefinedSymbol { name: query.name.to_bytes().to_vec(), version };
-        return Err(Error::new(name, problem));
-    };
-    let value = value(world, &found)?;
-    let is_place = matches!(query.handle, DEFAULT | NEXT);
-    if let Some(caller) = caller.filter(|&caller| is_place && caller != found.object)
-        && world.life(found.object).is_some_and(|life| !life.pinned)
-    {
-        note_binding(process, caller, found.object);
-    }
-    Ok(match value {
-        Value::Address(address) => address,
-        // SAFETY: the resolver lies in a relocated object.
-        Value::Resolver(resolver) => unsafe { call_resolver(Addr(resolver)) },
-        // SAFETY: the module exists, as the caller holds the lock.
-        Value::ThreadLocal { module, offset } => unsafe { thread::address(module, offset) },
-    })
-}
-
-fn search(
-    process: &Process,
-    world: &World,
-    query: &Query<'_>,
-    from: ObjectId,
-) -> Option<Definition> {
+pub fn find(process: &Process, query: &Query<'_>) -> core::result::Result<u64, Failure> {
+    let name = query.name.to_bytes();
     let version = query.version.map(|version| {
         let name = version.to_bytes();
         Version { hash: sysv(name), name, hidden: true }
     });
     let class = Class { newest: true, ..Class::default() };
-    let reference = Reference::new(query.name.to_bytes(), version, class);
+    let hash = scan::name(query.name.to_bytes_with_nul()).map_or(0, |(_, hash)| hash);
+    let reference = Reference { name, hash, version, class };
+    let found = while_reading(|| look(process, process.world(), query, &reference, quickly));
+    let found = match found {
+        Some(found) => found,
+        None => {
+            let _held = process.locks.hold(Lock::Load);
+            let found = look(process, process.world(), query, &reference, thoroughly);
+            found.unwrap_or_else(|| Err(Error::words(b"", "invalid handle").into()))
+        }
+    }?;
+    if let Some((caller, definer)) = found.loose {
+        note_binding(process, caller, definer);
+    }
+    Ok(match found.value {
+        Value::Address(address) => address,
+        // SAFETY: the resolver lies in a relocated object.
+        Value::Resolver(resolver) => unsafe { call_resolver(Addr(resolver)) },
+        // SAFETY: the module exists while somebody has its object open.
+        Value::ThreadLocal { module, offset } => unsafe { thread::address(module, offset) },
+    })
+}
+
+/// Why there is no address.
+pub enum Failure {
+    /// Nothing defines the name. dlerror(3) knows: programs that ask for what may be absent ask often.
+    Undefined,
+    /// Anything else.
+    Error(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// A value, and who would have to keep its object.
+struct Found {
+    value: Value,
+    loose: Option<(ObjectId, ObjectId)>,
+}
+
+/// A way to look a reference up: `None` if it cannot tell, else what it has found.
+type Way = fn(&Process, &World, ObjectId, u64, &Reference<'_>) -> Option<Option<Definition>>;
+
+fn look(
+    process: &Process,
+    world: &World,
+    query: &Query<'_>,
+    reference: &Reference<'_>,
+    way: Way,
+) -> Option<core::result::Result<Found, Failure>> {
+    let is_place = matches!(query.handle, DEFAULT | NEXT);
+    let caller = match is_place {
+        true => process.find_code(query.caller).map(|place| place.object),
+        false => None,
+    };
+    let from = match (query.handle, caller) {
+        (DEFAULT | NEXT, Some(caller)) => caller,
+        (DEFAULT, None) => world.map.by_role(Role::Program)?,
+        (NEXT, None) => {
+            let words = "RTLD_NEXT used in code not dynamically loaded";
+            return Some(Err(Error::words(b"", words).into()));
+        }
+        (handle, _) => match world.link_maps.object(handle) {
+            Some(id) => id,
+            None => return Some(Err(Error::words(b"", "invalid handle").into())),
+        },
+    };
+    let Some(found) = way(process, world, from, query.handle, reference)? else {
+        let name = world.map.get(from).map_or(&b""[..], |object| process.name_of(object));
+        let (object, name) = (Text(name), Text(reference.name));
+        match query.version {
+            None => thread::set_error(format_args!("{object}: undefined symbol: {name}")),
+            Some(version) => thread::set_error(format_args!(
+                "{object}: undefined symbol: {name}, version {}",
+                Text(version.to_bytes())
+            )),
+        }
+        return Some(Err(Failure::Undefined));
+    };
+    let is_loose = |&caller: &ObjectId| {
+        caller != found.object && world.life(found.object).is_some_and(|life| !life.pinned)
+    };
+    let loose = caller.filter(is_loose).map(|caller| (caller, found.object));
+    Some(value(world, &found).map(|value| Found { value, loose }).map_err(Failure::Error))
+}
+
+/// In the usual case.
+#[inline]
+fn quickly(
+    process: &Process,
+    world: &World,
+    from: ObjectId,
+    handle: u64,
+    reference: &Reference<'_>,
+) -> Option<Option<Definition>> {
+    let weak = process.facts.dynamic_weak;
+    let found = match handle {
+        DEFAULT => quick::find(world.chain(from)?.runs(), reference, weak),
+        NEXT => return None,
+        _ => quick::find(&[world.list(from)?], reference, weak),
+    };
+    match found {
+        Quick::Found(found) => Some(Some(found)),
+        Quick::Absent => Some(None),
+        Quick::Unusual => None,
+    }
+}
+
+/// By all rules. The caller holds the loader's lock.
+fn thoroughly(
+    process: &Process,
+    world: &World,
+    from: ObjectId,
+    handle: u64,
+    reference: &Reference<'_>,
+) -> Option<Option<Definition>> {
+    Some(search(process, world, handle, from, reference))
+}
+
+fn search(
+    process: &Process,
+    world: &World,
+    handle: u64,
+    from: ObjectId,
+    reference: &Reference<'_>,
+) -> Option<Definition> {
     let space = world.life(from).map_or(0, |life| life.space);
     let dynamic_weak = process.facts.dynamic_weak;
     let unique = || world.unique(space).map(Uniqueness::Settled);
-    match query.handle {
+    match handle {
         DEFAULT => {
             let chain = world.chain(from)?;
-            Scope::new(chain.runs(), dynamic_weak, unique()?).find(&reference, None)
+            Scope::new(chain.runs(), dynamic_weak, unique()?).find(reference, None)
         }
         NEXT => {
             // What loaded the object, and what loaded that: the search list of the last one.
@@ -117,11 +210,11 @@ fn search(
                 root = loader;
             }
             with_list(world, root, |runs| {
-                Scope::new(runs, dynamic_weak, unique()?).find_after(&reference, from)
+                Scope::new(runs, dynamic_weak, unique()?).find_after(reference, from)
             })
         }
         _ => with_list(world, from, |runs| {
-            Scope::new(runs, dynamic_weak, unique()?).find(&reference, None)
+            Scope::new(runs, dynamic_weak, unique()?).find(reference, None)
         }),
     }
 }

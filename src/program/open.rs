@@ -203,10 +203,7 @@ fn load(
     keep_unique(&mut world, space, unique);
     keep_indices(&mut world, done.indices);
     for (&id, bound) in order.iter().zip(done.bound) {
-        let loose = bound.into_iter().filter(|&to| to != id && !world.holds(id, to)).collect();
-        if let Some(life) = world.lives.get_mut(id.index()) {
-            life.bound = loose;
-        }
+        note_bound(&mut world, id, bound);
     }
     if request.has(libc::RTLD_GLOBAL) {
         world.make_global(space, &list);
@@ -217,6 +214,19 @@ fn load(
         Ok((root, fresh))
     } else {
         Err(Error::system(request.name, "cannot create shared object descriptor", Errno::ENOMEM))
+    }
+}
+
+/// Notes what an object is bound to beyond what its dependencies keep anyway.
+fn note_bound(world: &mut World, id: ObjectId, mut bound: Vec<ObjectId>) {
+    bound.retain(|&to| to != id && world.life(to).is_some_and(|life| !life.pinned));
+    if bound.is_empty() {
+        return;
+    }
+    let kept = world.with_dependencies(id);
+    bound.retain(|to| !kept.contains(to));
+    if let Some(life) = world.lives.get_mut(id.index()) {
+        life.bound = bound;
     }
 }
 
@@ -244,7 +254,7 @@ fn with_linker<T>(
 ) -> Result<T> {
     let searching = &process.facts.searching;
     let origin = searching.program_origin(&world.map);
-    let mut search = searching.take(&origin);
+    let mut search = searching.take(origin);
     let mut live = Live::default();
     let result = work(&mut Linker {
         map: &mut world.map,
@@ -252,7 +262,7 @@ fn with_linker<T>(
         search: &mut search,
         source: &mut live,
         program: process.facts.name,
-        origin: &origin,
+        origin,
         lists_absent: false,
         no_load,
     });
@@ -372,7 +382,7 @@ fn begin_lives(
         // The first list of a namespace is what all in it see.
         space.global.push(kept.clone());
     }
-    world.lists.entry(root).or_insert(kept);
+    world.set_list(root, kept);
     for &id in list {
         if let Some(life) = world.lives.get_mut(id.index())
             && !life.of_start

@@ -123,14 +123,25 @@ impl Places {
 }
 
 fn search(entries: &[Entry], address: u64) -> Option<Place> {
-    let word = |entry: &Entry, at: usize| entry.get(at).map_or(0, |it| it.load(Ordering::Relaxed));
-    let after = entries.partition_point(|entry| word(entry, 0) <= address);
-    let entry = entries.get(after.checked_sub(1)?)?;
+    let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
+    let mut rest = entries;
+    // Branches, not selections: who unwinds asks for the same few objects again and again, and processors remember.
+    let [start, end, link_map, eh_frame, object] = loop {
+        let (before, middle) = rest.split_at_checked(rest.len() / 2)?;
+        let (entry, after) = middle.split_first()?;
+        let [start, end, ..] = entry;
+        if address < load(start) {
+            rest = before;
+        } else if address >= load(end) {
+            rest = after;
+        } else {
+            break entry;
+        }
+    };
     #[expect(clippy::cast_possible_truncation, reason = "it was 32 bits when it was stored")]
-    let object = ObjectId(word(entry, 4) as u32);
-    let (start, end, link_map, eh_frame) =
-        (word(entry, 0), word(entry, 1), word(entry, 2), word(entry, 3));
-    (address < end).then_some(Place { start, end, link_map, eh_frame, object })
+    let object = ObjectId(load(object) as u32);
+    let (start, end, link_map, eh_frame) = (load(start), load(end), load(link_map), load(eh_frame));
+    Some(Place { start, end, link_map, eh_frame, object })
 }
 
 #[cfg(test)]

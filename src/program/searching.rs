@@ -46,6 +46,8 @@ pub struct Searching {
     /// Whether the process has more rights than its caller.
     pub secure: bool,
     search: AtomicPtr<Search>,
+    /// The program's directory, once it was asked for; leaked.
+    origin: AtomicPtr<Vec<u8>>,
 }
 
 impl Searching {
@@ -53,7 +55,9 @@ impl Searching {
     #[must_use]
     pub const fn new(settings: Settings) -> Self {
         let secure = settings.secure;
-        Self { settings, secure, search: AtomicPtr::new(core::ptr::null_mut()) }
+        let (search, origin) =
+            (AtomicPtr::new(core::ptr::null_mut()), AtomicPtr::new(core::ptr::null_mut()));
+        Self { settings, secure, search, origin }
     }
 
     /// A new searcher for a program in the directory `origin`, which `$ORIGIN` means in LD_LIBRARY_PATH.
@@ -93,11 +97,18 @@ impl Searching {
         }
     }
 
-    /// The program's directory, as far as it can be known.
+    /// The program's directory, as far as it can be known. It is found out once.
     #[must_use]
-    pub fn program_origin(&self, map: &LinkMap<'_>) -> Vec<u8> {
+    pub fn program_origin(&self, map: &LinkMap<'_>) -> &[u8] {
+        // SAFETY: null, or a box that was leaked here.
+        if let Some(origin) = unsafe { self.origin.load(Ordering::Acquire).as_ref() } {
+            return origin;
+        }
         let program = map.by_role(Role::Program).and_then(|id| map.get(id));
-        program.map(|program| self.origin_of(program)).unwrap_or_default()
+        let origin = program.map(|program| self.origin_of(program)).unwrap_or_default();
+        let origin = Box::leak(Box::new(origin));
+        self.origin.store(origin, Ordering::Release);
+        origin
     }
 
     /// The same for a program that is in no link map yet.

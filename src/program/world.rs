@@ -11,7 +11,6 @@
 //! first.
 #![allow(unsafe_code)]
 
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -144,7 +143,7 @@ pub struct World {
     /// By object.
     pub lives: Vec<Life>,
     /// The search lists of objects that were opened, or asked for symbols: they and their dependencies, breadth-first.
-    pub lists: BTreeMap<ObjectId, Arc<Kept>>,
+    lists: Vec<Option<Arc<Kept>>>,
     /// By namespace.
     pub spaces: Vec<Space>,
     /// Thread-local storage.
@@ -177,7 +176,7 @@ impl World {
                 life.global = true;
             }
         }
-        let lists = BTreeMap::new();
+        let lists = Vec::new();
         let mut world = Self { chains: Vec::new(), lives, lists, spaces, tls, link_maps, map };
         world.link_chains();
         world
@@ -198,7 +197,17 @@ impl World {
     /// Whether the search list of an object is known.
     #[must_use]
     pub fn list(&self, id: ObjectId) -> Option<&Run<'static, 'static>> {
-        self.lists.get(&id).map(|kept| &kept.run)
+        self.lists.get(id.index())?.as_ref().map(|kept| &kept.run)
+    }
+
+    /// Remembers the search list of an object that has none yet.
+    pub fn set_list(&mut self, id: ObjectId, list: Arc<Kept>) {
+        if self.lists.len() <= id.index() {
+            self.lists.resize(id.index() + 1, None);
+        }
+        if let Some(slot) = self.lists.get_mut(id.index()) {
+            slot.get_or_insert(list);
+        }
     }
 
     /// The definitions that are unique in a namespace.
@@ -236,7 +245,7 @@ impl World {
     #[must_use]
     pub fn make_chain(&self, space: usize, deep: bool, seen: &[ObjectId]) -> Chain {
         let global = self.spaces.get(space).map_or(&[][..], |space| &space.global);
-        let seen = seen.iter().filter_map(|id| self.lists.get(id)).cloned();
+        let seen = seen.iter().filter_map(|id| self.lists.get(id.index())?.clone());
         let global = global.iter().cloned();
         let runs = if deep { seen.chain(global).collect() } else { global.chain(seen).collect() };
         Chain::new(space, runs)
@@ -335,7 +344,9 @@ impl World {
     /// Takes objects out, with all that refers to them.
     pub fn remove(&mut self, gone: &[ObjectId]) {
         let stays = |id: &ObjectId| !gone.contains(id);
-        self.lists.retain(|id, _| stays(id));
+        for id in gone {
+            self.lists.get_mut(id.index()).into_iter().for_each(|list| *list = None);
+        }
         for life in &mut self.lives {
             life.bound.retain(stays);
             life.seen.retain(stays);

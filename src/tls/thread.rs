@@ -16,6 +16,7 @@
 
 use alloc::boxed::Box;
 use core::alloc::{GlobalAlloc, Layout};
+use core::fmt;
 use core::ptr::{NonNull, null_mut};
 
 use super::modules::{self, Shape};
@@ -46,23 +47,32 @@ static NO_RESERVE: Arena<0> = Arena::new();
 static HEAP: Heap = Heap::new(&ARENA, &NO_RESERVE);
 
 /// What the loader remembers for one thread.
-#[derive(Default)]
 #[repr(C)]
-pub struct Record {
+struct Record {
     /// The blocks that were allocated one by one.
     blocks: Option<NonNull<Block>>,
     /// What dlerror(3) will say.
-    pub error: Option<Message>,
+    error: Message,
 }
 
-/// The words of an error, with a NUL, and whether they were handed out.
-#[derive(Debug)]
-pub struct Message {
-    /// The words.
-    pub text: NonNull<u8>,
-    size: usize,
-    /// dlerror(3) has returned them.
-    pub returned: bool,
+/// Room for the words of an error, which is kept from one to the next.
+struct Message {
+    text: *mut u8,
+    room: usize,
+    /// Bytes of the words, without the NUL behind them.
+    len: usize,
+    state: Said,
+}
+
+/// How a message stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// There is none.
+    Nothing,
+    /// dlerror(3) has not asked for it.
+    Waiting,
+    /// dlerror(3) has returned it.
+    Returned,
 }
 
 /// Stands before a block.
@@ -370,66 +380,105 @@ unsafe fn record(thread: Addr) -> Option<NonNull<Record>> {
             return Some(record);
         }
         let record = NonNull::new(allocate(size_of::<Record>()).cast::<Record>())?;
-        record.write(Record::default());
+        record.write(Record { blocks: None, error: Message::NONE });
         (*dtv(thread).sub(1)).second = record.as_ptr() as u64;
         Some(record)
     }
 }
 
 /// Forgets what dlerror(3) would have said to the calling thread.
+#[inline]
 pub fn clear_error() {
     // SAFETY: the calling thread's own record.
-    if let Some(record) = unsafe { existing_record(current()) } {
-        // SAFETY: as above.
-        if unsafe { (*record.as_ptr()).error.is_some() } {
-            with_signals_blocked(|| {
-                // SAFETY: as above.
-                unsafe { drop_message((*record.as_ptr()).error.take()) };
-            });
+    unsafe {
+        if let Some(record) = existing_record(current()) {
+            (*record.as_ptr()).error.state = Said::Nothing;
         }
-    }
-}
-
-unsafe fn drop_message(message: Option<Message>) {
-    if let Some(Message { text, size, .. }) = message {
-        // SAFETY: the text was allocated with this size.
-        unsafe { free(text.as_ptr(), size) };
     }
 }
 
 /// Keeps words for dlerror(3). Without memory they are lost.
-pub fn set_error(words: &[u8]) {
-    clear_error();
-    with_signals_blocked(|| {
-        // SAFETY: the calling thread's own record; the text has room for the words and a NUL.
-        unsafe {
-            let size = words.len() + 1;
-            let (Some(record), Some(text)) = (record(current()), NonNull::new(allocate(size)))
-            else {
-                return;
-            };
-            text.copy_from_nonoverlapping(NonNull::from(words).cast(), words.len());
-            (*record.as_ptr()).error = Some(Message { text, size, returned: false });
+pub fn set_error(words: fmt::Arguments<'_>) {
+    // SAFETY: the calling thread's own record.
+    unsafe {
+        let thread = current();
+        let existing = existing_record(thread);
+        let Some(record) = existing.or_else(|| with_signals_blocked(|| record(thread))) else {
+            return;
+        };
+        let message = &mut (*record.as_ptr()).error;
+        message.len = 0;
+        message.state = Said::Nothing;
+        if fmt::write(message, words).is_ok() && message.make_room(0) {
+            message.text.add(message.len).write(0);
+            message.state = Said::Waiting;
         }
-    });
+    }
+}
+
+impl Message {
+    const NONE: Self = Self { text: null_mut(), room: 0, len: 0, state: Said::Nothing };
+
+    /// Makes room for more bytes and a NUL.
+    fn make_room(&mut self, more: usize) -> bool {
+        let Some(needed) = self.len.checked_add(more).and_then(|len| len.checked_add(1)) else {
+            return false;
+        };
+        if needed <= self.room {
+            return true;
+        }
+        let room = needed.next_power_of_two().max(256);
+        with_signals_blocked(|| {
+            let text = allocate(room);
+            if text.is_null() {
+                return false;
+            }
+            // SAFETY: the old text was allocated with its room, and the new one is longer.
+            unsafe {
+                text.copy_from_nonoverlapping(self.text, self.len);
+                self.release();
+            }
+            (self.text, self.room) = (text, room);
+            true
+        })
+    }
+
+    /// # Safety
+    /// Nobody uses the text any more; signals are blocked.
+    unsafe fn release(&mut self) {
+        if self.room != 0 {
+            // SAFETY: the text was allocated with its room.
+            unsafe { free(self.text, self.room) };
+            self.room = 0;
+        }
+    }
+}
+
+impl fmt::Write for Message {
+    fn write_str(&mut self, words: &str) -> fmt::Result {
+        if !self.make_room(words.len()) {
+            return Err(fmt::Error);
+        }
+        // SAFETY: the text has room for the words.
+        unsafe { self.text.add(self.len).copy_from_nonoverlapping(words.as_ptr(), words.len()) };
+        self.len += words.len();
+        Ok(())
+    }
 }
 
 /// The words for dlerror(3), which has them once; null when there are none.
 #[must_use]
 pub fn take_error() -> *const u8 {
     // SAFETY: the calling thread's own record.
-    let Some(record) = (unsafe { existing_record(current()) }) else { return core::ptr::null() };
-    // SAFETY: as above.
-    let error = unsafe { &mut (*record.as_ptr()).error };
-    match error {
-        Some(message) if !message.returned => {
-            message.returned = true;
-            message.text.as_ptr()
-        }
-        // They stay until the next call, as the caller still has them.
-        _ => {
-            clear_error();
-            core::ptr::null()
+    unsafe {
+        let Some(record) = existing_record(current()) else { return core::ptr::null() };
+        let error = &mut (*record.as_ptr()).error;
+        match error.state {
+            Said::Waiting => {
+                error.state = Said::Returned;
+                error.text
+            }
+            _ => core::ptr::null(),
         }
     }
 }
@@ -461,13 +510,13 @@ unsafe fn free_record(thread: Addr) {
         let Some(record) = existing_record(thread) else { return };
         (*dtv(thread).sub(1)).second = 0;
         with_signals_blocked(|| {
-            let Record { mut blocks, error } = record.read();
+            let Record { mut blocks, mut error } = record.read();
             while let Some(block) = blocks {
                 let Block { next, memory, size, .. } = block.read();
                 blocks = next;
                 free(memory, size);
             }
-            drop_message(error);
+            error.release();
             free(record.as_ptr().cast(), size_of::<Record>());
         });
     }

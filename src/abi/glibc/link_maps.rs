@@ -25,7 +25,66 @@ use crate::tls;
 pub struct LinkMaps {
     by_object: Vec<Option<Arc<Block>>>,
     shadows: BTreeMap<usize, Arc<Block>>,
-    by_address: BTreeMap<u64, ObjectId>,
+    by_address: Addresses,
+}
+
+/// Objects by the address of their link map: an open hash table, for programs that look up names by handle.
+#[derive(Clone, Debug, Default)]
+struct Addresses {
+    /// Address and object; address 0 is a free slot. The length is a power of two, and half of the slots stay free.
+    slots: Vec<(u64, ObjectId)>,
+    count: usize,
+}
+
+impl Addresses {
+    /// Where to begin to look: allocations differ in their middle bits.
+    fn start(&self, address: u64) -> usize {
+        (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize
+    }
+
+    fn get(&self, address: u64) -> Option<ObjectId> {
+        let mask = self.slots.len().wrapping_sub(1);
+        let mut at = self.start(address);
+        loop {
+            let &(known, id) = self.slots.get(at & mask)?;
+            if known == address {
+                return (address != 0).then_some(id);
+            }
+            if known == 0 {
+                return None;
+            }
+            at += 1;
+        }
+    }
+
+    fn insert(&mut self, address: u64, id: ObjectId) {
+        if self.slots.len() <= self.count * 2 {
+            let larger = (self.slots.len() * 2).max(32);
+            let old = core::mem::replace(&mut self.slots, vec![(0, ObjectId(0)); larger]);
+            old.into_iter().filter(|slot| slot.0 != 0).for_each(|slot| self.place(slot));
+        }
+        self.place((address, id));
+        self.count += 1;
+    }
+
+    fn place(&mut self, slot: (u64, ObjectId)) {
+        let mask = self.slots.len().wrapping_sub(1);
+        let mut at = self.start(slot.0);
+        while let Some(place) = self.slots.get_mut(at & mask) {
+            if place.0 == 0 {
+                *place = slot;
+                return;
+            }
+            at += 1;
+        }
+    }
+
+    fn retain(&mut self, keep: impl Fn(&(u64, ObjectId)) -> bool) {
+        let old = core::mem::take(&mut self.slots);
+        self.slots = vec![(0, ObjectId(0)); old.len()];
+        let left = old.into_iter().filter(|slot| slot.0 != 0 && keep(slot));
+        self.count = left.map(|slot| self.place(slot)).count();
+    }
 }
 
 /// The memory of one link map.
@@ -132,13 +191,14 @@ impl LinkMaps {
         if let Some(slot) = self.by_object.get_mut(id.index()) {
             *slot = None;
         }
-        self.by_address.retain(|_, known| *known != id);
+        self.by_address.retain(|(_, known)| *known != id);
     }
 
     /// Forgets rld's link map in a namespace.
     pub fn remove_shadow(&mut self, space: usize) {
         if let Some(block) = self.shadows.remove(&space) {
-            self.by_address.remove(&block.fields().address());
+            let address = block.fields().address();
+            self.by_address.retain(|(known, _)| *known != address);
         }
     }
 
@@ -172,7 +232,7 @@ impl LinkMaps {
     /// The object with a link map at `address`.
     #[must_use]
     pub fn object(&self, address: u64) -> Option<ObjectId> {
-        self.by_address.get(&address).copied()
+        self.by_address.get(address)
     }
 
     /// Fills in a link map, but for its neighbours in the list.
