@@ -19,6 +19,8 @@ mod heap;
 mod memory;
 #[path = "main/printf.rs"]
 mod printf;
+#[path = "main/probes.rs"]
+mod probes;
 #[path = "main/runtime.rs"]
 mod runtime;
 #[path = "main/stubs.rs"]

@@ -23,7 +23,7 @@ use rld::program::symbols::{Found, Query, lookup};
 use rld::sys::{file, process};
 use rld::tls::thread;
 
-use crate::{dlfcn, stubs};
+use crate::{dlfcn, probes};
 
 use crate::printf::rld_debug_printf;
 
@@ -81,8 +81,6 @@ data! {
     __rseq_flags: u32 = 0;
     /// Set by debuggers that want thread events.
     __nptl_initial_report_events: u8 = 0;
-    /// For debuggers.
-    _r_debug: [u64; 5] = [0; 5];
 }
 
 /// The addresses of all that the library needs to know of.
@@ -97,7 +95,7 @@ pub fn all() -> Exports {
             argv: _dl_argv.address(),
             rseq_offset: __rseq_offset.address(),
             rseq_size: __rseq_size.address(),
-            r_debug: _r_debug.address(),
+            r_debug: probes::r_debug(),
         },
         functions: Functions {
             debug_printf: function(rld_debug_printf as *const ()),
@@ -111,7 +109,8 @@ pub fn all() -> Exports {
             libc_freeres: function(libc_freeres as *const ()),
             find_object: function(find_object as *const ()),
             dlfcn_hook: Addr(&raw const dlfcn::HOOK as u64),
-            debug_state: Addr(&raw const stubs::_dl_debug_state as u64),
+            debug_state: probes::debug_state(),
+            probes: probes::probes(),
         },
     }
 }

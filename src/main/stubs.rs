@@ -237,22 +237,6 @@ global_asm!(
     bind = sym _dl_fixup,
 );
 
-unsafe extern "C" {
-    /// A breakpoint for debuggers, which stop there with no language but the program's.
-    pub static _dl_debug_state: u8;
-}
-
-global_asm!(
-    ".text",
-    ".globl _dl_debug_state",
-    ".type _dl_debug_state, @function",
-    "_dl_debug_state:",
-    ".cfi_startproc",
-    "ret",
-    ".cfi_endproc",
-    ".size _dl_debug_state, . - _dl_debug_state",
-);
-
 /// Binds a function; debuggers know the name, and stop where it returns to.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _dl_fixup(link_map: u64, index: u64) -> u64 {

@@ -131,6 +131,7 @@ fn project(
         libc: libc.map_or(0, |id| maps.address(id)),
     };
     global::namespace(layout, &global, namespace);
+    debugger::set_first(process, change.space, first);
     let added = change.came.len() as u64;
     global::counts(layout, &global, added, world.spaces.len());
     for &id in change.went {

@@ -24,7 +24,7 @@ pub struct Data {
     pub rseq_offset: Addr,
     /// `__rseq_size`, u32.
     pub rseq_size: Addr,
-    /// `_r_debug`, `struct r_debug_extended`.
+    /// `_r_debug`, with the room of a `struct r_debug_extended`.
     pub r_debug: Addr,
 }
 
@@ -55,6 +55,25 @@ pub struct Functions {
     pub dlfcn_hook: Addr,
     /// `_dl_debug_state`, where debuggers put a breakpoint.
     pub debug_state: Addr,
+    /// Functions that hold a static probe each, by [`Probe`].
+    pub probes: [Addr; 6],
+}
+
+/// Static probes of the loader, as glibc names them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Probe {
+    /// `init_complete`: the program can start.
+    InitComplete,
+    /// `map_start`: objects are about to be added.
+    MapStart,
+    /// `map_complete`: they are in the list.
+    MapComplete,
+    /// `reloc_complete`: they are relocated.
+    RelocComplete,
+    /// `unmap_start`: objects are about to be taken out.
+    UnmapStart,
+    /// `unmap_complete`: they are gone.
+    UnmapComplete,
 }
 
 /// All of them.
