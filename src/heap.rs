@@ -30,7 +30,7 @@ const CHUNK: u64 = 1 << 18;
 const AFRESH: usize = 1 << 26;
 
 /// Memory that a heap is born with.
-#[repr(C, align(4096))]
+#[repr(C, align(16))]
 pub struct Arena<const SIZE: usize>(UnsafeCell<[u8; SIZE]>);
 // SAFETY: only the heap that is given the arena touches the bytes, under its lock.
 unsafe impl<const SIZE: usize> Sync for Arena<SIZE> {}

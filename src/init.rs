@@ -24,8 +24,8 @@ pub fn dependants_first(objects: &Objects<'_>, list: &[ObjectId]) -> Vec<ObjectI
     sort(list, edges)
 }
 
-/// The same for finalisers: with further edges, to objects that the references of one are bound to. `first`, if any, is
-/// to be the first.
+/// The same for finalisers: with further edges, to objects that the references of one are bound to. Where these close a
+/// cycle, only what is needed counts. `first`, if any, is to be the first.
 #[must_use]
 pub fn users_first<'g>(
     objects: &'g Objects<'_>,
@@ -33,11 +33,27 @@ pub fn users_first<'g>(
     first: Option<ObjectId>,
     bound: impl Fn(ObjectId) -> &'g [ObjectId],
 ) -> Vec<ObjectId> {
+    let needed = |id: ObjectId| objects.get(id).map_or(&[][..], |object| &object.needed);
+    sort_users(list, first, needed, bound)
+}
+
+fn sort_users<'g>(
+    list: &[ObjectId],
+    first: Option<ObjectId>,
+    needed: impl Fn(ObjectId) -> &'g [ObjectId],
+    bound: impl Fn(ObjectId) -> &'g [ObjectId],
+) -> Vec<ObjectId> {
+    // The newest binding first, as in glibc.
     let edge = |id: ObjectId, at: usize| {
-        let needed = objects.get(id).map_or(&[][..], |object| &object.needed);
-        needed.get(at).or_else(|| bound(id).get(at - needed.len().min(at))).copied()
+        let needed = needed(id);
+        let mut newest_first = bound(id).iter().rev();
+        needed.get(at).or_else(|| newest_first.nth(at - needed.len().min(at))).copied()
     };
-    walk(list, first, edge)
+    let sorted = walk(list, first, edge);
+    match list.iter().all(|&id| bound(id).is_empty()) {
+        true => sorted,
+        false => walk(&sorted, first, |id, at| needed(id).get(at).copied()),
+    }
 }
 
 /// The sort, over any graph. `needed` of the first object does not count: it stays first.
@@ -200,6 +216,21 @@ mod tests {
         assert_eq!(order(&[&[1, 2], &[3], &[3], &[]], &[0, 1, 2, 3]), [0, 1, 2, 3]);
         // 0 → 3, 1; 3 needs 1 and is listed before it or after: 1 is last either way.
         assert_eq!(order(&[&[1, 3], &[], &[], &[1]], &[0, 1, 3]), [0, 3, 1]);
+    }
+
+    #[test]
+    fn what_is_needed_counts_more_than_a_binding() {
+        // 0 → 1 → 2, and 2 is bound to 0.
+        let [needed, bound] = [[&[1][..], &[2], &[]], [&[], &[], &[0]]]
+            .map(|edges| edges.map(|ids| ids.iter().copied().map(ObjectId).collect::<Vec<_>>()));
+        let sorted = |list: [u32; 3]| {
+            let list = list.map(ObjectId);
+            let sorted = sort_users(&list, None, |id| &needed[id.index()], |id| &bound[id.index()]);
+            sorted.into_iter().map(|id| id.0).collect::<Vec<_>>()
+        };
+        assert_eq!(sorted([0, 1, 2]), [0, 1, 2]);
+        assert_eq!(sorted([2, 1, 0]), [0, 1, 2]);
+        assert_eq!(sorted([1, 2, 0]), [0, 1, 2]);
     }
 
     #[test]

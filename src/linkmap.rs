@@ -1,5 +1,6 @@
 //! The objects of a process and how they come together: names, identities, breadth-first dependencies.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::ffi::CString;
 use alloc::string::ToString;
@@ -21,11 +22,14 @@ pub trait Source<'a>: Files<Error = Error> {
     /// Device and inode of an opened file.
     fn identity(&self, file: &Self::File) -> Identity;
 
+    /// What an opened file is.
+    fn kind(&self, file: &Self::File) -> Kind;
+
     /// Brings an opened file into view.
     ///
     /// # Errors
     /// The file is broken, or the kernel refuses to map it; nothing stays behind then.
-    fn load(&mut self, path: &CStr, file: Self::File) -> Result<Mapped<'a>>;
+    fn load(&mut self, path: &CStr, file: Self::File) -> Result<Box<Mapped<'a>>>;
 
     /// The current directory, which relative paths of libraries start from.
     fn current_dir(&mut self) -> Vec<u8>;
@@ -70,8 +74,8 @@ impl<'a> Objects<'a> {
         self.slots.reserve(count);
     }
 
-    fn push(&mut self, object: Object<'a>) -> ObjectId {
-        let object = Some(Arc::new(object));
+    fn push(&mut self, object: Arc<Object<'a>>) -> ObjectId {
+        let object = Some(object);
         let at = match self.slots.iter().position(Option::is_none) {
             Some(at) => {
                 self.slots[at] = object;
@@ -170,6 +174,10 @@ impl<'a> LinkMap<'a> {
 
     /// Enters an object into a namespace.
     pub fn add_to(&mut self, space: usize, object: Object<'a>) -> ObjectId {
+        self.add_shared(space, Arc::new(object))
+    }
+
+    fn add_shared(&mut self, space: usize, object: Arc<Object<'a>>) -> ObjectId {
         let id = self.objects.push(object);
         if let (Some(space), Some(object)) = (self.spaces.get_mut(space), self.objects.get(id)) {
             space.enter(id, object);
@@ -324,22 +332,29 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
             }
             self.asked_by(error, requester)
         })?;
-        let id = self.map.add_to(self.space, object);
+        let id = self.map.add_shared(self.space, object);
         self.map.alias(self.space, id, name);
         Ok(id)
     }
 
     /// Maps and reads a library.
+    #[inline(never)]
     fn load(
         &mut self,
         path: CString,
         file: S::File,
         requester: Option<ObjectId>,
-    ) -> Result<Object<'a>> {
+    ) -> Result<Arc<Object<'a>>> {
+        if self.source.kind(&file) == Kind::Fixed {
+            // It could only be mapped where the program is, or where nothing is by chance.
+            return Err(Error::words(path.to_bytes(), "cannot dynamically load executable"));
+        }
         let mapped = self.source.load(&path, file)?;
-        let mut object = Object::parse(path, Role::Library, mapped)?;
+        let mut object = Object::parse_shared(path, Role::Library, mapped)?;
         object.loader.set(requester);
-        if !object.name.to_bytes().starts_with(b"/") {
+        if !object.name.to_bytes().starts_with(b"/")
+            && let Some(object) = Arc::get_mut(&mut object)
+        {
             object.set_relative_to(&self.source.current_dir());
         }
         if let Err(words) = may_be_library(&object) {
@@ -467,9 +482,7 @@ fn mark(listed: &mut Vec<bool>, id: ObjectId) -> bool {
 
 /// Why an object cannot be a library, in ld.so's words.
 fn may_be_library(object: &Object<'_>) -> core::result::Result<(), &'static str> {
-    if object.kind == Kind::Fixed {
-        Err("cannot dynamically load executable")
-    } else if object.segments.dynamic.is_none() {
+    if object.segments.dynamic.is_none() {
         Err("object file has no dynamic section")
     } else if object.dynamic.flags_1.contains(Flags1::PIE) {
         Err("cannot dynamically load position-independent executable")

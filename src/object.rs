@@ -1,6 +1,8 @@
 //! One object of the link map: what its file says, parsed once and immutable from then on.
 
+use alloc::boxed::Box;
 use alloc::ffi::CString;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::slice;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -167,7 +169,7 @@ pub struct Object<'a> {
     /// Its bytes.
     pub image: Image<'a>,
     /// Its program headers.
-    pub segments: Segments,
+    pub segments: Box<Segments>,
     /// Where the program headers are in memory, and how many.
     pub phdr: Addr,
     /// `e_phnum`.
@@ -228,7 +230,7 @@ impl<'a> Object<'a> {
             loader: Requester::default(),
             needed: Vec::new(),
             image: Image::default(),
-            segments: Segments::default(),
+            segments: Box::default(),
             phdr: Addr(0),
             phnum: 0,
             kind: Kind::Shared,
@@ -242,10 +244,21 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// The same as [`Object::parse`], in shared memory. An object by value takes a kilobyte of the stack wherever it is
+    /// moved, and a thread may have little of that: it stays in this frame.
+    ///
+    /// # Errors
+    /// As for [`Object::parse`].
+    #[inline(never)]
+    pub fn parse_shared(name: CString, role: Role, mapped: Box<Mapped<'a>>) -> Result<Arc<Self>> {
+        Self::parse(name, role, *mapped).map(Arc::new)
+    }
+
     /// Reads the dynamic section and all that it points to.
     ///
     /// # Errors
     /// The first defect found, with the structure that shows it.
+    #[inline(always)]
     pub fn parse(name: CString, role: Role, mapped: Mapped<'a>) -> Result<Self> {
         let Mapped { header, segments, image, phdr, identity, memory } = mapped;
         let parts = Parts::parse(&image, &segments)
@@ -268,7 +281,7 @@ impl<'a> Object<'a> {
             isa_needed: parts.isa_needed,
             dynamic: parts.dynamic,
             image,
-            segments,
+            segments: Box::new(segments),
             memory,
         })
     }
@@ -415,7 +428,8 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    fn parse(image: &Image<'a>, segments: &Segments) -> core::result::Result<Self, Malformed> {
+    #[inline(never)]
+    fn parse(image: &Image<'a>, segments: &Segments) -> core::result::Result<Box<Self>, Malformed> {
         let dynamic = match segments.dynamic {
             Some(span) => {
                 Dynamic::parse(Table::new(image.area("PT_DYNAMIC", span.vaddr, span.size)?))?
@@ -463,7 +477,7 @@ impl<'a> Parts<'a> {
         let soname = dynamic.soname.and_then(|offset| strings.get(offset));
         let properties = segments.property.as_ref().map_or(&*segments.notes, slice::from_ref);
         let isa_needed = crate::elf::note::isa_needed(notes_in(image, properties));
-        Ok(Self { dynamic, soname, exports, relocations, isa_needed })
+        Ok(Box::new(Self { dynamic, soname, exports, relocations, isa_needed }))
     }
 }
 

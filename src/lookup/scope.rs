@@ -89,6 +89,7 @@ impl<'s, 'm, 'a> Scope<'s, 'm, 'a> {
     ///
     /// # Errors
     /// The reference is strong and nothing defines it.
+    #[inline(always)]
     pub fn resolve(
         &mut self,
         objects: &Objects<'a>,

@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 
 use rld::error::Error;
 use rld::program::calls::Calls;
-use rld::program::locks::Lock;
+use rld::program::locks::{Lock, while_reading};
 use rld::program::names::{self, Failure, Query};
 use rld::program::open::{self, OF_CALLER, Request};
 use rld::program::process::Process;
@@ -155,7 +155,7 @@ unsafe extern "C" fn begin(
     // SAFETY: the caller's string; none is the program.
     let name = if file.is_null() { c"" } else { unsafe { CStr::from_ptr(file) } };
     let request = Request { name: name.to_bytes(), mode, caller, namespace };
-    process.locks.acquire(Lock::Load);
+    process.begin();
     let opened = open::open(process, &request);
     let (link_map, opening) = match opened {
         Ok(opened) if opened.calls.is_empty() => (opened.link_map, null_mut()),
@@ -173,7 +173,7 @@ unsafe extern "C" fn begin(
         }
     };
     if opening.is_null() {
-        process.locks.release(Lock::Load);
+        process.end();
     }
     // SAFETY: the word is the caller's.
     unsafe { *handle = link_map };
@@ -199,7 +199,7 @@ unsafe extern "C" fn end(opening: *mut Opening) {
     // SAFETY: `begin` made it, and initialisers that were opened inside have come to their end.
     let Opening { outer, .. } = *unsafe { Box::from_raw(opening) };
     OPENING.store(outer, Ordering::Relaxed);
-    process().locks.release(Lock::Load);
+    process().end();
 }
 
 /// An initialiser has thrown, or its thread is ending: in the second phase of unwinding, what was begun ends. The
@@ -229,8 +229,10 @@ fn remember(error: &Error) {
 fn locked<T>(work: impl FnOnce(&Process) -> Result<T, Error>) -> Option<T> {
     let process = process();
     thread::clear_error();
-    let _held = process.locks.hold(Lock::Load);
-    work(process).map_err(|error| remember(&error)).ok()
+    process.begin();
+    let result = work(process).map_err(|error| remember(&error)).ok();
+    process.end();
+    result
 }
 
 /// dlclose(3).
@@ -323,6 +325,10 @@ unsafe extern "C" fn dladdr1(
 }
 
 unsafe extern "C" fn dlinfo(handle: u64, request: c_int, answer: *mut u64) -> c_int {
+    let process = process();
+    thread::clear_error();
+    // ld.so takes no lock here: an initialiser may wait for a thread that asks.
     // SAFETY: as the caller promises.
-    locked(|process| unsafe { info::ask(process, handle, request, answer) }).unwrap_or(-1)
+    let told = while_reading(|| unsafe { info::ask(process, handle, request, answer) });
+    told.map_err(|error| remember(&error)).unwrap_or(-1)
 }

@@ -111,7 +111,7 @@ fn look_up(
     if is_resolver && !definer.image.holds(Addr(address)) {
         fail(process, Some(definer), Problem::Words("IFUNC resolver outside its object"));
     }
-    let is_loose = found.object != from && world.life(found.object).is_some_and(|it| !it.pinned);
+    let is_loose = found.object != from && !world.holds(from, found.object);
     let loose = is_loose.then_some(found.object);
     Some(Bound { from, place, addend, address, is_resolver, loose })
 }
@@ -157,11 +157,12 @@ fn thoroughly(
 /// Keeps `definer` as long as `from`, which may have no other reason to keep it.
 pub fn note_binding(process: &Process, from: ObjectId, definer: ObjectId) {
     let _held = process.locks.hold(Lock::Load);
-    if process.world().holds(from, definer) {
+    if process.changing.load(core::sync::atomic::Ordering::Relaxed) == kernel::thread_id() {
+        // A resolver, called by a dlopen that will replace the world, or a signal handler in the middle of a change.
+        // What it binds, it has used already.
         return;
     }
-    if process.changing.load(core::sync::atomic::Ordering::Relaxed) == kernel::thread_id() {
-        // A resolver, called by a dlopen that will replace the world: what it binds, it has used already.
+    if process.world().holds(from, definer) {
         return;
     }
     let mut world = process.world().clone();

@@ -8,9 +8,9 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::Ordering;
 
-use super::locks::Lock;
+use super::locks::{Lock, while_reading};
 use super::process::Process;
 use super::show::{self, Change};
 use super::world::World;
@@ -21,8 +21,7 @@ use crate::init;
 use crate::linkmap::LinkMap;
 use crate::object::{Object, Role};
 
-/// How a sweep stands: a finaliser may close something itself.
-static SWEEP: AtomicU32 = AtomicU32::new(IDLE);
+/// How a sweep stands ([`Process::sweep`]): a finaliser may close something itself.
 const IDLE: u32 = 0;
 const RUNNING: u32 = 1;
 const AGAIN: u32 = 2;
@@ -52,27 +51,30 @@ pub fn close(process: &Process, handle: u64) -> Result<()> {
 
 /// Unloads what nothing holds.
 fn sweep(process: &Process) {
-    if process.exiting.load(Ordering::Acquire) || is_changing(process) {
+    if is_changing(process) {
         return;
     }
-    if SWEEP.load(Ordering::Relaxed) != IDLE {
-        return SWEEP.store(AGAIN, Ordering::Relaxed);
+    if process.sweep.load(Ordering::Relaxed) != IDLE {
+        return process.sweep.store(AGAIN, Ordering::Relaxed);
     }
     loop {
-        SWEEP.store(RUNNING, Ordering::Relaxed);
+        process.sweep.store(RUNNING, Ordering::Relaxed);
         let unused = unused(process, process.world());
         if !unused.is_empty() {
             finalise(process, &unused);
             // What a finaliser has opened again stays, finalised as it is.
             let mut gone = self::unused(process, process.world());
             gone.retain(|id| unused.contains(id));
+            // A signal handler's first call of a function must not replace the world meanwhile.
+            process.changing.store(crate::sys::process::thread_id(), Ordering::Relaxed);
             remove(process, &gone);
+            process.changing.store(0, Ordering::Relaxed);
         }
-        if SWEEP.load(Ordering::Relaxed) == RUNNING {
+        if process.sweep.load(Ordering::Relaxed) == RUNNING {
             break;
         }
     }
-    SWEEP.store(IDLE, Ordering::Relaxed);
+    process.sweep.store(IDLE, Ordering::Relaxed);
 }
 
 /// Whether this thread is in the middle of opening something.
@@ -155,7 +157,7 @@ fn forget_loader(world: &mut World, space: usize) {
     }
 }
 
-/// Runs the finalisers of all objects, once (contract 3.5). Other threads go on; nothing is unloaded any more.
+/// Runs the finalisers of all objects, once (contract 3.5). Other threads go on; nothing of all this is unloaded.
 ///
 /// # Safety
 /// Called when the program exits, on a thread of it.
@@ -168,15 +170,21 @@ pub unsafe fn finalise_all(process: &Process) {
         let world = process.world();
         let spaces = (0..world.map.spaces.len()).rev();
         let program = |space| world.map.by_role(Role::Program).filter(|_| space == LinkMap::BASE);
+        // What is there stays; what a finaliser opens may go again.
+        for life in &world.lives {
+            life.opens.fetch_add(1, Ordering::Relaxed);
+        }
         let order = |space| in_order(world, &world.visible_in(space), program(space));
         spaces.map(order).collect()
     };
     for (id, object) in lists.into_iter().flatten() {
-        let life = process.world().life(id);
         let is_program = object.role == Role::Program;
-        let is_due = life.is_some_and(|life| {
-            (is_program || life.initialised.load(Ordering::Acquire))
-                && !life.finalised.swap(true, Ordering::AcqRel)
+        // Other threads may replace the world.
+        let is_due = while_reading(|| {
+            process.world().life(id).is_some_and(|life| {
+                (is_program || life.initialised.load(Ordering::Acquire))
+                    && !life.finalised.swap(true, Ordering::AcqRel)
+            })
         });
         if is_due && !matches!(object.role, Role::Loader | Role::Vdso) {
             // SAFETY: the object is initialised, and what needs it was finalised before.

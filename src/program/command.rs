@@ -189,7 +189,7 @@ impl Job {
         let mut mapped = live.load(&path, file)?;
         // The kernel would have mapped it; under ld.so such a program is no file that a library could be the same as.
         mapped.identity = None;
-        let mut program = Object::parse(path, Role::Program, mapped)?;
+        let mut program = Object::parse(path, Role::Program, *mapped)?;
         program.become_nameless();
         Ok(program)
     }

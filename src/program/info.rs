@@ -2,7 +2,8 @@
 //!
 //! # Safety
 //!
-//! Structures of the caller are written as `<dlfcn.h>` has them. The caller holds the loader's lock.
+//! Structures of the caller are written as `<dlfcn.h>` has them. The caller holds the loader's lock,
+//! or reads ([`while_reading`](super::locks::while_reading)).
 #![allow(unsafe_code)]
 
 use alloc::vec::Vec;

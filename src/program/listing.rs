@@ -10,6 +10,10 @@ use crate::text::Text;
 
 /// Prints all objects but the program: the name asked for, the path found, the address.
 pub fn print(map: &LinkMap<'_>) {
+    let program = map.by_role(Role::Program).and_then(|id| map.get(id));
+    if program.is_some_and(|program| program.dynamic.needed.is_empty()) {
+        return file::write_all(1, b"\tstatically linked\n");
+    }
     let mut text = String::new();
     for id in map.visible() {
         let Some(object) = map.get(id).filter(|object| object.role != Role::Program) else {

@@ -6,13 +6,14 @@
 //! object that owns the mapping, and nobody takes one out of it without keeping the object.
 #![allow(unsafe_code)]
 
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use crate::addr::{Addr, Vaddr};
 use crate::cache::Cache;
-use crate::elf::header::{self, Foreign, Header, Reject};
+use crate::elf::header::{self, Foreign, Header, Kind, Reject};
 use crate::elf::segment::Segments;
 use crate::elf::table::Table;
 use crate::errno::Errno;
@@ -59,7 +60,8 @@ impl Files for Live {
         let fatal =
             |errno| Refusal::Fatal(Error::system(path.to_bytes(), "cannot read file data", errno));
         let fd = Fd::open(path).map_err(Refusal::Absent)?;
-        let mut head = [0; HEAD];
+        // Not on the stack, of which a thread may have little.
+        let mut head = vec![0; HEAD];
         let head_len = fd.read_at(&mut head, 0).map_err(fatal)?;
         let status = fd.status().map_err(|errno| {
             Refusal::Fatal(Error::system(path.to_bytes(), "cannot stat shared object", errno))
@@ -134,7 +136,11 @@ impl Source<'static> for Live {
         file.status.identity
     }
 
-    fn load(&mut self, path: &CStr, file: Opened) -> Result<Mapped<'static>> {
+    fn kind(&self, file: &Opened) -> Kind {
+        file.header.kind
+    }
+
+    fn load(&mut self, path: &CStr, file: Opened) -> Result<Box<Mapped<'static>>> {
         let name = path.to_bytes();
         let segments = Segments::parse(Table::new(&file.table), file.status.size)
             .map_err(|malformed| Error::malformed(name, malformed))?;
@@ -151,7 +157,7 @@ impl Source<'static> for Live {
         let (phdr, headers) = phdr_address(&file.header, &segments, &image, file.table);
         let identity = Some(file.status.identity);
         let memory = Memory { mapping: Some(mapping), headers };
-        Ok(Mapped { header: file.header, segments, image, phdr, identity, memory })
+        Ok(Box::new(Mapped { header: file.header, segments, image, phdr, identity, memory }))
     }
 
     fn current_dir(&mut self) -> Vec<u8> {

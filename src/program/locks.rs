@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::abi::glibc::layout::Layout;
 use crate::addr::Addr;
 use crate::arch::x86_64::tcb;
-use crate::sys::process::{futex_wait, futex_wake_one};
+use crate::sys::process::{futex_wait, futex_wake_one, is_thread};
 use crate::tls::thread;
 
 /// Which lock.
@@ -75,12 +75,16 @@ impl Locks {
         }
     }
 
-    fn call(&self, function: &AtomicU64, lock: Lock) {
-        let mutex = match lock {
+    fn mutex(&self, lock: Lock) -> &AtomicU64 {
+        match lock {
             Lock::Load => &self.load,
             Lock::Write => &self.write,
             Lock::Tls => &self.tls,
-        };
+        }
+    }
+
+    fn call(&self, function: &AtomicU64, lock: Lock) {
+        let mutex = self.mutex(lock);
         let function = function.load(Ordering::Acquire);
         if function != 0 {
             let mutex = mutex.load(Ordering::Acquire);
@@ -97,6 +101,25 @@ impl Locks {
     /// Gives a lock back.
     pub fn release(&self, lock: Lock) {
         self.call(&self.unlock, lock);
+    }
+
+    /// Frees the inner locks if they are held by threads that stayed in the parent of a fork(2): libc resets the outer
+    /// one alone in the child. The caller holds that.
+    pub fn recover(&self) {
+        for lock in [Lock::Write, Lock::Tls] {
+            let mutex = self.mutex(lock).load(Ordering::Acquire);
+            if mutex == 0 || lock == Lock::Tls && mutex == self.load.load(Ordering::Acquire) {
+                continue;
+            }
+            // `pthread_mutex_t`: lock word, count, owner, users; then its kind.
+            // SAFETY: one of glibc's mutexes.
+            let words = unsafe { &*(mutex as *const [AtomicU32; 4]) };
+            let [_, _, owner, _] = words;
+            let owner = owner.load(Ordering::Acquire);
+            if owner != 0 && !is_thread(owner) {
+                words.iter().for_each(|word| word.store(0, Ordering::Release));
+            }
+        }
     }
 
     /// Takes a lock for as long as the answer lives.
@@ -159,6 +182,11 @@ impl Locks {
 fn reading_flag(thread: Addr) -> &'static AtomicU32 {
     // SAFETY: the word of a thread control block, which lives while the thread does (contract 2.1).
     unsafe { &*((thread.0 + tcb::READING) as *const AtomicU32) }
+}
+
+/// Ends what a thread was reading that is no more: in a child of fork(2), its stack is used again.
+pub fn forget_reader(thread: Addr) {
+    reading_flag(thread).store(UNUSED, Ordering::Release);
 }
 
 /// Whether the process has had a second thread (`header.multiple_threads`, which libc sets in every thread).

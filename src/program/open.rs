@@ -5,6 +5,7 @@
 //! Objects that are opened are nobody else's until the new world is shown. The caller holds the loader's lock.
 #![allow(unsafe_code)]
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ffi::{c_int, c_long};
 use core::sync::atomic::Ordering;
@@ -110,7 +111,8 @@ pub fn open(process: &Process, request: &Request<'_>) -> Result<Opened> {
     order.retain(|id| fresh.contains(id));
     order.reverse();
     let is_first = |id: &ObjectId| world.map.get(*id).is_some_and(ready::wants_to_be_first);
-    order.sort_by_key(|id| !is_first(id));
+    let (mut order, rest): (Vec<_>, Vec<_>) = order.into_iter().partition(is_first);
+    order.extend(rest);
     Ok(Opened { link_map: world.link_maps.address(root), calls: Calls::new(process, &order) })
 }
 
@@ -388,7 +390,7 @@ fn begin_lives(
             && !life.of_start
             && !life.seen.contains(&root)
         {
-            life.seen.push(root);
+            Arc::make_mut(&mut life.seen).push(root);
         }
     }
     if let Some(life) = world.lives.get_mut(root.index()) {
@@ -425,7 +427,9 @@ fn relocation_order(
     let mut order = init::dependants_first(&world.map.objects, list);
     order.retain(|id| fresh.contains(id));
     order.reverse();
-    order.sort_by_key(|&id| Some(id) != libc);
+    if let Some(at) = order.iter().position(|&id| Some(id) == libc) {
+        order[..=at].rotate_right(1);
+    }
     order
 }
 

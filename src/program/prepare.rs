@@ -39,7 +39,7 @@ use crate::tls::block;
 const TLS_SURPLUS: u64 = 1664;
 const OPTIONAL_TLS: u64 = 512;
 /// What rld adds where threads with the smallest stack still have room for it.
-const GENEROUS_SURPLUS: u64 = 6144;
+const GENEROUS_SURPLUS: u64 = 4608;
 /// Bytes of the smallest stack (PTHREAD_STACK_MIN) that libc leaves for static TLS and the thread control block: it
 /// wants a guard page and 2 KiB for itself.
 const SMALLEST_AREA: u64 = 16384 - 4096 - 2048;

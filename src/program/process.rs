@@ -13,7 +13,7 @@ use core::ffi::CStr;
 use core::fmt::Write;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-use super::locks::{Lock, Locks};
+use super::locks::{self, Lock, Locks, while_reading};
 use super::places::{Place, Places};
 use super::searching::Searching;
 use super::symbols::FoundVersion;
@@ -77,7 +77,11 @@ pub struct Process {
     pub errors: Errors,
     /// The thread that changes the world, by its id; 0 while nobody does.
     pub changing: AtomicU32,
-    /// The finalisers of the exit have begun: nothing is unloaded any more.
+    /// How the search for what can be unloaded stands; 0 while there is none.
+    pub sweep: AtomicU32,
+    /// The process that all this was seen in last, as [`fork::generation`] counts.
+    generation: AtomicU32,
+    /// The finalisers of the exit have begun.
     pub exiting: AtomicBool,
 }
 
@@ -127,6 +131,8 @@ impl Process {
             memory: Memory::default(),
             errors: Errors::default(),
             changing: AtomicU32::new(0),
+            sweep: AtomicU32::new(0),
+            generation: AtomicU32::new(0),
             exiting: AtomicBool::new(false),
         };
         this.show_places();
@@ -142,7 +148,7 @@ impl Process {
     }
 
     /// The objects as they are now. The caller holds the loader's lock, or reads
-    /// ([`while_reading`](super::locks::while_reading)), or is the only thread.
+    /// ([`while_reading`]), or is the only thread.
     #[inline]
     #[must_use]
     pub fn world(&self) -> &World {
@@ -187,6 +193,22 @@ impl Process {
     #[must_use]
     pub fn find_code(&self, address: u64) -> Option<Place> {
         self.places.find(address)
+    }
+
+    /// Takes the loader's lock. In a child of fork(2), what threads of the parent were in the middle of is over.
+    pub fn begin(&self) {
+        self.locks.acquire(Lock::Load);
+        let generation = fork::generation();
+        if self.generation.swap(generation, Ordering::Relaxed) != generation {
+            self.changing.store(0, Ordering::Relaxed);
+            self.sweep.store(0, Ordering::Relaxed);
+            self.locks.recover();
+        }
+    }
+
+    /// Gives the loader's lock back.
+    pub fn end(&self) {
+        self.locks.release(Lock::Load);
     }
 
     /// The environment as the program has it now, which initialisers are called with.
@@ -237,7 +259,7 @@ impl Process {
     /// behind the control block.
     fn allocate_block(&self) -> Addr {
         // What a thread's area is like never changes, so that any world will do.
-        let (area, align) = super::locks::while_reading(|| {
+        let (area, align) = while_reading(|| {
             let tls = &self.world().tls;
             (tls.size, tls.align)
         });
@@ -269,6 +291,7 @@ impl Process {
     /// The thread control block has a DTV of [`Process::allocate_tls`], and its thread does not run.
     pub unsafe fn reset_tls(&self, thread_pointer: Addr) {
         let _modules = self.locks.hold(Lock::Tls);
+        locks::forget_reader(thread_pointer);
         // SAFETY: as the caller promises.
         unsafe { thread::reset(thread_pointer) };
     }

@@ -56,7 +56,7 @@ pub struct Chain {
     runs: Vec<&'static Run<'static, 'static>>,
     /// The namespace.
     pub space: usize,
-    _kept: Vec<Arc<Kept>>,
+    kept: Vec<Arc<Kept>>,
 }
 
 impl Chain {
@@ -69,7 +69,7 @@ impl Chain {
             unsafe { &(*kept).run }
         };
         let runs = kept.iter().map(forever).collect();
-        Self { runs, space, _kept: kept }
+        Self { runs, space, kept }
     }
 
     /// The runs, in order.
@@ -101,7 +101,7 @@ pub struct Life {
     /// Objects besides its dependencies that its references are bound to.
     pub bound: Vec<ObjectId>,
     /// Objects that were opened and whose search lists its references see.
-    pub seen: Vec<ObjectId>,
+    pub seen: Arc<Vec<ObjectId>>,
     /// What its TLS descriptors refer to.
     pub indices: Arc<Indices>,
 }
@@ -118,7 +118,7 @@ impl Clone for Life {
             finalised: AtomicBool::new(self.finalised.load(Ordering::Relaxed)),
             deep: self.deep,
             bound: self.bound.clone(),
-            seen: self.seen.clone(),
+            seen: Arc::clone(&self.seen),
             indices: Arc::clone(&self.indices),
         }
     }
@@ -216,10 +216,10 @@ impl World {
         self.spaces.get(space).map(|space| &*space.unique)
     }
 
-    /// Makes the chains anew from lives and lists. Objects that see the same share a chain.
+    /// Makes the chains anew that have changed. Objects that see the same share a chain.
     pub fn link_chains(&mut self) {
         let mut chains: Vec<Option<Arc<Chain>>> = Vec::with_capacity(self.lives.len());
-        let mut last: Option<(usize, bool, &[ObjectId], Arc<Chain>)> = None;
+        let mut last: Option<(&Life, Arc<Chain>)> = None;
         for (index, life) in self.lives.iter().enumerate() {
             let is_there =
                 u32::try_from(index).is_ok_and(|id| self.map.get(ObjectId(id)).is_some());
@@ -227,28 +227,44 @@ impl World {
                 chains.push(None);
                 continue;
             }
-            let chain = match &last {
-                Some((space, deep, seen, chain))
-                    if (*space, *deep, *seen) == (life.space, life.deep, &*life.seen) =>
-                {
-                    Arc::clone(chain)
-                }
-                _ => Arc::new(self.make_chain(life.space, life.deep, &life.seen)),
+            let same = |(other, _): &&(&Life, Arc<Chain>)| {
+                (other.space, other.deep, &other.seen) == (life.space, life.deep, &life.seen)
             };
-            last = Some((life.space, life.deep, &life.seen, Arc::clone(&chain)));
+            let before = self.chains.get(index).and_then(Option::as_ref);
+            let still_good = before.filter(|chain| self.is_current(chain, life));
+            let chain = match (still_good, last.as_ref().filter(same)) {
+                (Some(chain), _) | (None, Some((_, chain))) => Arc::clone(chain),
+                (None, None) => Arc::new(self.make_chain(life.space, life.deep, &life.seen)),
+            };
+            last = Some((life, Arc::clone(&chain)));
             chains.push(Some(chain));
         }
         self.chains = chains;
     }
 
+    /// The runs that an object's references see, in order.
+    fn runs_of(
+        &self,
+        space: usize,
+        deep: bool,
+        seen: &[ObjectId],
+    ) -> impl Iterator<Item = &Arc<Kept>> {
+        let global = self.spaces.get(space).map_or(&[][..], |space| &space.global);
+        let (first, last) = if deep { (&[][..], global) } else { (global, &[][..]) };
+        let seen = seen.iter().filter_map(|id| self.lists.get(id.index())?.as_ref());
+        first.iter().chain(seen).chain(last)
+    }
+
+    /// Whether a chain still is what an object sees.
+    fn is_current(&self, chain: &Chain, life: &Life) -> bool {
+        let runs = self.runs_of(life.space, life.deep, &life.seen);
+        chain.space == life.space && runs.map(Arc::as_ptr).eq(chain.kept.iter().map(Arc::as_ptr))
+    }
+
     /// A chain of the global scope and the search lists of the objects `seen`.
     #[must_use]
     pub fn make_chain(&self, space: usize, deep: bool, seen: &[ObjectId]) -> Chain {
-        let global = self.spaces.get(space).map_or(&[][..], |space| &space.global);
-        let seen = seen.iter().filter_map(|id| self.lists.get(id.index())?.clone());
-        let global = global.iter().cloned();
-        let runs = if deep { seen.chain(global).collect() } else { global.chain(seen).collect() };
-        Chain::new(space, runs)
+        Chain::new(space, self.runs_of(space, deep, seen).cloned().collect())
     }
 
     /// The objects of a namespace in the order in which they are listed.
@@ -281,12 +297,14 @@ impl World {
         list
     }
 
-    /// Whether `id` stays as long as `holder` does: by its dependencies, or by a binding that is known already.
+    /// Whether `id` is seen to stay as long as `holder` does. Takes no memory and little time: signal handlers ask as
+    /// well.
     #[must_use]
     pub fn holds(&self, holder: ObjectId, id: ObjectId) -> bool {
         self.life(id).is_some_and(|life| life.pinned)
             || self.life(holder).is_some_and(|life| life.bound.contains(&id))
-            || self.with_dependencies(holder).contains(&id)
+            || self.map.get(holder).is_some_and(|holder| holder.needed.contains(&id))
+            || self.list(holder).is_some_and(|list| list.objects().any(|held| held == id))
     }
 
     /// The objects that nothing holds any more. `also_held` says what else than this world holds an object.
@@ -347,9 +365,18 @@ impl World {
         for id in gone {
             self.lists.get_mut(id.index()).into_iter().for_each(|list| *list = None);
         }
-        for life in &mut self.lives {
+        let mut orphans = Vec::new();
+        for (id, life) in (0..).map(ObjectId).zip(&mut self.lives) {
             life.bound.retain(stays);
-            life.seen.retain(stays);
+            if !life.seen.iter().all(stays) {
+                Arc::make_mut(&mut life.seen).retain(stays);
+                if stays(&id) {
+                    orphans.push(id);
+                }
+            }
+        }
+        for id in orphans {
+            self.adopt(id);
         }
         for space in &mut self.spaces {
             for kept in &mut space.global {
@@ -372,6 +399,19 @@ impl World {
             }
         }
         self.link_chains();
+    }
+
+    /// Lets an object see itself and all that it needs, which nothing that stays may do for it any more.
+    fn adopt(&mut self, id: ObjectId) {
+        if self.list(id).is_none() {
+            let list = self.with_dependencies(id);
+            self.set_list(id, Kept::new(&self.map.objects, &list, 0));
+        }
+        if let Some(life) = self.lives.get_mut(id.index())
+            && !life.seen.contains(&id)
+        {
+            Arc::make_mut(&mut life.seen).push(id);
+        }
     }
 }
 

@@ -186,7 +186,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
     ) -> Result<()> {
         for relocation in object.relocations.plt.iter() {
             if !plt.defer(&relocation, words) {
-                self.one(id, object, &relocation, None, words)?;
+                self.at_once(id, object, &relocation, words)?;
             }
         }
         Ok(())
@@ -249,8 +249,20 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         Ok(())
     }
 
+    /// Applies one relocation of a lazy PLT that cannot wait.
+    #[inline(never)]
+    fn at_once(
+        &mut self,
+        id: ObjectId,
+        object: &'m Object<'a>,
+        relocation: &Relocation,
+        words: &mut Words,
+    ) -> Result<()> {
+        self.one(id, object, relocation, None, words)
+    }
+
     /// Applies a relocation that is not relative. Its symbol may have been read already.
-    #[inline]
+    #[inline(always)]
     fn one(
         &mut self,
         id: ObjectId,
@@ -322,7 +334,10 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         };
         let found = self.scope.resolve(self.objects, id, prepared, class);
         let found = found.map_err(|undefined| self.undefined(object, &undefined))?;
-        if let Some(bound) = found.and_then(|found| self.bound.get_mut(found.object.index())) {
+        if !self.bound.is_empty()
+            && let Some(found) = &found
+            && let Some(bound) = self.bound.get_mut(found.object.index())
+        {
             *bound = true;
         }
         if object.role == Role::Program

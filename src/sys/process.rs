@@ -111,12 +111,20 @@ pub fn with_signals_blocked<T>(work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// The calling thread's id.
+/// The calling thread's id; where a filter forbids to ask, another number than 0.
 #[must_use]
 pub fn thread_id() -> u32 {
     // SAFETY: no arguments, no effect.
     #[expect(clippy::cast_possible_truncation, reason = "ids fit 32 bits")]
     unsafe {
-        call::<0>(libc::SYS_gettid, []).unwrap_or_default() as u32
+        call::<0>(libc::SYS_gettid, []).unwrap_or(u64::MAX) as u32
     }
+}
+
+/// Whether this process has a thread with this id.
+#[must_use]
+pub fn is_thread(thread: u32) -> bool {
+    // SAFETY: signal 0 is not sent, only looked for.
+    let found = unsafe { call(libc::SYS_tgkill, [u64::from(id()), u64::from(thread), 0]) };
+    found != Err(Errno(libc::ESRCH))
 }

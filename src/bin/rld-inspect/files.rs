@@ -170,7 +170,11 @@ impl Source<'static> for Disk {
         file.identity
     }
 
-    fn load(&mut self, name: &CStr, file: OpenFile) -> Result<Mapped<'static>> {
+    fn kind(&self, file: &OpenFile) -> Kind {
+        file.header.kind
+    }
+
+    fn load(&mut self, name: &CStr, file: OpenFile) -> Result<Box<Mapped<'static>>> {
         let broken = |malformed| Error::malformed(name.to_bytes(), malformed);
         let table = file.headers();
         if table.len() != usize::from(file.header.phnum) {
@@ -193,14 +197,14 @@ impl Source<'static> for Disk {
             let inside = skip < load.filesz;
             inside.then(|| Addr(bias.apply(load.vaddr).0.wrapping_add(skip)))
         });
-        Ok(Mapped {
+        Ok(Box::new(Mapped {
             header: file.header,
             phdr: phdr.unwrap_or_default(),
             identity: Some(file.identity),
             segments,
             image,
             memory: Memory::default(),
-        })
+        }))
     }
 
     fn current_dir(&mut self) -> Vec<u8> {

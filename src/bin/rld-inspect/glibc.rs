@@ -127,7 +127,7 @@ impl Libc {
         let mut disk = Disk::default();
         let file = disk.open_named(&name)?;
         let mapped = disk.load(&name, file)?;
-        let object = Object::parse(name, Role::Library, mapped)?;
+        let object = Object::parse(name, Role::Library, *mapped)?;
         Ok(Self { file, object })
     }
 }

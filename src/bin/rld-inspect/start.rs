@@ -134,7 +134,7 @@ fn add_program_and_loader(map: &mut LinkMap<'static>, disk: &mut Disk, path: &[u
     let file = disk.open_named(&name)?;
     let mapped = disk.load(&name, file)?;
     let loader = find_loader(disk, &file, mapped.segments.interp.as_ref());
-    let program = Object::parse(CString::default(), Role::Program, mapped);
+    let program = Object::parse(CString::default(), Role::Program, *mapped);
     map.add(program.map_err(|error| Error { object: path.to_vec(), ..error })?);
     if let Some(loader) = loader {
         map.add(loader);
@@ -156,7 +156,7 @@ fn find_loader(
     [interp.map(<[u8]>::to_vec), beside].into_iter().flatten().find_map(|path| {
         let name = CString::new(path).ok()?;
         let file = disk.open_named(&name).and_then(|file| disk.load(&name, file));
-        let parsed = file.and_then(|mapped| Object::parse(name.clone(), Role::Loader, mapped));
+        let parsed = file.and_then(|mapped| Object::parse(name.clone(), Role::Loader, *mapped));
         match parsed {
             Ok(object) if object.soname == Some(LOADER_SONAME) => Some(object),
             Ok(_) => {
