@@ -300,6 +300,11 @@ fn find(
         if is_path && error.object == request.name {
             error.details.clear();
         }
+        // It is not a dependency.
+        let needed = error.details.iter_mut().find(|line| line.starts_with("needed by "));
+        if let Some(line) = needed.filter(|_| error.object == request.name) {
+            line.replace_range(.."needed".len(), "opened");
+        }
         error
     })
 }

@@ -80,6 +80,9 @@ fn use_locks(process: &Process) {
     }
 }
 
+/// A function of leak checkers (LeakSanitizer, alone or as a part of AddressSanitizer).
+const LEAK_CHECK: &[u8] = b"__lsan_do_leak_check";
+
 /// Looks for the allocator in the global scope, as any object's reference would be: it may be interposed.
 fn find_allocator(process: &'static Process) {
     let Some(identified) = process.facts.glibc else { return };
@@ -111,6 +114,10 @@ fn find_allocator(process: &'static Process) {
     memory.free.store(free, Ordering::Release);
     let environ = address(b"environ").unwrap_or_default();
     memory.environ.store(environ, Ordering::Release);
+    let has_leak_checker = scope.find(&Reference::new(LEAK_CHECK, None, class), None).is_some();
+    if has_leak_checker && calloc != 0 {
+        thread::use_allocator(Addr(calloc), Addr(free));
+    }
 }
 
 /// Finds the functions through which libc up to 2.36 raises and catches errors.

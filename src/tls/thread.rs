@@ -5,7 +5,8 @@
 //! ours to choose). libc frees what stands in a slot's second word, so rld leaves it 0 and frees its blocks itself: the
 //! second word of slot −1, which libc leaves alone, leads to a [`Record`] of them.
 //!
-//! The memory is rld's own. A thread may use a variable for the first time in a signal handler, or in the program's
+//! The memory is rld's own, unless there is a leak checker: those look for pointers in memory of the program's allocator
+//! alone. A thread may use a variable for the first time in a signal handler, or in the program's
 //! malloc(3): signals are blocked while the heap is used, and nobody's malloc is called.
 //!
 //! # Safety
@@ -18,6 +19,7 @@ use alloc::boxed::Box;
 use core::alloc::{GlobalAlloc, Layout};
 use core::fmt;
 use core::ptr::{NonNull, null_mut};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::modules::{self, Shape};
 use crate::addr::Addr;
@@ -45,6 +47,45 @@ static ARENA: Arena<8192> = Arena::new();
 static NO_RESERVE: Arena<0> = Arena::new();
 /// Memory for all threads.
 static HEAP: Heap = Heap::new(&ARENA, &NO_RESERVE);
+
+/// The program's calloc(3) and free(3), where blocks are to come from them; 0 where not.
+static CALLOC: AtomicU64 = AtomicU64::new(0);
+static FREE: AtomicU64 = AtomicU64::new(0);
+
+/// Has blocks allocated by the program's calloc(3), and given back to its free(3).
+pub fn use_allocator(calloc: Addr, free: Addr) {
+    FREE.store(free.0, Ordering::Release);
+    CALLOC.store(calloc.0, Ordering::Release);
+}
+
+/// Memory for a block, zeroed, and whether it is the program's.
+fn allocate_for_block(size: usize) -> (*mut u8, bool) {
+    match CALLOC.load(Ordering::Acquire) {
+        0 => (allocate(size), false),
+        // SAFETY: the address is that of the program's calloc.
+        calloc => unsafe {
+            let calloc =
+                core::mem::transmute::<u64, unsafe extern "C" fn(usize, usize) -> *mut u8>(calloc);
+            (calloc(1, size), true)
+        },
+    }
+}
+
+/// # Safety
+/// Nobody uses the block any more.
+unsafe fn free_memory(block: &Block) {
+    // SAFETY: as the caller promises; the memory goes back where it came from.
+    unsafe {
+        match block.is_foreign {
+            false => free(block.memory, block.size),
+            true => {
+                let function = FREE.load(Ordering::Acquire);
+                let function = core::mem::transmute::<u64, unsafe extern "C" fn(*mut u8)>(function);
+                function(block.memory);
+            }
+        }
+    }
+}
 
 /// What the loader remembers for one thread.
 #[repr(C)]
@@ -84,6 +125,8 @@ struct Block {
     size: usize,
     /// The block itself.
     address: u64,
+    /// The memory came from the program's calloc(3).
+    is_foreign: bool,
 }
 
 /// The calling thread's pointer.
@@ -286,7 +329,7 @@ unsafe fn allocate_block(thread: Addr, shape: &Shape) -> Option<u64> {
     // SAFETY: as the caller promises; the memory has room for header, alignment and block.
     unsafe {
         let record = record(thread)?.as_ptr();
-        let memory = allocate(size);
+        let (memory, is_foreign) = allocate_for_block(size);
         if memory.is_null() {
             return None;
         }
@@ -295,7 +338,7 @@ unsafe fn allocate_block(thread: Addr, shape: &Shape) -> Option<u64> {
         fill(address, shape);
         let header = header(address);
         let next = (*record).blocks;
-        header.write(Block { next, previous: None, memory, size, address });
+        header.write(Block { next, previous: None, memory, size, address, is_foreign });
         let this = NonNull::new(header);
         if let Some(next) = next {
             (*next.as_ptr()).previous = this;
@@ -320,9 +363,10 @@ unsafe fn free_block(thread: Addr, address: u64) {
         let Some(record) = existing_record(thread) else { return };
         let mut next = (*record.as_ptr()).blocks;
         while let Some(block) = next {
-            let Block { next: after, previous, memory, size, address: here } = block.read();
+            let block = block.read();
+            let Block { next: after, previous, .. } = block;
             next = after;
-            if here != address {
+            if block.address != address {
                 continue;
             }
             match previous {
@@ -332,7 +376,7 @@ unsafe fn free_block(thread: Addr, address: u64) {
             if let Some(after) = after {
                 (*after.as_ptr()).previous = previous;
             }
-            free(memory, size);
+            free_memory(&block);
             return;
         }
     }
@@ -512,9 +556,9 @@ unsafe fn free_record(thread: Addr) {
         with_signals_blocked(|| {
             let Record { mut blocks, mut error } = record.read();
             while let Some(block) = blocks {
-                let Block { next, memory, size, .. } = block.read();
-                blocks = next;
-                free(memory, size);
+                let block = block.read();
+                blocks = block.next;
+                free_memory(&block);
             }
             error.release();
             free(record.as_ptr().cast(), size_of::<Record>());
