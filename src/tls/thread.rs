@@ -5,8 +5,8 @@
 //! ours to choose). libc frees what stands in a slot's second word, so rld leaves it 0 and frees its blocks itself: the
 //! second word of slot −1, which libc leaves alone, leads to a [`Record`] of them.
 //!
-//! The memory is rld's own, unless there is a leak checker: those look for pointers in memory of the program's allocator
-//! alone. A thread may use a variable for the first time in a signal handler, or in the program's
+//! The memory is rld's own, unless there is a leak checker: those look for pointers in memory of the program's
+//! allocator alone. A thread may use a variable for the first time in a signal handler, or in the program's
 //! malloc(3): signals are blocked while the heap is used, and nobody's malloc is called.
 //!
 //! # Safety
