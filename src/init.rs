@@ -8,6 +8,7 @@
 //! The calls jump to addresses that relocation has written; that code is the program's own.
 #![allow(unsafe_code)]
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::ffi::{c_char, c_int};
 
@@ -24,14 +25,14 @@ pub fn dependants_first(objects: &Objects<'_>, list: &[ObjectId]) -> Vec<ObjectI
     sort(list, edges)
 }
 
-/// The same for finalisers: with further edges, to objects that the references of one are bound to. Where these close a
-/// cycle, only what is needed counts. `first`, if any, is to be the first.
+/// The same for finalisers: with further edges, to objects that the references of one are bound to, the newest first.
+/// Where these close a cycle, only what is needed counts. `first`, if any, is to be the first.
 #[must_use]
-pub fn users_first<'g>(
-    objects: &'g Objects<'_>,
+pub fn users_first(
+    objects: &Objects<'_>,
     list: &[ObjectId],
     first: Option<ObjectId>,
-    bound: impl Fn(ObjectId) -> &'g [ObjectId],
+    bound: impl Fn(ObjectId) -> Vec<ObjectId>,
 ) -> Vec<ObjectId> {
     let needed = |id: ObjectId| objects.get(id).map_or(&[][..], |object| &object.needed);
     sort_users(list, first, needed, bound)
@@ -41,16 +42,17 @@ fn sort_users<'g>(
     list: &[ObjectId],
     first: Option<ObjectId>,
     needed: impl Fn(ObjectId) -> &'g [ObjectId],
-    bound: impl Fn(ObjectId) -> &'g [ObjectId],
+    bound: impl Fn(ObjectId) -> Vec<ObjectId>,
 ) -> Vec<ObjectId> {
-    // The newest binding first, as in glibc.
+    let bound: BTreeMap<ObjectId, Vec<ObjectId>> =
+        list.iter().map(|&id| (id, bound(id))).filter(|(_, bound)| !bound.is_empty()).collect();
     let edge = |id: ObjectId, at: usize| {
         let needed = needed(id);
-        let mut newest_first = bound(id).iter().rev();
-        needed.get(at).or_else(|| newest_first.nth(at - needed.len().min(at))).copied()
+        let further = || bound.get(&id)?.get(at - needed.len().min(at));
+        needed.get(at).or_else(further).copied()
     };
     let sorted = walk(list, first, edge);
-    match list.iter().all(|&id| bound(id).is_empty()) {
+    match bound.is_empty() {
         true => sorted,
         false => walk(&sorted, first, |id, at| needed(id).get(at).copied()),
     }
@@ -225,7 +227,8 @@ mod tests {
             .map(|edges| edges.map(|ids| ids.iter().copied().map(ObjectId).collect::<Vec<_>>()));
         let sorted = |list: [u32; 3]| {
             let list = list.map(ObjectId);
-            let sorted = sort_users(&list, None, |id| &needed[id.index()], |id| &bound[id.index()]);
+            let sorted =
+                sort_users(&list, None, |id| &needed[id.index()], |id| bound[id.index()].clone());
             sorted.into_iter().map(|id| id.0).collect::<Vec<_>>()
         };
         assert_eq!(sorted([0, 1, 2]), [0, 1, 2]);

@@ -158,18 +158,14 @@ fn thoroughly(
 pub fn note_binding(process: &Process, from: ObjectId, definer: ObjectId) {
     let _held = process.locks.hold(Lock::Load);
     if process.changing.load(core::sync::atomic::Ordering::Relaxed) == kernel::thread_id() {
-        // A resolver, called by a dlopen that will replace the world, or a signal handler in the middle of a change.
+        // A resolver that a dlopen calls, or a signal handler in the middle of a change, which must not use the heap.
         // What it binds, it has used already.
         return;
     }
-    if process.world().holds(from, definer) {
-        return;
+    let world = process.world();
+    if let Some(life) = world.life(from).filter(|_| !world.holds(from, definer)) {
+        life.bound.add(definer);
     }
-    let mut world = process.world().clone();
-    if let Some(life) = world.lives.get_mut(from.index()) {
-        life.bound.push(definer);
-    }
-    process.replace_world(world);
 }
 
 #[cold]

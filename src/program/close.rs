@@ -97,7 +97,7 @@ fn in_order(
     first: Option<ObjectId>,
 ) -> Vec<(ObjectId, Arc<Object<'static>>)> {
     let objects = &world.map.objects;
-    let bound = |id| world.life(id).map_or(&[][..], |life| &life.bound);
+    let bound = |id| world.life(id).into_iter().flat_map(|life| life.bound.objects()).collect();
     let order = init::users_first(objects, ids, first, bound);
     order.into_iter().filter_map(|id| Some((id, objects.share(id)?))).collect()
 }

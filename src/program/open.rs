@@ -15,7 +15,7 @@ use super::live::Live;
 use super::process::Process;
 use super::relocate::{self, Job, keep_indices, keep_unique};
 use super::show::{self, Change};
-use super::world::{Kept, Life, World, is_pinned_by_flag};
+use super::world::{Bound, Kept, Life, World, is_pinned_by_flag};
 use super::{checks, ready};
 use crate::abi::glibc;
 use crate::addr::ObjectId;
@@ -228,7 +228,7 @@ fn note_bound(world: &mut World, id: ObjectId, mut bound: Vec<ObjectId>) {
     let kept = world.with_dependencies(id);
     bound.retain(|to| !kept.contains(to));
     if let Some(life) = world.lives.get_mut(id.index()) {
-        life.bound = bound;
+        life.bound = Bound::new(bound.into_iter());
     }
 }
 

@@ -11,9 +11,10 @@
 //! first.
 #![allow(unsafe_code)]
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
 use crate::abi::glibc::link_maps::LinkMaps;
 use crate::addr::ObjectId;
@@ -79,6 +80,56 @@ impl Chain {
     }
 }
 
+/// The objects that one object is bound to beyond its dependencies: a list that only grows, at its head, so that it is
+/// read without a lock while a first call adds to it under the loader's. Copies of a life share it.
+#[derive(Default, Debug)]
+pub struct Bound {
+    newest: AtomicPtr<Binding>,
+}
+
+#[derive(Debug)]
+struct Binding {
+    to: ObjectId,
+    older: *mut Binding,
+}
+
+impl Bound {
+    /// A list of these objects, the newest last.
+    #[must_use]
+    pub fn new(objects: impl Iterator<Item = ObjectId>) -> Arc<Self> {
+        let this = Self::default();
+        objects.for_each(|to| this.add(to));
+        Arc::new(this)
+    }
+
+    /// Adds an object. The caller holds the loader's lock, or nobody else knows the list.
+    pub fn add(&self, to: ObjectId) {
+        let older = self.newest.load(Ordering::Relaxed);
+        self.newest.store(Box::into_raw(Box::new(Binding { to, older })), Ordering::Release);
+    }
+
+    /// The objects, the newest first.
+    pub fn objects(&self) -> impl Iterator<Item = ObjectId> {
+        let mut next = self.newest.load(Ordering::Acquire);
+        core::iter::from_fn(move || {
+            // SAFETY: null, or an entry, which lives as long as the list.
+            let binding = unsafe { next.as_ref() }?;
+            next = binding.older;
+            Some(binding.to)
+        })
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        let mut next = *self.newest.get_mut();
+        while !next.is_null() {
+            // SAFETY: each entry came from a box, and the list is the last to know it.
+            next = unsafe { Box::from_raw(next) }.older;
+        }
+    }
+}
+
 /// What has become of an object since it was loaded.
 #[derive(Default, Debug)]
 pub struct Life {
@@ -99,7 +150,7 @@ pub struct Life {
     /// Its references are looked up in its own search list first (RTLD_DEEPBIND).
     pub deep: bool,
     /// Objects besides its dependencies that its references are bound to.
-    pub bound: Vec<ObjectId>,
+    pub bound: Arc<Bound>,
     /// Objects that were opened and whose search lists its references see.
     pub seen: Arc<Vec<ObjectId>>,
     /// What its TLS descriptors refer to.
@@ -117,7 +168,7 @@ impl Clone for Life {
             initialised: AtomicBool::new(self.initialised.load(Ordering::Relaxed)),
             finalised: AtomicBool::new(self.finalised.load(Ordering::Relaxed)),
             deep: self.deep,
-            bound: self.bound.clone(),
+            bound: Arc::clone(&self.bound),
             seen: Arc::clone(&self.seen),
             indices: Arc::clone(&self.indices),
         }
@@ -302,7 +353,7 @@ impl World {
     #[must_use]
     pub fn holds(&self, holder: ObjectId, id: ObjectId) -> bool {
         self.life(id).is_some_and(|life| life.pinned)
-            || self.life(holder).is_some_and(|life| life.bound.contains(&id))
+            || self.life(holder).is_some_and(|life| life.bound.objects().any(|to| to == id))
             || self.map.get(holder).is_some_and(|holder| holder.needed.contains(&id))
             || self.list(holder).is_some_and(|list| list.objects().any(|held| held == id))
     }
@@ -327,8 +378,8 @@ impl World {
                 continue;
             }
             let needed = self.map.get(id).map_or(&[][..], |object| &object.needed);
-            let bound = self.life(id).map_or(&[][..], |life| &life.bound);
-            to_visit.extend(needed.iter().chain(bound));
+            to_visit.extend(needed);
+            to_visit.extend(self.life(id).into_iter().flat_map(|life| life.bound.objects()));
         }
         let is_used = |id: ObjectId| used.get(id.index()).copied().unwrap_or(true);
         self.map.objects.iter().map(|(id, _)| id).filter(|&id| !is_used(id)).collect()
@@ -367,7 +418,11 @@ impl World {
         }
         let mut orphans = Vec::new();
         for (id, life) in (0..).map(ObjectId).zip(&mut self.lives) {
-            life.bound.retain(stays);
+            if !life.bound.objects().all(|to| stays(&to)) {
+                let mut left: Vec<_> = life.bound.objects().filter(stays).collect();
+                left.reverse();
+                life.bound = Bound::new(left.into_iter());
+            }
             if !life.seen.iter().all(stays) {
                 Arc::make_mut(&mut life.seen).retain(stays);
                 if stays(&id) {
