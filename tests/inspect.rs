@@ -364,12 +364,12 @@ fn the_command_line() {
     let wrong: [(&[&str], &str); 8] = [
         (&[], "expected a command"),
         (&["branch"], "there is no command 'branch'"),
-        (&["tree"], "expected one PROGRAM"),
+        (&["tree"], "expected PROGRAM"),
         (&["tree", "/bin/ls", "/bin/cat"], "unexpected operand '/bin/cat'"),
         (&["tree", "--no-such", "/bin/ls"], "invalid option '--no-such'"),
         (&["tree", "--preload"], "missing argument for option '--preload'"),
         (&["libc", "--preload", "x", "/bin/ls"], "invalid option '--preload'"),
-        (&["libc"], "expected at least one FILE"),
+        (&["libc"], "expected FILE..."),
     ];
     for (arguments, words) in wrong {
         let (status, out, errors) = inspect(arguments);

@@ -22,24 +22,15 @@ use rld::object::{Definition, Object, Role};
 use rld::reloc::Relocation;
 use rld::text::Text;
 
-use super::cli::{self, Arguments, Command};
+use super::cli::Arguments;
 use super::start::Start;
 use super::{Failure, Verdict};
 
-pub const COMMAND: Command = Command {
-    name: "bindings",
-    synopsis: "[OPTION]... PROGRAM [NAME[@VERSION]]",
-    summary: "Show what each reference is bound to at start: all of them, or those to one symbol.",
-    options: cli::START,
-    run,
-};
-
-fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<Verdict, Failure> {
-    let ([program], [wanted]) = arguments.operands("one PROGRAM and at most one NAME")?;
-    let start = Start::new(program, arguments)?;
+pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<Verdict, Failure> {
+    let start = Start::new(arguments.first(), arguments)?;
     refuse_missing(&start)?;
     let bindings = bind(&start)?;
-    let is_wanted = |binding: &&Binding| match wanted.map(|name| OsStr::as_bytes(name)) {
+    let is_wanted = |binding: &&Binding| match arguments.operand(1).map(OsStr::as_bytes) {
         Some(name) => name == binding.name || name == binding.reference().to_string().as_bytes(),
         None => true,
     };

@@ -1,74 +1,61 @@
-//! The command line.
+//! The command line: understood, and explained, by [`super::definitions`].
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::fmt::{self, Write as _};
 use std::io::{self, Write};
-use std::os::unix::ffi::OsStringExt;
 
 use lexopt::{Arg, Parser};
 
-use super::{Failure, Verdict};
-
-/// One command. A new one is a module with a `COMMAND`, and its place in [`super::COMMANDS`].
-pub struct Command {
-    pub name: &'static str,
-    /// What follows the name, for people.
-    pub synopsis: &'static str,
-    /// One sentence.
-    pub summary: &'static str,
-    /// The options that it takes beside `--verbose`: members of [`OPTIONS`].
-    pub options: &'static [&'static str],
-    pub run: fn(&Arguments, &mut dyn Write) -> Result<Verdict, Failure>,
-}
-
-/// The options of commands that look at a program as it would be started.
-pub const START: &[&str] = &["library-path", "preload", "inhibit-cache"];
-
-/// Every option that some command takes, with its value's name and its meaning.
-const OPTIONS: [(&str, &str, &str); 3] = [
-    ("library-path", " LIST", "look in these directories instead of LD_LIBRARY_PATH's"),
-    ("preload", " LIST", "load these objects as well, like LD_PRELOAD's"),
-    ("inhibit-cache", "", "do not use /etc/ld.so.cache"),
-];
+use super::Failure;
+use super::definitions::{
+    COMMANDS, Command, Count, ENVIRONMENT, EVERYWHERE, Kind, NAME, Operand, Opt, STATUS, SUMMARY,
+};
 
 /// What the user gave to a command.
-#[derive(Default)]
 pub struct Arguments {
+    pub command: &'static Command,
+    /// As many as the command takes.
     pub operands: Vec<OsString>,
-    /// `--verbose`.
-    pub verbose: bool,
-    /// `--library-path`.
-    pub library_path: Option<Vec<u8>>,
-    /// `--preload`.
-    pub preload: Vec<u8>,
-    /// `--inhibit-cache`.
-    pub inhibit_cache: bool,
+    options: Vec<(&'static str, OsString)>,
 }
 
 impl Arguments {
-    /// The operands, if there are from `N` to `N + M` of them: those that must be there, then those
-    /// that may.
-    pub fn operands<const N: usize, const M: usize>(
-        &self,
-        names: &str,
-    ) -> Result<([&OsString; N], [Option<&OsString>; M]), Failure> {
-        let mut given = self.operands.iter();
-        let required: [_; N] = std::array::from_fn(|_| given.next());
-        let optional: [_; M] = std::array::from_fn(|_| given.next());
-        if let Some(extra) = given.next() {
-            return Err(Failure::Usage(format!("unexpected operand '{}'", extra.display())));
-        }
-        match required.iter().flatten().copied().collect::<Vec<_>>().try_into() {
-            Ok(required) => Ok((required, optional)),
-            Err(_) => Err(Failure::Usage(format!("expected {names}"))),
-        }
+    /// Whether an option was given.
+    pub fn has(&self, option: &str) -> bool {
+        self.values(option).next().is_some()
+    }
+
+    /// The value of an option; the last one counts.
+    pub fn value(&self, option: &str) -> Option<&OsStr> {
+        self.values(option).last()
+    }
+
+    /// The values of an option that may be given more than once.
+    pub fn values<'a>(&'a self, option: &str) -> impl Iterator<Item = &'a OsStr> {
+        let option = self.command.options().chain(&EVERYWHERE).find(|known| known.long == option);
+        debug_assert!(option.is_some(), "an option that {} does not take", self.command.name);
+        let given = self.options.iter();
+        given
+            .filter(move |(name, _)| option.is_some_and(|option| option.long == *name))
+            .map(|(_, value)| value.as_os_str())
+    }
+
+    /// The operand at a place; empty where it may be left out and was.
+    pub fn operand(&self, at: usize) -> Option<&OsStr> {
+        self.operands.get(at).map(OsString::as_os_str)
+    }
+
+    /// The first operand, which every command has.
+    pub fn first(&self) -> &OsStr {
+        self.operand(0).unwrap_or_default()
     }
 }
 
 /// What is to be done.
 pub enum Request {
-    Help,
+    Help(Option<&'static Command>),
     Version,
-    Run(&'static Command, Arguments),
+    Run(Arguments),
 }
 
 impl From<lexopt::Error> for Failure {
@@ -78,64 +65,112 @@ impl From<lexopt::Error> for Failure {
 }
 
 /// Understands the command line.
-pub fn parse(mut parser: Parser, commands: &'static [Command]) -> Result<Request, Failure> {
+pub fn parse(mut parser: Parser) -> Result<Request, Failure> {
     let mut command: Option<&'static Command> = None;
-    let mut arguments = Arguments::default();
+    let (mut operands, mut options) = (Vec::new(), Vec::new());
     while let Some(argument) = parser.next()? {
-        match argument {
-            Arg::Short('h') | Arg::Long("help") => return Ok(Request::Help),
-            Arg::Short('V') | Arg::Long("version") => return Ok(Request::Version),
-            Arg::Short('v') | Arg::Long("verbose") => arguments.verbose = true,
-            Arg::Long(name) if command.is_some_and(|command| command.options.contains(&name)) => {
-                match name {
-                    "library-path" => {
-                        arguments.library_path = Some(parser.value()?.into_vec());
-                    }
-                    "preload" => {
-                        arguments.preload.push(b':');
-                        arguments.preload.extend(parser.value()?.into_vec());
-                    }
-                    "inhibit-cache" => arguments.inhibit_cache = true,
-                    _ => return Err(argument.unexpected().into()),
-                }
+        let named = |option: &&Opt| match argument {
+            Arg::Short(letter) => option.short == Some(letter),
+            Arg::Long(name) => option.long == name,
+            Arg::Value(_) => false,
+        };
+        let own = command.into_iter().flat_map(Command::options);
+        let known = own.chain(&EVERYWHERE).find(named);
+        match (known, argument) {
+            (Some(Opt { long: "help", .. }), _) => return Ok(Request::Help(command)),
+            (Some(Opt { long: "version", .. }), _) => return Ok(Request::Version),
+            (Some(option), _) => {
+                let value = option.value.map(|_| parser.value()).transpose()?;
+                options.push((option.long, good_value(option, value.unwrap_or_default())?));
             }
-            Arg::Value(operand) if command.is_some() => arguments.operands.push(operand),
-            Arg::Value(name) => {
-                let found = commands.iter().find(|command| *command.name == *name);
+            (None, Arg::Value(operand)) if command.is_some() => operands.push(operand),
+            (None, Arg::Value(name)) => {
+                let found = COMMANDS.iter().find(|command| *command.name == *name);
                 let unknown = || format!("there is no command '{}'", name.display());
                 command = Some(found.ok_or_else(|| Failure::Usage(unknown()))?);
             }
-            _ => return Err(argument.unexpected().into()),
+            (None, unknown) => return Err(unknown.unexpected().into()),
         }
     }
-    match command {
-        Some(command) => Ok(Request::Run(command, arguments)),
-        None => Err(Failure::Usage("expected a command".into())),
+    let command = command.ok_or_else(|| Failure::Usage("expected a command".into()))?;
+    check_operands(command, &operands)?;
+    Ok(Request::Run(Arguments { command, operands, options }))
+}
+
+/// A value that is one of some words must be one of them.
+fn good_value(option: &Opt, value: OsString) -> Result<OsString, Failure> {
+    match option.value.map(|value| value.kind) {
+        Some(Kind::OneOf(words)) if !words.iter().any(|word| value == **word) => {
+            let Opt { long, .. } = option;
+            let (value, words) = (value.display(), words.join(", "));
+            Err(Failure::Usage(format!("--{long} is one of {words}, not '{value}'")))
+        }
+        _ => Ok(value),
     }
 }
 
-/// Writes what `--help` shows.
-pub fn help(commands: &[Command], out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "Usage: rld-inspect COMMAND [OPTION]... OPERAND...")?;
-    writeln!(out, "Say what rld would do with a program, without starting it.\n\nCommands:")?;
-    for Command { name, synopsis, summary, .. } in commands {
-        writeln!(out, "  {name} {synopsis}\n      {summary}")?;
+fn check_operands(command: &Command, given: &[OsString]) -> Result<(), Failure> {
+    let needed = |operand: &&Operand| operand.count != Count::AtMostOnce;
+    if given.len() < command.operands.iter().filter(needed).count() {
+        return Err(Failure::Usage(format!("expected{}", Operands(command))));
+    }
+    let endless = command.operands.iter().any(|operand| operand.count == Count::AtLeastOnce);
+    match given.get(command.operands.len()) {
+        Some(extra) if !endless => {
+            Err(Failure::Usage(format!("unexpected operand '{}'", extra.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A command's operands as a synopsis has them, each with a space before it.
+pub struct Operands<'c>(pub &'c Command);
+
+impl fmt::Display for Operands<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.operands.iter().try_for_each(|Operand { name, count, .. }| match count {
+            Count::Once => write!(f, " {name}"),
+            Count::AtMostOnce => write!(f, " [{name}]"),
+            Count::AtLeastOnce => write!(f, " {name}..."),
+        })
+    }
+}
+
+/// Writes what `--help` shows: of one command, or of all.
+pub fn help(command: Option<&Command>, out: &mut dyn Write) -> io::Result<()> {
+    let Some(command) = command else { return general_help(out) };
+    let Command { name, summary, about, .. } = command;
+    writeln!(out, "Usage: {NAME} {name} [OPTION]...{}\n{summary}", Operands(command))?;
+    for paragraph in *about {
+        writeln!(out, "\n{paragraph}")?;
     }
     writeln!(out, "\nOptions:")?;
-    for (name, value, meaning) in OPTIONS {
-        let takers = commands.iter().filter(|command| command.options.contains(&name));
-        let takers: Vec<_> = takers.map(|command| command.name).collect();
-        let option = format!("--{name}{value}");
-        writeln!(out, "      {option:<20} {meaning} ({})", takers.join(", "))?;
-    }
-    writeln!(
-        out,
-        "  -v, --verbose            show each search; RUST_LOG chooses more finely
-  -h, --help               show this text
-  -V, --version            show the version
+    command.options().chain(&EVERYWHERE).try_for_each(|option| option_help(option, out))
+}
 
-LD_LIBRARY_PATH, LD_PRELOAD, LD_DYNAMIC_WEAK and /etc/ld.so.preload count as they would at start.
-Exit status: 0 if all is well; 1 if something is missing, undefined, not supported or unreadable;
-2 if the command line is wrong."
-    )
+fn general_help(out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "Usage: {NAME} COMMAND [OPTION]... OPERAND...\n{SUMMARY}\n\nCommands:")?;
+    for command in &COMMANDS {
+        writeln!(out, "  {}{}\n      {}", command.name, Operands(command), command.summary)?;
+    }
+    writeln!(out, "\nOptions of every command; '{NAME} COMMAND --help' shows its own:")?;
+    EVERYWHERE.iter().try_for_each(|option| option_help(option, out))?;
+    writeln!(out, "\n{ENVIRONMENT}\nExit status:")?;
+    STATUS.iter().try_for_each(|(status, meaning)| writeln!(out, "  {status}  {meaning}"))
+}
+
+fn option_help(option: &Opt, out: &mut dyn Write) -> io::Result<()> {
+    let Opt { short, long, value, meaning } = option;
+    let mut names = match short {
+        Some(short) => format!("-{short}, --{long}"),
+        None => format!("    --{long}"),
+    };
+    if let Some(value) = value {
+        let _ = write!(names, " {}", value.name);
+    }
+    let words = match value.map(|value| value.kind) {
+        Some(Kind::OneOf(words)) => format!(": {}", words.join(", ")),
+        _ => String::new(),
+    };
+    writeln!(out, "  {names:<26} {meaning}{words}")
 }

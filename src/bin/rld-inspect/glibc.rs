@@ -14,22 +14,11 @@ use rld::error::{Error, Result};
 use rld::linkmap::Source;
 use rld::object::{Object, Role};
 
-use super::cli::{Arguments, Command};
+use super::cli::Arguments;
 use super::files::{Disk, OpenFile};
 use super::{Failure, Verdict};
 
-pub const COMMAND: Command = Command {
-    name: "libc",
-    synopsis: "FILE...",
-    summary: "Say which layout of glibc's private data a libc.so.6 has, by which evidence.",
-    options: &[],
-    run,
-};
-
-fn run(arguments: &Arguments, out: &mut dyn Write) -> std::result::Result<Verdict, Failure> {
-    if arguments.operands.is_empty() {
-        return Err(Failure::Usage("expected at least one FILE".into()));
-    }
+pub fn run(arguments: &Arguments, out: &mut dyn Write) -> std::result::Result<Verdict, Failure> {
     let mut verdict = Verdict::Good;
     for file in &arguments.operands {
         let libc = Libc::open(file)?;

@@ -2,6 +2,7 @@
 
 mod bindings;
 mod cli;
+mod definitions;
 mod files;
 mod glibc;
 mod start;
@@ -11,10 +12,8 @@ use std::fmt;
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
-use cli::{Command, Request};
-
-/// All commands, in the order of `--help`.
-static COMMANDS: [Command; 3] = [tree::COMMAND, bindings::COMMAND, glibc::COMMAND];
+use cli::{Arguments, Request};
+use definitions::{Action, NAME};
 
 /// How a command that could do its work ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,7 +52,7 @@ impl From<rld::error::Error> for Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(words) => write!(f, "{words}\nTry 'rld-inspect --help'."),
+            Self::Usage(words) => write!(f, "{words}\nTry '{NAME} --help'."),
             Self::Input(words) => f.write_str(words),
             Self::Output(error) => write!(f, "standard output: {error}"),
         }
@@ -75,22 +74,30 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
         Err(failure) => {
-            eprintln!("rld-inspect: {failure}");
+            eprintln!("{NAME}: {failure}");
             ExitCode::from(if matches!(failure, Failure::Usage(_)) { 2 } else { 1 })
         }
     }
 }
 
 fn run(out: &mut dyn Write) -> Result<Verdict, Failure> {
-    match cli::parse(lexopt::Parser::from_env(), &COMMANDS)? {
-        Request::Help => cli::help(&COMMANDS, out)?,
-        Request::Version => writeln!(out, "rld-inspect {}", env!("CARGO_PKG_VERSION"))?,
-        Request::Run(command, arguments) => {
-            log_to_stderr(arguments.verbose);
-            return (command.run)(&arguments, out);
+    match cli::parse(lexopt::Parser::from_env())? {
+        Request::Help(command) => cli::help(command, out)?,
+        Request::Version => writeln!(out, "{NAME} {}", env!("CARGO_PKG_VERSION"))?,
+        Request::Run(arguments) => {
+            log_to_stderr(arguments.has("verbose"));
+            return act(&arguments, out);
         }
     }
     Ok(Verdict::Good)
+}
+
+fn act(arguments: &Arguments, out: &mut dyn Write) -> Result<Verdict, Failure> {
+    match arguments.command.action {
+        Action::Tree => tree::run(arguments, out),
+        Action::Bindings => bindings::run(arguments, out),
+        Action::Libc => glibc::run(arguments, out),
+    }
 }
 
 /// Shows what is logged: warnings; the search, too, with `--verbose`; or what RUST_LOG asks for.
@@ -98,6 +105,6 @@ fn log_to_stderr(verbose: bool) {
     let level = if verbose { "debug" } else { "warn" };
     let environment = env_logger::Env::default().default_filter_or(level);
     env_logger::Builder::from_env(environment)
-        .format(|line, record| writeln!(line, "rld-inspect: {}", record.args()))
+        .format(|line, record| writeln!(line, "{NAME}: {}", record.args()))
         .init();
 }

@@ -79,12 +79,12 @@ impl Start {
             platform: Some(processor.platform.map_or(b"x86_64", |name| name.to_bytes())),
             secure: false,
             library_path: arguments
-                .library_path
-                .as_deref()
+                .value("library-path")
+                .map(OsStr::as_bytes)
                 .or(settings.library_path)
                 .unwrap_or_default(),
             origin,
-            inhibit_cache: arguments.inhibit_cache,
+            inhibit_cache: arguments.has("inhibit-cache"),
             inhibit_rpath: b"",
         };
         let levels = (1 << processor.isa_level()) - 1;
@@ -101,8 +101,9 @@ impl Start {
         };
 
         let file = std::fs::read("/etc/ld.so.preload").unwrap_or_default();
-        let lists = [settings.preload.unwrap_or_default(), &arguments.preload];
-        let preload = lists.iter().flat_map(|list| preload_names(list, false));
+        let lists = arguments.values("preload").map(OsStr::as_bytes);
+        let lists = settings.preload.into_iter().chain(lists);
+        let preload = lists.flat_map(|list| preload_names(list, false));
         let preload: Vec<_> = preload.chain(preload_file_names(&file)).collect();
         let requests = Walk { linker, requests: Vec::new() }.run(&preload)?;
         let dynamic_weak = settings.dynamic_weak;

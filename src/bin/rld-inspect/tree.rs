@@ -13,21 +13,12 @@ use rld::object::Object;
 use rld::search::{NOT_OPENED, Origin};
 use rld::text::Text;
 
-use super::cli::{self, Arguments, Command};
+use super::cli::Arguments;
 use super::start::{PROGRAM, Request, Requester, Rule, Start};
 use super::{Failure, Verdict};
 
-pub const COMMAND: Command = Command {
-    name: "tree",
-    synopsis: "[OPTION]... PROGRAM",
-    summary: "Show the objects that a program needs, where each is found, and by which rule.",
-    options: cli::START,
-    run,
-};
-
-fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<Verdict, Failure> {
-    let ([program], []) = arguments.operands("one PROGRAM")?;
-    let start = Start::new(program, arguments)?;
+pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<Verdict, Failure> {
+    let start = Start::new(arguments.first(), arguments)?;
     writeln!(out, "{}", Text(&start.program))?;
     if start.map.get(PROGRAM).is_some_and(is_static) {
         writeln!(out, "    statically linked")?;
