@@ -10,6 +10,8 @@ extern crate alloc;
 pub mod addr;
 pub mod text;
 
+pub mod near;
+
 pub mod errno;
 
 pub mod elf;

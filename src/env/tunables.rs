@@ -179,7 +179,13 @@ impl<'a> Values<'a> {
         Some((set.unwrap_or(by_id(self.list, id)?.kind.default()), set.is_some()))
     }
 
-    /// The same by its name.
+    /// All tunables with their values, in the order of their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static Tunable, Value<'a>)> {
+        let rows = self.list.iter().zip(&self.set);
+        rows.map(|(tunable, set)| (tunable, set.unwrap_or(tunable.kind.default())))
+    }
+
+    /// The value of the tunable with this name, and whether somebody set it.
     #[must_use]
     pub fn by_name(&self, name: &[u8]) -> Option<(Value<'a>, bool)> {
         let id = self.list.iter().position(|tunable| tunable.name == name)?;

@@ -6,10 +6,10 @@ use core::ffi::CStr;
 use super::adopt;
 use super::live::Live;
 use super::searching::{self, Searching};
-use super::terms::{Entry, Own, STDERR, Stop, platform, program_name};
+use super::terms::{Entry, Own, STDERR, STDOUT, Stop, platform, program_name};
 use crate::abi::glibc::cpu::CpuFeatures;
 use crate::addr::Addr;
-use crate::cli::{self, Command, Options};
+use crate::cli::{Command, Options};
 use crate::elf::dynamic::Flags1;
 use crate::elf::header::Kind;
 use crate::env::Settings;
@@ -26,9 +26,9 @@ use crate::text::Text;
 pub const DEFAULT_LOADER_NAME: &CStr = c"/lib64/ld-linux-x86-64.so.2";
 /// Exit status of a command line that makes no sense, as ld.so has it.
 const BAD_USAGE: i32 = 1;
-/// Exit status of `--verify` for a program that needs no loader.
-const NOT_DYNAMIC: i32 = 2;
-const STDOUT: u64 = 1;
+/// Exit statuses of `--verify`, which ldd(1) asks for: a dynamically linked file that names no loader, and what is none.
+const NO_INTERPRETER: i32 = 2;
+const NOT_VERIFIED: i32 = 1;
 
 /// How rld was started, and what for.
 pub struct Job {
@@ -42,7 +42,7 @@ impl Job {
     /// Reads the command line, if it is rld's.
     ///
     /// # Errors
-    /// It makes no sense, which is said; or it asks for a text, which is printed.
+    /// It makes no sense, which is said.
     pub fn new(stack: &InitialStack, own: &Own, secure: bool) -> Result<Self, Stop> {
         let own_header = own.header;
         if stack.aux(libc::AT_ENTRY) != Some(own.entry.0) {
@@ -56,17 +56,7 @@ impl Job {
             file::write_all(STDERR, text.as_bytes());
             Stop::Exit(BAD_USAGE)
         })?;
-        let text = match options.command {
-            Command::Help => {
-                alloc::format!("Usage: {own_name} [OPTION]... PROGRAM [ARGUMENT]...\n{}", cli::HELP)
-            }
-            Command::Version => concat!("rld ", env!("CARGO_PKG_VERSION"), "\n").into(),
-            Command::Run | Command::List | Command::Verify => {
-                return Ok(Self { options: Some(options), own_header, secure });
-            }
-        };
-        file::write_all(STDOUT, text.as_bytes());
-        Err(Stop::Exit(0))
+        Ok(Self { options: Some(options), own_header, secure })
     }
 
     /// Whether rld maps the program itself.
@@ -75,16 +65,27 @@ impl Job {
         self.options.is_some()
     }
 
+    /// What is asked for.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        self.options.as_ref().map_or(Command::Run, |options| options.command)
+    }
+
     /// Whether the dependencies are to be shown.
     #[must_use]
     pub fn lists(&self) -> bool {
-        self.options.is_some_and(|options| options.command == Command::List)
+        self.command() == Command::List
     }
 
     /// `--preload`.
     #[must_use]
     pub fn preload(&self) -> Option<&'static CStr> {
-        self.options?.preload
+        self.options.as_ref()?.preload
+    }
+
+    /// The values of `--audit`, which count like LD_AUDIT's.
+    pub fn audit(&self) -> impl Iterator<Item = &'static [u8]> {
+        self.options.iter().flat_map(|options| options.audit.iter().map(|list| list.to_bytes()))
     }
 
     /// How libraries are found.
@@ -107,7 +108,7 @@ impl Job {
             platform: platform.map(|name| name.to_bytes().to_vec()),
             library_path: library_path.unwrap_or_default(),
             origin_path: settings.origin_path.unwrap_or_default().to_vec(),
-            inhibit_cache: self.options.is_some_and(|options| options.inhibit_cache),
+            inhibit_cache: self.options.as_ref().is_some_and(|options| options.inhibit_cache),
             inhibit_rpath: option(|options| options.inhibit_rpath).unwrap_or_default(),
             hwcaps_prepend: option(|options| options.hwcaps_prepend).unwrap_or_default(),
             hwcaps_mask: option(|options| options.hwcaps_mask),
@@ -131,7 +132,11 @@ impl Job {
         };
         let Some((position, path)) = options.program else { return Err(Stop::Exit(BAD_USAGE)) };
         stack.remove_arguments(position);
-        let program = self.open(stack, path, live, cpu)?;
+        let program = self.open(stack, path, live, cpu);
+        if options.command == Command::Verify {
+            return Err(Stop::Exit(program.map_or(NOT_VERIFIED, |program| verdict(&program))));
+        }
+        let program = program?;
         stack.set_program_name(options.argv0.unwrap_or(path));
         for (kind, value) in [
             (libc::AT_PHDR, program.phdr.0),
@@ -141,10 +146,6 @@ impl Job {
             (libc::AT_EXECFN, path.as_ptr() as u64),
         ] {
             stack.set_aux(kind, value);
-        }
-        if options.command == Command::Verify {
-            let status = if runs_alone(&program) { NOT_DYNAMIC } else { 0 };
-            return Err(Stop::Exit(status));
         }
         Ok(program)
     }
@@ -210,6 +211,15 @@ impl Job {
         // Its memory stays.
         core::mem::forget(program);
         Ok(Entry { address, finaliser: false })
+    }
+}
+
+/// The answer to `--verify`.
+fn verdict(program: &Object<'_>) -> i32 {
+    match (program.segments.dynamic, program.segments.interp) {
+        (None, _) => NOT_VERIFIED,
+        (_, None) => NO_INTERPRETER,
+        (_, Some(_)) => 0,
     }
 }
 

@@ -3,6 +3,7 @@
 //! [`start`](start::start) is the table of contents; each stage has a file.
 
 pub mod adopt;
+pub mod answers;
 pub mod bind;
 pub mod calls;
 pub mod checks;

@@ -14,7 +14,7 @@ use core::fmt::Write;
 use super::command::{self, Job};
 use super::live::Live;
 use super::terms::{Entry, Own, STDERR, Stop, program_name};
-use super::{adopt, checks, listing, preload, prepare, ready, relocate};
+use super::{adopt, answers, checks, listing, preload, prepare, ready, relocate};
 use crate::abi::glibc::{self, cpu};
 use crate::addr::Addr;
 use crate::arch::vector_state;
@@ -58,7 +58,7 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     // Rights first: in secure mode what the caller chose is removed before any of it is parsed; only where LD_PRELOAD
     // stands is remembered.
     let secure = env::secure(stack.aux(libc::AT_SECURE));
-    let settings = Settings::parse(stack.environment().map(CStr::to_bytes), secure);
+    let mut settings = Settings::parse(stack.environment().map(CStr::to_bytes), secure);
     if secure {
         stack.remove_environment(|variable| {
             env::split_variable(variable).is_some_and(|(name, _)| env::unsafe_variable(name))
@@ -75,6 +75,8 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     // The program: mapped by the kernel, or named on the command line.
     let mut live = Live::default();
     let job = Job::new(stack, own, secure)?;
+    answers::give(&job, stack, &cpu, &values)?;
+    settings.audit.extend(job.audit());
     let program = job.program(stack, &mut live, &cpu)?;
     if command::runs_alone(&program) {
         return job.alone(program);

@@ -12,6 +12,8 @@ use crate::reloc::apply::Entries;
 use crate::sys::file;
 use crate::sys::stack::InitialStack;
 
+/// Standard output's descriptor.
+pub const STDOUT: u64 = 1;
 /// Standard error's descriptor.
 pub const STDERR: u64 = 2;
 

@@ -1,0 +1,201 @@
+//! The command line: what is said and how it ends is compared with ld.so's.
+
+mod support;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use support::loader;
+use support::scratch::Scratch;
+
+fn run<S: AsRef<OsStr>>(loader: &Path, arguments: impl IntoIterator<Item = S>) -> Output {
+    Command::new(loader).args(arguments).output().unwrap()
+}
+
+/// Exit status and first line of stderr, with the loader's name taken out.
+fn end(loader: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = run(loader, arguments);
+    let text = String::from_utf8(output.stderr).unwrap();
+    let first = text.lines().next().unwrap_or_default();
+    (output.status.code(), first.replace(loader.to_str().unwrap(), "$LOADER"))
+}
+
+fn assert_same_end(arguments: &[&str]) {
+    let expected = end(loader::system(), arguments);
+    assert_eq!(end(loader::subject(), arguments), expected, "{arguments:?}");
+}
+
+#[test]
+fn nonsense_ends_as_under_ld_so() {
+    let lines: &[&[&str]] = &[
+        &[],
+        &["--"],
+        &["--nonsense"],
+        &["--nonsense", "/bin/true"],
+        &["--list"],
+        &["--verify"],
+        &["--inhibit-cache"],
+        &["--help", "--nonsense"],
+        &["--list=/bin/true"],
+        &["--library-path=/", "/bin/true"],
+        &["-x"],
+        &["/nonexistent"],
+        &["nonexistent"],
+        &["/etc/passwd"],
+        &["/"],
+        &["--list", "/nonexistent"],
+        &["--list", "/etc/passwd"],
+        &["--audit"],
+        &["--audit", "value"],
+    ];
+    for line in lines {
+        assert_same_end(line);
+    }
+    for option in [
+        "--library-path",
+        "--inhibit-rpath",
+        "--preload",
+        "--argv0",
+        "--glibc-hwcaps-prepend",
+        "--glibc-hwcaps-mask",
+    ] {
+        assert_same_end(&[option]);
+        assert_same_end(&[option, "value"]);
+        assert_same_end(&[option, "--list", "/bin/true"]);
+    }
+}
+
+#[test]
+fn each_option_succeeds_as_under_ld_so() {
+    let lines: &[&[&str]] = &[
+        &["--list"],
+        &["--verify"],
+        &["--inhibit-cache"],
+        &["--library-path", "/nonexistent"],
+        &["--inhibit-rpath", "a:b"],
+        &["--preload", "libm.so.6"],
+        &["--argv0", "name"],
+        &["--glibc-hwcaps-prepend", "x"],
+        &["--glibc-hwcaps-mask", "x86-64-v3"],
+        &["--list-tunables"],
+        &["--help"],
+        &["--version"],
+    ];
+    for line in lines {
+        for program in ["/bin/true", "/bin/false"] {
+            assert_same_end(&[*line, &[program]].concat());
+        }
+    }
+}
+
+#[test]
+fn advice_follows_ld_so_s_line() {
+    let words = |arguments: &[&str]| {
+        String::from_utf8(run(loader::subject(), arguments).stderr)
+            .unwrap()
+            .replace(loader::subject().to_str().unwrap(), "rld")
+    };
+    assert_eq!(
+        words(&["--lits", "/bin/true"]),
+        "rld: unrecognized option '--lits'\n\
+         \tdid you mean '--list'?\n\
+         Try 'rld --help' for more information.\n"
+    );
+    assert_eq!(
+        words(&["--preload"]),
+        "rld: unrecognized option '--preload'\n\
+         \tit needs a value: --preload LIST\n\
+         Try 'rld --help' for more information.\n"
+    );
+}
+
+#[test]
+fn files_are_verified_as_by_ld_so() {
+    let scratch = Scratch::new("verify");
+    let source = scratch.path().join("main.c");
+    fs::write(&source, "int main(void) { return 0; }\n").unwrap();
+    let kinds = [
+        ("dynamic", &["-pie"][..]),
+        ("fixed", &["-no-pie"]),
+        ("static", &["-static"]),
+        ("static-pie", &["-static-pie"]),
+        ("library", &["-shared", "-fPIC"]),
+    ];
+    let mut paths = vec![source.clone(), "/".into(), "/nonexistent".into()];
+    for (name, options) in kinds {
+        let path = scratch.path().join(name);
+        let status = Command::new("gcc").arg(&source).arg("-o").arg(&path).args(options).status();
+        assert!(status.unwrap().success(), "{name}");
+        paths.push(path);
+    }
+    let file = fs::read(&paths[3]).unwrap();
+    for (name, at, byte) in [("class", 4, 1), ("machine", 18, 183), ("magic", 0, 0)] {
+        let mut copy = file.clone();
+        copy[at] = byte;
+        paths.push(scratch.path().join(name));
+        fs::write(paths.last().unwrap(), copy).unwrap();
+    }
+    for path in &paths {
+        let path = path.to_str().unwrap();
+        assert_same_end(&["--verify", path]);
+    }
+    scratch.passed();
+}
+
+#[test]
+fn tunables_are_listed_as_by_ld_so() {
+    if !String::from_utf8_lossy(&run(loader::system(), ["--version"]).stdout)
+        .contains("Debian GLIBC 2.36-")
+    {
+        println!("SKIPPED (not glibc 2.36 of Debian): tunables_are_listed_as_by_ld_so");
+        return;
+    }
+    let list = |loader: &Path, tunables: &str| {
+        let mut command = Command::new(loader);
+        command.arg("--list-tunables").env("GLIBC_TUNABLES", tunables);
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    for tunables in [
+        "",
+        "glibc.malloc.check=2:glibc.cpu.hwcaps=-AVX2,-ERMS:glibc.rtld.nns=7",
+        "glibc.cpu.x86_rep_movsb_threshold=4096:glibc.cpu.x86_data_cache_size=65536",
+        "glibc.cpu.x86_non_temporal_threshold=1:glibc.cpu.x86_shared_cache_size=0x7fff",
+        "glibc.cpu.x86_rep_stosb_threshold=99:glibc.cpu.x86_shstk=on",
+    ] {
+        let expected = list(loader::system(), tunables);
+        assert_eq!(list(loader::subject(), tunables), expected, "{tunables}");
+    }
+}
+
+#[test]
+fn options_do_not_reach_children() {
+    let environment = |arguments: &[&str]| {
+        let output = Command::new(loader::subject())
+            .env_clear()
+            .args(arguments)
+            .args(["/bin/sh", "-c", "env"])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let plain = environment(&[]);
+    let options = [
+        "--library-path",
+        "/lib",
+        "--preload",
+        "libm.so.6",
+        "--inhibit-cache",
+        "--inhibit-rpath",
+        "x",
+        "--glibc-hwcaps-prepend",
+        "x",
+        "--glibc-hwcaps-mask",
+        "x",
+        "--argv0",
+        "/bin/sh",
+    ];
+    assert_eq!(environment(&options), plain);
+}
