@@ -26,8 +26,9 @@ use crate::text::Text;
 pub const DEFAULT_LOADER_NAME: &CStr = c"/lib64/ld-linux-x86-64.so.2";
 /// Exit status of a command line that makes no sense, as ld.so has it.
 const BAD_USAGE: i32 = 1;
-/// Exit statuses of `--verify`, which ldd(1) asks for: a dynamically linked file that names no loader, and what is none.
+/// Exit status of `--verify`, which ldd(1) asks for, for a dynamically linked file that names no loader.
 const NO_INTERPRETER: i32 = 2;
+/// The same for what is not dynamically linked, or cannot be loaded at all.
 const NOT_VERIFIED: i32 = 1;
 
 /// How rld was started, and what for.
