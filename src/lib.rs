@@ -24,6 +24,8 @@ pub mod heap;
 
 pub mod error;
 
+pub mod trace;
+
 // Floor 2: an object's bytes.
 pub mod image;
 

@@ -16,6 +16,7 @@ use crate::object::{Mapped, Object, Role};
 use crate::search::{Failure, Files, NOT_OPENED, NotFound, PathOwner, Purpose, Search};
 use crate::sys::Identity;
 use crate::text::Text;
+use crate::trace::{self, Event, Topics};
 
 /// Where objects come from: files that are mapped into the process, or only looked at.
 pub trait Source<'a>: Files<Error = Error> {
@@ -177,7 +178,10 @@ impl<'a> LinkMap<'a> {
         self.add_shared(space, Arc::new(object))
     }
 
-    fn add_shared(&mut self, space: usize, object: Arc<Object<'a>>) -> ObjectId {
+    fn add_shared(&mut self, space: usize, mut object: Arc<Object<'a>>) -> ObjectId {
+        if let Some(object) = Arc::get_mut(&mut object) {
+            object.space = space;
+        }
         let id = self.objects.push(object);
         if let (Some(space), Some(object)) = (self.spaces.get_mut(space), self.objects.get(id)) {
             space.enter(id, object);
@@ -310,8 +314,22 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
             self.map.alias(self.space, id, name);
             return Ok(id);
         }
+        trace::tell(Topics::FILES, || {
+            let by = requester.and_then(|id| self.map.get(id)).map(Object::label);
+            Event::Wanted { name, space: self.space, by, opened: purpose == Purpose::Opened }
+        });
         let chain = chain(self.map, requester, self.program, self.origin);
+        let is_name = !name.contains(&b'/');
+        if is_name {
+            trace::tell(Topics::LIBS, || Event::SearchBegins { name, space: self.space });
+        }
         let found = self.search.find(self.source, name, &chain, purpose);
+        if is_name && !matches!(found, Err(Failure::Fatal { .. })) {
+            trace::tell(Topics::LIBS, || {
+                let found = found.as_ref().ok().map(|found| &*found.path);
+                Event::SearchEnds { name, found }
+            });
+        }
         let found = found.map_err(|failure| self.failure(failure, requester))?;
         let identity = self.source.identity(&found.file);
         let same = self.map.spaces.get(self.space).and_then(|space| space.by_file(identity));
@@ -323,6 +341,11 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
             return Err(Error::new(name, Problem::NotLoaded));
         }
         let path = found.path.clone();
+        trace::tell(Topics::FILES, || Event::MapBegins {
+            name,
+            path: path.to_bytes(),
+            space: self.space,
+        });
         let object = self.load(found.path, found.file, requester);
         // ld.so names what was asked for; which file that is, is worth a line.
         let object = object.map_err(|mut error| {
@@ -334,6 +357,9 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
         })?;
         let id = self.map.add_shared(self.space, object);
         self.map.alias(self.space, id, name);
+        if let Some(object) = self.map.get(id) {
+            trace::tell(Topics::FILES, || object.mapped());
+        }
         Ok(id)
     }
 

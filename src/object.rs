@@ -22,6 +22,7 @@ use crate::elf::version::{Version, Versions, Versym};
 use crate::error::{Error, Result};
 use crate::image::{Image, Mapping};
 use crate::sys::Identity;
+use crate::trace::{Event, Label};
 
 /// What an object is to the process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -160,6 +161,8 @@ pub struct Object<'a> {
     absolute_directory: Option<Vec<u8>>,
     /// What it is to the process.
     pub role: Role,
+    /// Its namespace; rld's own is the first, though it may be a member of others.
+    pub space: usize,
     /// Device and inode; none for what was not opened here.
     pub identity: Option<Identity>,
     /// The object on whose behalf it was loaded, while that is there.
@@ -226,6 +229,7 @@ impl<'a> Object<'a> {
             aliases: Vec::new(),
             absolute_directory: None,
             role: Role::Absent,
+            space: 0,
             identity: None,
             loader: Requester::default(),
             needed: Vec::new(),
@@ -268,6 +272,7 @@ impl<'a> Object<'a> {
             aliases: Vec::new(),
             absolute_directory: None,
             role,
+            space: 0,
             identity,
             loader: Requester::default(),
             needed: Vec::new(),
@@ -298,6 +303,28 @@ impl<'a> Object<'a> {
         match self.name.to_bytes() {
             b"" => program,
             name => name,
+        }
+    }
+
+    /// The object as events name it.
+    #[must_use]
+    pub fn label(&self) -> Label<'_> {
+        Label { name: self.name.to_bytes(), space: self.space }
+    }
+
+    /// Says where it was mapped.
+    #[must_use]
+    pub fn mapped(&self) -> Event<'_> {
+        let (start, _) = self.segments.extent();
+        let end = self.segments.loads.last().map_or(start, Segment::end);
+        Event::MapEnds {
+            object: self.label(),
+            dynamic: self.segments.dynamic.map_or(Addr(0), |span| self.image.address(span.vaddr)),
+            base: Addr(self.image.bias.0),
+            size: end.wrapping_sub(start),
+            entry: self.entry,
+            phdr: self.phdr,
+            phnum: self.phnum,
         }
     }
 

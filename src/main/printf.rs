@@ -14,6 +14,7 @@ use core::fmt::Write;
 
 use rld::sys::{file, process};
 use rld::text::Text;
+use rld::trace;
 
 const STDERR: u64 = 2;
 
@@ -140,8 +141,7 @@ variadic!(
 unsafe extern "C" fn debug_printf(text: *const c_char, registers: *const u64, stack: *const u64) {
     // SAFETY: the caller's format and arguments.
     let text = unsafe { format(text, Arguments { registers, left: 5, stack }) };
-    let line = alloc::format!("{:10}:\t{text}", process::id());
-    file::write_all(STDERR, line.as_bytes());
+    trace::debug::foreign(text.as_bytes());
 }
 
 unsafe extern "C" fn fatal_printf(
@@ -151,6 +151,7 @@ unsafe extern "C" fn fatal_printf(
 ) -> ! {
     // SAFETY: the caller's format and arguments.
     let text = unsafe { format(text, Arguments { registers, left: 5, stack }) };
+    trace::flush();
     file::write_all(STDERR, text.as_bytes());
     process::exit(127)
 }

@@ -25,6 +25,7 @@ use crate::lookup::{Class, Reference};
 use crate::object::{Definition, Object};
 use crate::reloc::Relocation;
 use crate::sys::{file, process as kernel};
+use crate::trace;
 
 /// What a reference was found to be.
 struct Bound {
@@ -173,6 +174,7 @@ fn fail(process: &Process, object: Option<&Object<'_>>, problem: Problem) -> ! {
     let name = object.map_or(&b""[..], |object| process.name_of(object));
     let error = &Error::new(name, problem);
     let report = Report { program: process.facts.name, error };
+    trace::flush();
     file::write_all(STDERR, alloc::format!("{report}").as_bytes());
     kernel::exit(127)
 }

@@ -12,6 +12,7 @@ use core::sync::atomic::Ordering;
 
 use super::locks::{Lock, while_reading};
 use super::process::Process;
+use super::ready::calls;
 use super::show::{self, Change};
 use super::world::World;
 use crate::addr::ObjectId;
@@ -20,6 +21,7 @@ use crate::image::map::unmap_all;
 use crate::init;
 use crate::linkmap::LinkMap;
 use crate::object::{Object, Role};
+use crate::trace::{self, Event, Function, Topics};
 
 /// How a sweep stands ([`Process::sweep`]): a finaliser may close something itself.
 const IDLE: u32 = 0;
@@ -109,8 +111,10 @@ fn finalise(process: &Process, ids: &[ObjectId]) {
             life.initialised.load(Ordering::Acquire) && !life.finalised.swap(true, Ordering::AcqRel)
         });
         if is_due {
-            // SAFETY: what needs the object was finalised before.
-            unsafe { init::finalise(&object) };
+            calls(Function::Finaliser, &object, || {
+                // SAFETY: what needs the object was finalised before.
+                unsafe { init::finalise(&object) }
+            });
         }
     }
 }
@@ -186,9 +190,13 @@ pub unsafe fn finalise_all(process: &Process) {
                     && !life.finalised.swap(true, Ordering::AcqRel)
             })
         });
-        if is_due && !matches!(object.role, Role::Loader | Role::Vdso) {
-            // SAFETY: the object is initialised, and what needs it was finalised before.
-            unsafe { init::finalise(&object) };
+        if is_due && object.role != Role::Vdso {
+            calls(Function::Finaliser, &object, || {
+                // SAFETY: the object is initialised, and what needs it was finalised before; rld has no finalisers.
+                unsafe { init::finalise(&object) }
+            });
         }
     }
+    trace::tell(Topics::STATISTICS, || Event::Exit);
+    trace::flush();
 }

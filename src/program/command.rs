@@ -60,6 +60,14 @@ impl Job {
         Ok(Self { options: Some(options), own_header, secure })
     }
 
+    /// What the program will see as its name.
+    #[must_use]
+    pub fn program_name(&self, stack: &InitialStack) -> &'static [u8] {
+        let options = self.options.as_ref();
+        let given = options.and_then(|it| Some(it.argv0.unwrap_or(it.program?.1).to_bytes()));
+        given.unwrap_or_else(|| program_name(stack))
+    }
+
     /// Whether rld maps the program itself.
     #[must_use]
     pub const fn is_direct(&self) -> bool {

@@ -27,6 +27,7 @@ pub mod show;
 pub mod start;
 pub mod symbols;
 pub mod terms;
+pub mod tracing;
 pub mod versions;
 pub mod world;
 

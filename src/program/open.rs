@@ -286,7 +286,7 @@ fn find(
     let requester = caller.or(world.map.by_role(Role::Program));
     let no_load = request.has(libc::RTLD_NOLOAD);
     let found = with_linker(process, world, space, no_load, |linker| {
-        linker.open(request.name, requester, Purpose::Library)
+        linker.open(request.name, requester, Purpose::Opened)
     });
     // Who asked does not count for what the object needs.
     if let Some(object) = found.as_ref().ok().and_then(|&id| world.map.get(id))

@@ -24,6 +24,7 @@ use crate::lookup::scope::{Scope, Unique, Uniqueness};
 use crate::lookup::{Class, Reference};
 use crate::object::{Object, Role};
 use crate::tls::thread;
+use crate::trace::{self, Event, Function, Topics};
 
 /// Makes the process ready for its entry point.
 ///
@@ -179,17 +180,36 @@ unsafe fn initialise(process: &Process) {
     let run = |(id, object): &(ObjectId, Arc<Object<'static>>)| {
         let life = process.world().life(*id);
         let is_done = life.is_some_and(|life| life.initialised.swap(true, Ordering::AcqRel));
-        if object.role == Role::Library && !is_done {
-            // SAFETY: as the caller promises.
-            unsafe { init::initialise(object, arguments) };
+        if matches!(object.role, Role::Library | Role::Loader) && !is_done {
+            calls(Function::Initialiser, object, || {
+                // SAFETY: as the caller promises; rld has no initialisers.
+                unsafe { init::initialise(object, arguments) }
+            });
         }
     };
-    if let Some((_, program)) = kept.first() {
-        // SAFETY: as the caller promises.
-        unsafe { init::preinitialise(program, arguments) };
+    if let Some((_, program)) = kept.first()
+        && program.dynamic.preinit_array.size != 0
+    {
+        calls(Function::Preinitialiser, program, || {
+            // SAFETY: as the caller promises.
+            unsafe { init::preinitialise(program, arguments) }
+        });
     }
     kept.iter().filter(|(_, object)| wants_to_be_first(object)).for_each(run);
     kept.iter().rev().for_each(run);
+}
+
+/// Tells that functions of an object are called while `work` does it.
+pub fn calls(function: Function, object: &Object<'_>, work: impl FnOnce()) {
+    let told = trace::on(Topics::CALLS);
+    if told {
+        trace::emit(&Event::CallBegins { object: object.label(), function });
+        trace::flush();
+    }
+    work();
+    if told {
+        trace::emit(&Event::CallEnds { object: object.label(), function });
+    }
 }
 
 /// DF_1_INITFIRST.

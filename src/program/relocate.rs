@@ -28,6 +28,7 @@ use crate::object::{Object, Role};
 use crate::reloc::apply::Relocator;
 use crate::reloc::value::{Store, value};
 use crate::tls::thread::Index;
+use crate::trace::{self, Event, Topics};
 
 const CLOSE_FAILED: &str = "cannot restore segment prot after reloc";
 
@@ -148,7 +149,12 @@ impl Job<'_> {
             }
             let link_map = link_maps.address(id);
             let lazy = (self.lazy && link_map != 0).then_some(Addr(link_map));
+            trace::tell(Topics::RELOC, || {
+                let lazy = self.lazy && !object.dynamic.binds_now();
+                Event::RelocationBegins { object: object.label(), lazy }
+            });
             relocator.relocate(id, &mut words, lazy)?;
+            trace::tell(Topics::RELOC, || Event::RelocationEnds { object: object.label() });
             if !self.opened.is_empty() {
                 let bound = (0..).map(ObjectId).zip(&relocator.bound);
                 done.bound.push(bound.filter(|(_, is)| **is).map(|(id, _)| id).collect());
@@ -158,6 +164,7 @@ impl Job<'_> {
             }
         }
         let deferred = relocator.deferred;
+        trace::flush();
         for pending in &deferred.pending {
             let mut operands = pending.operands;
             // SAFETY: the resolver lies in a relocated object, and takes no arguments on x86-64.

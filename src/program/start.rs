@@ -14,7 +14,7 @@ use core::fmt::Write;
 use super::command::{self, Job};
 use super::live::Live;
 use super::terms::{Entry, Own, STDERR, Stop, program_name};
-use super::{adopt, answers, checks, listing, preload, prepare, ready, relocate};
+use super::{adopt, answers, checks, listing, preload, prepare, ready, relocate, tracing};
 use crate::abi::glibc::{self, cpu};
 use crate::addr::Addr;
 use crate::arch::vector_state;
@@ -24,6 +24,7 @@ use crate::error::Report;
 use crate::linkmap::{LinkMap, Linker};
 use crate::sys::stack::InitialStack;
 use crate::sys::{file, process};
+use crate::trace::{self, Event, Stage, Topics};
 
 /// Room for the objects of a small program: they are large to move.
 const USUAL_OBJECTS: usize = 16;
@@ -39,8 +40,12 @@ pub unsafe fn start(stack: *mut u64, own: &Own) -> Entry {
     // SAFETY: as the caller promises.
     match unsafe { run(&mut stack, own) } {
         Ok(entry) => entry,
-        Err(Stop::Exit(status)) => process::exit(status),
+        Err(Stop::Exit(status)) => {
+            trace::flush();
+            process::exit(status)
+        }
         Err(Stop::Errors(errors)) => {
+            trace::flush();
             let program = program_name(&stack);
             let mut text = String::new();
             for error in &errors {
@@ -64,6 +69,9 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
             env::split_variable(variable).is_some_and(|(name, _)| env::unsafe_variable(name))
         });
     }
+    let job = Job::new(stack, own, secure)?;
+    tracing::begin(&settings, job.program_name(stack))?;
+    begins(Stage::Start);
     let values = match secure {
         true => Values::new(glibc_2_36::LIST),
         false => {
@@ -74,7 +82,6 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
 
     // The program: mapped by the kernel, or named on the command line.
     let mut live = Live::default();
-    let job = Job::new(stack, own, secure)?;
     answers::give(&job, stack, &cpu, &values)?;
     settings.audit.extend(job.audit());
     let program = job.program(stack, &mut live, &cpu)?;
@@ -108,8 +115,10 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
         // ld.so's --list ends at the first that is missing; its variable, which ldd uses, goes on.
         lists_absent: settings.trace_loaded_objects,
     };
+    begins(Stage::Load);
     let preloaded = preload::all(&mut linker, &settings, &job, secure);
     linker.load_dependencies(program, &preloaded)?;
+    ends(Stage::Load);
     live.forget_cache();
     searching.give_back(search);
     if only_a_list {
@@ -132,10 +141,23 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     let process = unsafe { plan.carry_out(map, stack, own, searching)? };
 
     // Words, resolvers, copies; then the images of thread-local variables, which hold relocated words.
+    begins(Stage::Relocate);
     // SAFETY: no code of the program has run.
     unsafe { relocate::all(process)? };
+    ends(Stage::Relocate);
     // SAFETY: everything is relocated.
     unsafe { ready::make(process)? };
     let address = process.world().map.get(program).map_or(Addr(0), |program| program.entry);
+    ends(Stage::Start);
+    trace::tell(Topics::REQUESTS, || Event::Entry { address });
+    trace::flush();
     Ok(Entry { address, finaliser: true })
+}
+
+fn begins(stage: Stage) {
+    trace::tell(Topics::STATISTICS, || Event::StageBegins { stage });
+}
+
+fn ends(stage: Stage) {
+    trace::tell(Topics::STATISTICS, || Event::StageEnds { stage });
 }

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::reloc::apply::Entries;
 use crate::sys::file;
 use crate::sys::stack::InitialStack;
+use crate::trace;
 
 /// Standard output's descriptor.
 pub const STDOUT: u64 = 1;
@@ -75,6 +76,7 @@ pub fn warn(lines: impl Iterator<Item = String>) {
         let _ = writeln!(text, "{line}");
     }
     if !text.is_empty() {
+        trace::flush();
         file::write_all(STDERR, text.as_bytes());
     }
 }

@@ -8,6 +8,7 @@ use crate::error::{Error, Problem};
 use crate::linkmap::LinkMap;
 use crate::object::Object;
 use crate::text::Text;
+use crate::trace::{self, Event, Topics};
 
 /// What the check found.
 #[derive(Default, Debug)]
@@ -39,6 +40,11 @@ pub fn check<'o, 'a: 'o>(
                 findings.errors.push(Error::new(name, Problem::Sentence(sentence)));
                 return;
             };
+            trace::tell(Topics::VERSIONS, || Event::Version {
+                version: need.version.name,
+                library: needed.label(),
+                by: object.label(),
+            });
             judge(&mut findings, needed, &need, name, program);
         });
         if let Err(malformed) = walked {

@@ -5,12 +5,14 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::CStr;
+use core::fmt::Display;
 
 use super::dst::Tokens;
 use super::hwcaps::Hwcaps;
 use super::outcome::{Attempt, Failure, Found, Near, NotFound, Origin, Why};
 use super::{Files, PathOwner, Place, Refusal};
 use crate::errno::Errno;
+use crate::trace::{self, Event, Topics};
 
 /// A directory's place in [`Directories`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,6 +20,9 @@ pub(super) struct DirectoryId(u32);
 
 /// A path list, split and expanded.
 pub(super) type List = Box<[DirectoryId]>;
+
+/// The directory in library directories that has a directory for each CPU level.
+const HWCAPS: &[u8] = b"glibc-hwcaps";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -107,6 +112,22 @@ impl Directories {
         }
     }
 
+    /// Calls `say` with the places that a visit looks into, but for those that are known not to exist.
+    pub fn each(&self, id: DirectoryId, hwcaps: &Hwcaps, say: &mut dyn FnMut(&[u8])) {
+        let Some(directory) = self.all.get(id.0 as usize) else { return };
+        if directory.itself == State::Absent {
+            return;
+        }
+        if directory.hwcaps != State::Absent {
+            let unknown = core::iter::repeat(&State::Unknown);
+            let states = directory.levels.iter().chain(unknown);
+            for (level, _) in hwcaps.names().zip(states).filter(|(_, it)| **it != State::Absent) {
+                say(&[&directory.name, HWCAPS, b"/", level].concat());
+            }
+        }
+        say(self.name(id));
+    }
+
     /// Whether the directory is known not to exist.
     pub fn is_absent(&self, id: DirectoryId) -> bool {
         self.all.get(id.0 as usize).is_none_or(|directory| directory.itself == State::Absent)
@@ -155,6 +176,8 @@ pub(super) struct Opener<'o, F: Files> {
     pub set_user_id_only: bool,
     /// The error number of the last file that could not be opened.
     pub errno: Errno,
+    /// What leads to the paths that are opened now.
+    pub origin: Origin<'o>,
     /// The files for other machines that were met.
     near: Vec<Near>,
 }
@@ -171,6 +194,7 @@ impl<'o, F: Files> Opener<'o, F> {
             scratch,
             set_user_id_only: false,
             errno: Errno::ENOENT,
+            origin: Origin::Slash,
             near: Vec::new(),
         }
     }
@@ -183,6 +207,19 @@ impl<'o, F: Files> Opener<'o, F> {
 
     /// Opens the path made last.
     pub fn open_path(&mut self) -> Opened<F> {
+        let opened = self.try_path();
+        trace::tell(Topics::LIBS, || {
+            let path = self.scratch.path().map(CStr::to_bytes).unwrap_or_default();
+            let why = match &opened {
+                Ok(opened) => opened.as_ref().err().map(|why| why as &dyn Display),
+                Err(_) => Some(&"it cannot be loaded" as &dyn Display),
+            };
+            Event::Attempt { path, origin: &self.origin, why }
+        });
+        opened
+    }
+
+    fn try_path(&mut self) -> Opened<F> {
         let why = match self.scratch.path().map(|path| self.files.open(path)) {
             Some(Ok(file)) if self.set_user_id_only && !self.files.is_set_user_id(&file) => {
                 Why::NotSetUserId
@@ -232,6 +269,15 @@ impl<'o, F: Files> Opener<'o, F> {
         }
     }
 
+    /// Tells of a file that cannot be there, because the directory of its directory is not.
+    #[cold]
+    fn passed_over(&mut self, directory: &[u8], level: &[u8]) {
+        self.scratch.join(&[directory, HWCAPS, b"/", level, b"/", self.name]);
+        let path = self.scratch.path().map(CStr::to_bytes).unwrap_or_default();
+        let why = Some(&Why::NoDirectory as &dyn Display);
+        trace::emit(&Event::Attempt { path, origin: &self.origin, why });
+    }
+
     /// Looks into one directory: its `glibc-hwcaps` subdirectories, best first, then itself. What turns out not to
     /// exist is never asked for again.
     pub fn look_into(
@@ -240,7 +286,6 @@ impl<'o, F: Files> Opener<'o, F> {
         id: DirectoryId,
         hwcaps: &Hwcaps,
     ) -> Opened<F> {
-        const HWCAPS: &[u8] = b"glibc-hwcaps";
         let Some(directory) = directories.all.get_mut(id.0 as usize) else {
             return Ok(Err(Why::NoDirectory));
         };
@@ -254,6 +299,10 @@ impl<'o, F: Files> Opener<'o, F> {
         if hwcaps.names().len() > 0 {
             if directory.hwcaps == State::Unknown || relative {
                 directory.hwcaps = self.state(&[&directory.name, HWCAPS]);
+                if directory.hwcaps == State::Absent && trace::on(Topics::LIBS) {
+                    let levels = hwcaps.names();
+                    levels.for_each(|level| self.passed_over(&directory.name, level));
+                }
             }
             if directory.hwcaps == State::Present {
                 directory.itself = State::Present;

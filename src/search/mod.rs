@@ -28,6 +28,7 @@ use core::ffi::CStr;
 use crate::addr::ObjectId;
 use crate::cache::{self, Cache};
 use crate::errno::Errno;
+use crate::trace::{self, Event, Topics};
 use dirs::{Directories, DirectoryId, List, Opener, Scratch};
 pub use dst::{TokenError, Tokens, has_token};
 pub use hwcaps::Hwcaps;
@@ -135,8 +136,10 @@ pub struct PathOwner<'a> {
 /// What a library is looked for as.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Purpose {
-    /// A dependency, or an argument of dlopen.
+    /// A dependency.
     Library,
+    /// An argument of dlopen.
+    Opened,
     /// LD_PRELOAD and its like: in secure mode only set-user-ID files in default directories.
     Preload,
 }
@@ -320,16 +323,17 @@ impl Search {
     }
 
     /// A name with a slash is that path and no other.
-    fn find_path<F: Files>(
+    fn find_path<'c, F: Files>(
         &self,
-        opener: &mut Opener<'_, F>,
-        chain: &[PathOwner<'_>],
+        opener: &mut Opener<'c, F>,
+        chain: &[PathOwner<'c>],
         purpose: Purpose,
     ) -> Result<Found<F::File>, Failure<F::Error>> {
         let origin = match purpose {
-            Purpose::Library => Origin::Slash,
+            Purpose::Library | Purpose::Opened => Origin::Slash,
             Purpose::Preload => Origin::Preload,
         };
+        opener.origin = origin.clone();
         let name = opener.name;
         let path = match chain.first() {
             Some(requester) => self.tokens(requester.origin).expand(name),
@@ -349,16 +353,17 @@ impl Search {
     }
 
     /// A name without a slash is looked for in every place, in order.
-    fn find_name<F: Files>(
+    fn find_name<'c, F: Files>(
         &mut self,
-        opener: &mut Opener<'_, F>,
-        chain: &[PathOwner<'_>],
+        opener: &mut Opener<'c, F>,
+        chain: &[PathOwner<'c>],
         purpose: Purpose,
     ) -> Result<Found<F::File>, Failure<F::Error>> {
         let trusted_only = self.fixed.secure && purpose == Purpose::Preload;
         opener.set_user_id_only = trusted_only;
         self.split(chain);
         for place in order(chain, trusted_only, self.inhibit_cache) {
+            opener.origin = place.origin(chain);
             let looked = match place {
                 Place::Cache => self.look_up(opener, chain),
                 _ => self.walk(opener, place, chain),
@@ -371,11 +376,11 @@ impl Search {
     }
 
     /// Walks one list.
-    fn walk<F: Files>(
+    fn walk<'c, F: Files>(
         &mut self,
-        opener: &mut Opener<'_, F>,
+        opener: &mut Opener<'c, F>,
         place: Place,
-        chain: &[PathOwner<'_>],
+        chain: &[PathOwner<'c>],
     ) -> Result<Option<F::File>, F::Error> {
         let list = self.lists.get(place, chain);
         if list.is_empty() {
@@ -383,7 +388,13 @@ impl Search {
         }
         let known = &self.directories;
         let mut present = list.iter().filter(|id| !known.is_absent(**id)).map(|id| known.name(*id));
-        opener.files.searching(&place.origin(chain), &mut present);
+        opener.files.searching(&opener.origin, &mut present);
+        if trace::on(Topics::LIBS) {
+            trace::emit(&Event::SearchList {
+                origin: &opener.origin,
+                directories: &|say| list.iter().for_each(|&id| known.each(id, &self.hwcaps, say)),
+            });
+        }
         for id in list {
             let why = match opener.look_into(&mut self.directories, *id, &self.hwcaps)? {
                 Ok(file) => return Ok(Some(file)),
@@ -400,12 +411,13 @@ impl Search {
     }
 
     /// Looks into the cache.
-    fn look_up<F: Files>(
+    fn look_up<'c, F: Files>(
         &self,
-        opener: &mut Opener<'_, F>,
-        chain: &[PathOwner<'_>],
+        opener: &mut Opener<'c, F>,
+        chain: &[PathOwner<'c>],
     ) -> Result<Option<F::File>, F::Error> {
         opener.files.searching(&Origin::Cache, &mut core::iter::empty());
+        trace::tell(Topics::LIBS, || Event::SearchCache { path: cache::PATH });
         let nodeflib = chain.first().is_some_and(|requester| requester.nodeflib);
         let why = match opener.files.cache() {
             None => Why::NoCache,

@@ -93,6 +93,19 @@ impl Fd {
         Ok(Self(fd))
     }
 
+    /// Opens for writing at the end, closed on exec; makes the file where there is none, and follows no symbolic link.
+    ///
+    /// # Errors
+    /// What open(2) answers.
+    pub fn append(path: &CStr) -> Result<Self, Errno> {
+        const FLAGS: i32 =
+            libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+        const MODE: u64 = 0o666;
+        // SAFETY: the path is NUL-terminated and only read.
+        let fd = unsafe { call(libc::SYS_openat, [HERE, arg(path), FLAGS as u64, MODE]) }?;
+        Ok(Self(fd))
+    }
+
     /// The descriptor's number, for mmap(2).
     #[must_use]
     pub const fn number(&self) -> u64 {

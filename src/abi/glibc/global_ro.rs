@@ -8,6 +8,7 @@ use super::fields::Fields;
 use super::layout::{Layout, ScopeElem};
 use crate::addr::Addr;
 use crate::tls;
+use crate::trace::{Topics, debug};
 
 /// What the auxiliary vector and the settings say.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +67,8 @@ pub struct Vdso {
 /// The x87 control word that libc's initialiser expects (contract 3.3).
 const FPU_CONTROL: u16 = 0x037f;
 const STDERR: u32 = 2;
+/// `DL_DEBUG_IMPCALLS`.
+const DEBUG_CALLS: u32 = 1 << 1;
 /// The depth-first sort (contract: initial state; `glibc.rtld.dynamic_sort=2`).
 const SORT_DEPTH_FIRST: u32 = 1;
 
@@ -84,6 +87,8 @@ pub fn write(layout: &Layout, ro: &Fields, functions: &Functions, facts: &Facts<
     ro.set(at.initial_searchlist + ScopeElem::COUNT as u16, facts.global_scope.1);
     ro.set(at.clktck, u32::try_from(facts.clock_ticks).unwrap_or(100));
     ro.set(at.debug_fd, STDERR);
+    // libc shows when it calls the program's initialisers, and main.
+    ro.set(at.debug_mask, if debug::shows(Topics::CALLS) { DEBUG_CALLS } else { 0 });
     ro.set(at.lazy, u32::from(facts.lazy));
     ro.set(at.bind_not, u32::from(facts.bind_not));
     ro.set(at.dynamic_weak, u32::from(facts.dynamic_weak));

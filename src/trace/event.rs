@@ -1,0 +1,153 @@
+//! What can be told. Events borrow all that they name; nothing is allocated for them.
+
+use core::ffi::CStr;
+use core::fmt;
+
+use super::Origin;
+use crate::addr::Addr;
+
+/// An object as events name it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Label<'e> {
+    /// Its path; empty for the program, as ld.so has it.
+    pub name: &'e [u8],
+    /// Its namespace; rld's own is the first, wherever it is used.
+    pub space: usize,
+}
+
+/// Calls a function with each of several strings.
+pub type Strings<'e> = &'e dyn Fn(&mut dyn FnMut(&[u8]));
+
+/// Calls a function with each of several lists of objects.
+pub type Lists<'e> = &'e dyn Fn(&mut dyn FnMut(&mut dyn Iterator<Item = &'e [u8]>));
+
+/// A part of a start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    /// The whole of it, to the program's entry point.
+    Start,
+    /// Objects are found and mapped.
+    Load,
+    /// Objects are relocated.
+    Relocate,
+}
+
+/// What kind of function of an object is called.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Function {
+    /// The program's DT_PREINIT_ARRAY.
+    Preinitialiser,
+    /// DT_INIT and DT_INIT_ARRAY.
+    Initialiser,
+    /// DT_FINI_ARRAY and DT_FINI.
+    Finaliser,
+}
+
+/// Something that happens. What takes time has a beginning and an end, which are told by the same thread.
+#[expect(missing_docs, reason = "fields are named for what they hold")]
+#[derive(Clone, Copy)]
+pub enum Event<'e> {
+    /// A part of the start begins.
+    StageBegins { stage: Stage },
+    /// A part of the start is over.
+    StageEnds { stage: Stage },
+
+    /// An object that is not there yet is asked for; `opened` by dlopen(3), or needed.
+    Wanted { name: &'e [u8], space: usize, by: Option<Label<'e>>, opened: bool },
+    /// A name without a slash begins to be looked for.
+    SearchBegins { name: &'e [u8], space: usize },
+    /// A list of directories is gone through.
+    SearchList { origin: &'e Origin<'e>, directories: Strings<'e> },
+    /// The cache is asked.
+    SearchCache { path: &'e CStr },
+    /// A file was tried; `why` it was not taken, if so.
+    Attempt { path: &'e [u8], origin: &'e Origin<'e>, why: Option<&'e dyn fmt::Display> },
+    /// The search is over.
+    SearchEnds { name: &'e [u8], found: Option<&'e CStr> },
+
+    /// A file that was found begins to be mapped. `name` is what was asked for.
+    MapBegins { name: &'e [u8], path: &'e [u8], space: usize },
+    /// It is mapped and read.
+    MapEnds {
+        object: Label<'e>,
+        dynamic: Addr,
+        base: Addr,
+        size: u64,
+        entry: Addr,
+        phdr: Addr,
+        phnum: u16,
+    },
+
+    /// A library is asked whether it defines a version.
+    Version { version: &'e [u8], library: Label<'e>, by: Label<'e> },
+
+    /// What objects see will be told for each.
+    InitialScopes,
+    /// What an object's references are looked up in: lists, of which those before `first` are not told. rld looks
+    /// nothing up.
+    Scope { object: Label<'e>, first: usize, lists: Option<Lists<'e>> },
+    /// Objects of a namespace see this one from now on.
+    Global { object: Label<'e> },
+
+    /// An object begins to be relocated.
+    RelocationBegins { object: Label<'e>, lazy: bool },
+    /// All its words are written, but for those that wait for a resolver.
+    RelocationEnds { object: Label<'e> },
+    /// A symbol is looked up in an object.
+    Lookup { symbol: &'e [u8], object: Label<'e> },
+    /// A lookup has found a definition.
+    Binding {
+        symbol: &'e [u8],
+        version: Option<&'e [u8]>,
+        from: Label<'e>,
+        to: Label<'e>,
+        is_protected: bool,
+        how: How,
+    },
+    /// The last lookup's answer was used again.
+    BoundAgain,
+    /// The first object stays as long as the second, which was bound to it.
+    Dependency { object: Label<'e>, by: Label<'e> },
+
+    /// An object's functions begin to be called.
+    CallBegins { object: Label<'e>, function: Function },
+    /// They have returned.
+    CallEnds { object: Label<'e>, function: Function },
+    /// The program's entry point is jumped to.
+    Entry { address: Addr },
+    /// The finalisers of the exit have run.
+    Exit,
+
+    /// dlopen(3) or dlmopen(3) is called.
+    OpenBegins { name: &'e [u8], mode: i32, space: i64, caller: Addr },
+    /// An object was opened, once more if it was open before.
+    Opened { object: Label<'e>, count: u32 },
+    /// The call returns: a handle, or 0.
+    OpenEnds { handle: u64 },
+    /// dlclose(3) is called.
+    CloseBegins { handle: u64 },
+    /// An object was closed and is still open, or needed.
+    StillOpen { object: Label<'e>, count: u32 },
+    /// An object is taken out of memory.
+    Unloaded { object: Label<'e> },
+    /// The call returns.
+    CloseEnds { done: bool },
+    /// An object will never be unloaded, and why: `None` for the caller's wish.
+    Stays { object: Label<'e>, why: Option<&'static str>, by: Option<Label<'e>> },
+
+    /// Something is wrong with an object. `occasion` is what ld.so calls it; the program goes on if not `fatal`.
+    Error { object: &'e [u8], occasion: &'static str, words: &'e dyn fmt::Display, fatal: bool },
+}
+
+/// How a lookup came about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum How {
+    /// A relocation was applied.
+    Relocation,
+    /// A function was called for the first time.
+    FirstCall,
+    /// dlsym(3) or dlvsym(3).
+    Request,
+    /// The loader itself needs the symbol.
+    Own,
+}
