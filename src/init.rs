@@ -18,11 +18,19 @@ use crate::elf::segment::USER_END;
 use crate::linkmap::Objects;
 use crate::object::Object;
 
-/// Sorts `list` so that an object stands before those that it needs, as far as cycles allow; the first stays first.
+/// Sorts `list` so that an object stands before those that it needs, as far as cycles allow; `root` is the first.
 #[must_use]
-pub fn dependants_first(objects: &Objects<'_>, list: &[ObjectId]) -> Vec<ObjectId> {
+pub fn dependants_first(objects: &Objects<'_>, list: &[ObjectId], root: ObjectId) -> Vec<ObjectId> {
     let edges = |id: ObjectId| objects.get(id).map_or(&[][..], |object| &object.needed);
-    sort(list, edges)
+    match list.iter().position(|&id| id == root) {
+        // What it is a filter for stands before it.
+        Some(at) if at > 0 => {
+            let mut list = list.to_vec();
+            list[..=at].rotate_right(1);
+            sort(&list, edges)
+        }
+        _ => sort(list, edges),
+    }
 }
 
 /// The same for finalisers: with further edges, to objects that the references of one are bound to, the newest first.

@@ -1,5 +1,7 @@
 //! The objects of a process and how they come together: names, identities, breadth-first dependencies.
 
+mod search_list;
+
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::ffi::CString;
@@ -9,7 +11,7 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use crate::addr::ObjectId;
-use crate::elf::dynamic::Flags1;
+use crate::elf::dynamic::{Dependency, Flags1};
 use crate::elf::header::Kind;
 use crate::error::{Error, Problem, Result};
 use crate::object::{Mapped, Object, Role};
@@ -17,6 +19,7 @@ use crate::search::{Failure, Files, NOT_OPENED, NotFound, PathOwner, Purpose, Se
 use crate::sys::Identity;
 use crate::text::Text;
 use crate::trace::{self, Event, Topics};
+pub use search_list::SearchList;
 
 /// Where objects come from: files that are mapped into the process, or only looked at.
 pub trait Source<'a>: Files<Error = Error> {
@@ -133,6 +136,13 @@ impl Namespace {
         self.members.iter().all(|&id| Some(id) == loader)
     }
 
+    /// Lists an object immediately before another.
+    fn list_before(&mut self, id: ObjectId, other: ObjectId) {
+        self.members.retain(|&member| member != id);
+        let place = self.members.iter().position(|&member| member == other);
+        self.members.insert(place.unwrap_or(self.members.len()), id);
+    }
+
     /// Enters an object under its path, its soname and its identity. Where two objects claim one name, the first has
     /// it.
     fn enter(&mut self, id: ObjectId, object: &Object<'_>) {
@@ -247,6 +257,12 @@ impl<'a> LinkMap<'a> {
         }
     }
 
+    /// The program.
+    #[must_use]
+    pub fn program(&self) -> ObjectId {
+        self.by_role(Role::Program).unwrap_or(ObjectId(0))
+    }
+
     /// The search list of the program's namespace.
     #[must_use]
     pub fn search_list(&self) -> &[ObjectId] {
@@ -257,12 +273,12 @@ impl<'a> LinkMap<'a> {
     /// then the search list. rld is among them where something needs it.
     #[must_use]
     pub fn visible(&self) -> Vec<ObjectId> {
-        let (program, rest) = match self.search_list().split_first() {
-            Some((program, rest)) => (Some(*program), rest),
-            None => (None, &[][..]),
-        };
+        let list = self.search_list();
+        // What the program is a filter for stands before it.
+        let program = list.iter().position(|&id| id == self.program());
+        let (first, rest) = list.split_at(program.map_or(0, |at| at + 1));
         let vdso = self.by_role(Role::Vdso);
-        program.into_iter().chain(vdso).chain(rest.iter().copied()).collect()
+        first.iter().copied().chain(vdso).chain(rest.iter().copied()).collect()
     }
 
     /// The objects of the search list, in order.
@@ -410,33 +426,39 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
         &mut self,
         first: impl Iterator<Item = ObjectId>,
     ) -> Result<Vec<ObjectId>> {
-        let mut listed = Vec::new();
-        let mut list: Vec<_> = first.filter(|&id| mark(&mut listed, id)).collect();
-        let mut next = 0;
-        while let Some(&id) = list.get(next) {
-            next += 1;
+        let mut list = SearchList::new(first);
+        while let Some(id) = list.next() {
             self.load_needed(id)?;
-            let needed = self.map.get(id).map_or(&[][..], |object| &object.needed);
-            list.extend(needed.iter().filter(|&&id| mark(&mut listed, id)));
+            let Some(object) = self.map.get(id) else { continue };
+            let earlier = list.add(id, &object.needed, &object.filtees);
+            if let Some(space) = self.map.spaces.get_mut(self.space) {
+                earlier.iter().for_each(|&filtee| space.list_before(filtee, id));
+            }
         }
-        Ok(list)
+        Ok(list.into_ids())
     }
 
-    /// Resolves `DT_NEEDED` of an object, unless that was done before.
+    /// Resolves what an object asks for, unless that was done before.
     fn load_needed(&mut self, id: ObjectId) -> Result<()> {
         let names = match self.map.get(id) {
             Some(object) if object.needed.is_empty() => object.needed_names()?,
             _ => return Ok(()),
         };
         let mut needed = Vec::with_capacity(names.len());
-        for name in names {
-            needed.push(match self.open(name, Some(id), Purpose::Library) {
+        let mut filtees = Vec::new();
+        for (how, name) in names {
+            let other = match self.open(name, Some(id), Purpose::Library) {
                 Err(_) if self.lists_absent => self.map.add_to(self.space, Object::absent(name)),
+                Err(_) if how == Dependency::Auxiliary => continue,
                 opened => opened?,
-            });
+            };
+            needed.push(other);
+            if how != Dependency::Needed {
+                filtees.push(other);
+            }
         }
         if let Some(object) = self.map.objects.get_mut(id) {
-            object.needed = needed;
+            (object.needed, object.filtees) = (needed, filtees);
         }
         Ok(())
     }
@@ -496,14 +518,6 @@ pub fn chain<'m>(
         next = object.loader.get().or((id != PROGRAM).then_some(PROGRAM));
     }
     chain
-}
-
-/// Notes that `id` is in a list; says whether it is new there.
-fn mark(listed: &mut Vec<bool>, id: ObjectId) -> bool {
-    if listed.len() <= id.index() {
-        listed.resize(id.index() + 1, false);
-    }
-    listed.get_mut(id.index()).is_some_and(|listed| !core::mem::replace(listed, true))
 }
 
 /// Why an object cannot be a library, in ld.so's words.

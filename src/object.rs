@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::addr::{Addr, ObjectId, Vaddr};
 use crate::elf::Malformed;
-use crate::elf::dynamic::{Area, Dynamic, Flags};
+use crate::elf::dynamic::{Area, Dependency, Dynamic, Flags};
 use crate::elf::hash::{Gnu, HashTable, Sysv};
 use crate::elf::header::{Header, Kind};
 use crate::elf::note::{Note, notes};
@@ -167,8 +167,10 @@ pub struct Object<'a> {
     pub identity: Option<Identity>,
     /// The object on whose behalf it was loaded, while that is there.
     pub loader: Requester,
-    /// Its `DT_NEEDED`, resolved, in order.
+    /// What it asks for, resolved, in order.
     pub needed: Vec<ObjectId>,
+    /// Those of them whose filter it is.
+    pub filtees: Vec<ObjectId>,
     /// Its bytes.
     pub image: Image<'a>,
     /// Its program headers.
@@ -233,6 +235,7 @@ impl<'a> Object<'a> {
             identity: None,
             loader: Requester::default(),
             needed: Vec::new(),
+            filtees: Vec::new(),
             image: Image::default(),
             segments: Box::default(),
             phdr: Addr(0),
@@ -276,6 +279,7 @@ impl<'a> Object<'a> {
             identity,
             loader: Requester::default(),
             needed: Vec::new(),
+            filtees: Vec::new(),
             phdr,
             phnum: header.phnum,
             kind: header.kind,
@@ -346,13 +350,13 @@ impl<'a> Object<'a> {
         self.absolute_directory = Some([current, b"/", relative].concat());
     }
 
-    /// The strings of `DT_NEEDED`, in order.
+    /// The names that it asks for, in order.
     ///
     /// # Errors
     /// When one lies outside the string table.
-    pub fn needed_names(&self) -> Result<Vec<&'a [u8]>> {
-        let string = |&offset: &u32| {
-            self.exports.strings.name(offset).ok_or_else(|| {
+    pub fn needed_names(&self) -> Result<Vec<(Dependency, &'a [u8])>> {
+        let string = |&(how, offset): &(Dependency, u32)| {
+            self.exports.strings.name(offset).map(|name| (how, name)).ok_or_else(|| {
                 let words = "invalid string table offset";
                 let malformed = Malformed::new(words, "DT_NEEDED", offset.into());
                 Error::malformed(self.name.to_bytes(), malformed)

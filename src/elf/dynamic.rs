@@ -70,11 +70,22 @@ pub struct Area {
     pub size: u64,
 }
 
+/// How an object asks for another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Dependency {
+    /// `DT_NEEDED`.
+    Needed,
+    /// `DT_FILTER`: the object is a filter, and the other's definitions come before its own.
+    Filter,
+    /// `DT_AUXILIARY`: the same, if the other can be loaded.
+    Auxiliary,
+}
+
 /// The dynamic section of one object.
 #[derive(Clone, Debug, Default)]
 pub struct Dynamic {
-    /// `DT_NEEDED`: string table offsets, in order.
-    pub needed: Vec<u32>,
+    /// `DT_NEEDED`, `DT_FILTER` and `DT_AUXILIARY`: string table offsets, in order.
+    pub needed: Vec<(Dependency, u32)>,
     /// `DT_SONAME`: string table offset.
     pub soname: Option<u32>,
     /// `DT_RPATH`: string table offset.
@@ -164,7 +175,9 @@ impl Dynamic {
             false => Err(Malformed::new("invalid dynamic section entry", structure, value)),
         };
         match tag {
-            dt::DT_NEEDED => self.needed.push(string("DT_NEEDED")?),
+            dt::DT_NEEDED => self.needed.push((Dependency::Needed, string("DT_NEEDED")?)),
+            DT_FILTER => self.needed.push((Dependency::Filter, string("DT_FILTER")?)),
+            DT_AUXILIARY => self.needed.push((Dependency::Auxiliary, string("DT_AUXILIARY")?)),
             dt::DT_SONAME => self.soname = Some(string("DT_SONAME")?),
             dt::DT_RPATH => self.rpath = Some(string("DT_RPATH")?),
             dt::DT_RUNPATH => self.runpath = Some(string("DT_RUNPATH")?),
@@ -252,6 +265,9 @@ impl Dynamic {
 const DT_RELRSZ: u64 = 35;
 const DT_RELR: u64 = 36;
 const DT_RELRENT: u64 = 37;
+// Solaris, "Linker and Libraries Guide".
+const DT_AUXILIARY: u64 = 0x7fff_fffd;
+const DT_FILTER: u64 = 0x7fff_ffff;
 
 #[cfg(test)]
 mod tests {
@@ -274,7 +290,7 @@ mod tests {
     #[test]
     fn stops_at_the_end_mark() {
         let dynamic = parse(&[(dt::DT_NEEDED, 5), (dt::DT_NULL, 0), (dt::DT_NEEDED, 6)]).unwrap();
-        assert_eq!(dynamic.needed, [5]);
+        assert_eq!(dynamic.needed, [(Dependency::Needed, 5)]);
         assert_eq!(dynamic.position(dt::DT_NEEDED), Some(0));
     }
 

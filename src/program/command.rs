@@ -258,7 +258,12 @@ pub fn origin_if_needed(
         job.preload().map(CStr::to_bytes),
     ];
     let needed = program.needed_names().unwrap_or_default();
-    match strings.into_iter().flatten().chain(needed).any(has_token) {
+    match strings
+        .into_iter()
+        .flatten()
+        .chain(needed.into_iter().map(|(_, name)| name))
+        .any(has_token)
+    {
         true => searching.origin_of(program),
         false => Vec::new(),
     }

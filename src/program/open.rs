@@ -107,7 +107,7 @@ pub fn open(process: &Process, request: &Request<'_>) -> Result<Opened> {
     let (root, fresh) = opened?;
     let world = process.world();
     let list: Vec<_> = world.list(root).into_iter().flat_map(|list| list.objects()).collect();
-    let mut order = init::dependants_first(&world.map.objects, &list);
+    let mut order = init::dependants_first(&world.map.objects, &list, root);
     order.retain(|id| fresh.contains(id));
     order.reverse();
     let is_first = |id: &ObjectId| world.map.get(*id).is_some_and(ready::wants_to_be_first);
@@ -188,7 +188,7 @@ fn load(
     check(process, &world, &fresh, space)?;
     begin_lives(process, &mut world, request, root, &list, &fresh, space);
 
-    let order = relocation_order(&world, &list, &fresh, space);
+    let order = relocation_order(&world, root, &list, &fresh, space);
     let deep = world.life(root).is_some_and(|life| life.deep);
     let job = Job {
         order: &order,
@@ -424,12 +424,13 @@ fn enter_loader(process: &Process, world: &mut World, list: &[ObjectId], space: 
 /// libc.so.6 first, so that resolvers find it ready, then every object after what it needs.
 fn relocation_order(
     world: &World,
+    root: ObjectId,
     list: &[ObjectId],
     fresh: &[ObjectId],
     space: usize,
 ) -> Vec<ObjectId> {
     let libc = world.spaces.get(space).and_then(|space| space.libc);
-    let mut order = init::dependants_first(&world.map.objects, list);
+    let mut order = init::dependants_first(&world.map.objects, list, root);
     order.retain(|id| fresh.contains(id));
     order.reverse();
     if let Some(at) = order.iter().position(|&id| Some(id) == libc) {

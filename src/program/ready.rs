@@ -175,7 +175,8 @@ pub unsafe fn early_init(libc: Option<&Object<'_>>, layout: &Layout, first: bool
 unsafe fn initialise(process: &Process) {
     let arguments = process.facts.arguments;
     let map = &process.world().map;
-    let order = init::dependants_first(&map.objects, map.search_list());
+    let program = map.program();
+    let order = init::dependants_first(&map.objects, map.search_list(), program);
     let kept: Vec<_> = order.iter().filter_map(|&id| Some((id, map.objects.share(id)?))).collect();
     let run = |(id, object): &(ObjectId, Arc<Object<'static>>)| {
         let life = process.world().life(*id);

@@ -204,7 +204,7 @@ impl Job<'_> {
 /// find it ready, then every object after what it needs.
 fn order(process: &Process, map: &LinkMap<'_>) -> Vec<ObjectId> {
     let libc = process.facts.glibc.map(|identified| identified.libc);
-    let sorted = init::dependants_first(&map.objects, map.search_list());
+    let sorted = init::dependants_first(&map.objects, map.search_list(), map.program());
     let rest = sorted.into_iter().rev().filter(|&id| Some(id) != libc);
     libc.into_iter().chain(rest).collect()
 }

@@ -19,7 +19,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use crate::abi::glibc::link_maps::LinkMaps;
 use crate::addr::ObjectId;
 use crate::elf::dynamic::Flags1;
-use crate::linkmap::{LinkMap, Objects};
+use crate::linkmap::{LinkMap, Objects, SearchList};
 use crate::lookup::run::Run;
 use crate::lookup::scope::Unique;
 use crate::object::{Object, Role};
@@ -334,18 +334,13 @@ impl World {
     /// An object and all that it depends on, breadth-first.
     #[must_use]
     pub fn with_dependencies(&self, id: ObjectId) -> Vec<ObjectId> {
-        let mut listed = alloc::vec![false; self.map.objects.ids()];
-        let mut mark = |id: ObjectId| {
-            listed.get_mut(id.index()).is_some_and(|listed| !core::mem::replace(listed, true))
-        };
-        mark(id);
-        let mut list = Vec::from([id]);
-        let mut next = 0;
-        while let Some(object) = list.get(next).and_then(|&id| self.map.get(id)) {
-            next += 1;
-            list.extend(object.needed.iter().copied().filter(|&needed| mark(needed)));
+        let mut list = SearchList::new(core::iter::once(id));
+        while let Some(id) = list.next() {
+            if let Some(object) = self.map.get(id) {
+                list.add(id, &object.needed, &object.filtees);
+            }
         }
-        list
+        list.into_ids()
     }
 
     /// Whether `id` is seen to stay as long as `holder` does. Takes no memory and little time: signal handlers ask as
@@ -358,7 +353,8 @@ impl World {
             || self.list(holder).is_some_and(|list| list.objects().any(|held| held == id))
     }
 
-    /// The objects that nothing holds any more. `also_held` says what else than this world holds an object.
+    /// The objects that nothing holds any more, in the order in which they are listed. `also_held` says what else than
+    /// this world holds an object.
     #[must_use]
     pub fn unused(&self, also_held: impl Fn(ObjectId) -> bool) -> Vec<ObjectId> {
         let is_root = |id: ObjectId, life: &Life| {
@@ -382,7 +378,8 @@ impl World {
             to_visit.extend(self.life(id).into_iter().flat_map(|life| life.bound.objects()));
         }
         let is_used = |id: ObjectId| used.get(id.index()).copied().unwrap_or(true);
-        self.map.objects.iter().map(|(id, _)| id).filter(|&id| !is_used(id)).collect()
+        let members = self.map.spaces.iter().flat_map(|space| &space.members);
+        members.copied().filter(|&id| !is_used(id)).collect()
     }
 
     /// Adds definitions to a namespace's global scope, after all that are there.

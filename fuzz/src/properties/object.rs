@@ -85,7 +85,7 @@ pub fn check_object(object: &Object<'_>, file: &[u8], limit: usize) {
     match object.needed_names() {
         Ok(names) => {
             assert_eq!(names.len(), dynamic.needed.len());
-            assert!(names.iter().all(|name| inside(name, file)));
+            assert!(names.iter().all(|name| inside(name.1, file)));
         }
         Err(error) => assert!(!error.to_string().is_empty()),
     }

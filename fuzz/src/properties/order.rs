@@ -24,7 +24,7 @@ pub fn check(bytes: &[u8]) {
     let ids = (0..u32::from(count)).map(|at| (at + start) % u32::from(count));
     let list: Vec<_> = ids.skip(skipped).map(ObjectId).collect();
     let objects: Vec<_> = objects.into_iter().map(Arc::new).collect();
-    let sorted = dependants_first(&objects.iter().cloned().collect(), &list);
+    let sorted = dependants_first(&objects.iter().cloned().collect(), &list, list[0]);
 
     let mut every = sorted.clone();
     every.sort_unstable();

@@ -6,6 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use rld::abi::glibc::cpu;
 use rld::addr::ObjectId;
+use rld::elf::dynamic::Dependency;
 use rld::env::{Settings, preload_file_names, preload_names};
 use rld::error::{Error, Result};
 use rld::linkmap::{LOADER_SONAME, LinkMap, Linker, Source};
@@ -189,8 +190,12 @@ impl Walk<'_> {
         while let Some(&id) = list.get(next) {
             next += 1;
             let names = self.linker.map.get(id).map(Object::needed_names).transpose()?;
-            for name in names.unwrap_or_default() {
+            for (how, name) in names.unwrap_or_default() {
                 self.request(Requester::Object(id), name, &mut list);
+                // What an object only makes use of if it is there is not missed.
+                if how == Dependency::Auxiliary {
+                    self.requests.pop_if(|request| request.outcome.is_err());
+                }
             }
         }
         if self.requests.iter().all(|request| request.outcome.is_ok()) {
