@@ -12,6 +12,7 @@ pub mod quick;
 pub mod run;
 pub mod scan;
 pub mod scope;
+pub mod told;
 
 use crate::elf::hash::gnu;
 use crate::elf::version::Version;

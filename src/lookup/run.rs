@@ -114,7 +114,27 @@ impl<'m, 'a> Run<'m, 'a> {
         None
     }
 
-    /// The same by the index.
+    /// The same without the index, for a reader who wants to know each object that is visited.
+    #[cold]
+    pub(super) fn walk<T>(
+        &self,
+        reference: &Reference<'_>,
+        first: usize,
+        visit: &mut dyn FnMut(ObjectId),
+        mut accept: impl FnMut(&Member<'m, 'a>, u32) -> Option<T>,
+    ) -> Option<T> {
+        let members = self.members.get(first..).unwrap_or_default().iter();
+        let mut left = members.filter(|it| !(it.is_program && reference.class.skip_program));
+        left.find_map(|member| {
+            visit(member.id);
+            let may_hold = member.hash.may_hold(reference.hash);
+            let found =
+                may_hold.then(|| one::find_in(&member.hash, &member.names, reference))??;
+            accept(member, found)
+        })
+    }
+
+    /// By the index.
     #[inline]
     fn search_index<T>(
         &self,

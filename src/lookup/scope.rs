@@ -1,6 +1,7 @@
 //! A search order: runs of objects, and what holds for all lookups in them.
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use super::prepared::Prepared;
 use super::run::{Member, Run};
@@ -11,6 +12,7 @@ use crate::elf::symbol::Binding;
 use crate::elf::version::Version;
 use crate::linkmap::Objects;
 use crate::object::{Definition, Exports, Names, Role};
+use crate::trace::{self, Topics};
 
 /// The one definition that each STB_GNU_UNIQUE name has in a namespace.
 pub type Unique<'a> = BTreeMap<&'a [u8], Definition>;
@@ -29,6 +31,8 @@ pub struct Scope<'s, 'm, 'a> {
     /// `LD_DYNAMIC_WEAK`: a weak definition gives way to a later strong one.
     dynamic_weak: bool,
     unique: Uniqueness<'s, 'a>,
+    /// The objects that the last lookups have visited, while somebody wants to know.
+    pub visited: Vec<ObjectId>,
 }
 
 impl<'s, 'm, 'a> Scope<'s, 'm, 'a> {
@@ -39,7 +43,7 @@ impl<'s, 'm, 'a> Scope<'s, 'm, 'a> {
         dynamic_weak: bool,
         unique: Uniqueness<'s, 'a>,
     ) -> Self {
-        Self { runs, dynamic_weak, unique }
+        Self { runs, dynamic_weak, unique, visited: Vec::new() }
     }
 
     /// The first run that has an index: that is where lookups wait for memory.
@@ -55,8 +59,12 @@ impl<'s, 'm, 'a> Scope<'s, 'm, 'a> {
         reference: &Reference<'_>,
         own: Option<(ObjectId, &Exports<'a>)>,
     ) -> Option<Definition> {
-        let Self { runs, dynamic_weak, unique } = self;
+        let Self { runs, dynamic_weak, unique, visited } = self;
         let mut judge = Judge { reference, dynamic_weak: *dynamic_weak, unique, weak: None };
+        let each_is_told = trace::on(Topics::SYMBOLS);
+        if each_is_told {
+            visited.extend(own.map(|(id, _)| id));
+        }
         if let Some((id, exports)) = own
             && exports.hash.may_hold(reference.hash)
             && let Some(found) = one::find_in(&exports.hash, &exports.names(), reference)
@@ -66,22 +74,29 @@ impl<'s, 'm, 'a> Scope<'s, 'm, 'a> {
         }
         let mut accept =
             |member: &Member<'_, 'a>, found| judge.accept(member.id, &member.names, found);
-        let found = runs.iter().find_map(|run| run.search(reference, 0, &mut accept));
+        let found = match each_is_told {
+            false => runs.iter().find_map(|run| run.search(reference, 0, &mut accept)),
+            true => walk(runs, reference, 0, visited, &mut accept),
+        };
         found.or(judge.weak)
     }
 
     /// The first definition after an object (RTLD_NEXT); of all objects, if it is not among them.
     pub fn find_after(&mut self, reference: &Reference<'_>, after: ObjectId) -> Option<Definition> {
-        let Self { runs, dynamic_weak, unique } = self;
+        let Self { runs, dynamic_weak, unique, visited } = self;
         let mut judge = Judge { reference, dynamic_weak: *dynamic_weak, unique, weak: None };
         let place = |run: &Run<'_, '_>| run.objects().position(|id| id == after);
         let here = runs.iter().zip(0..).find_map(|(run, at)| Some((at, place(run)? + 1)));
         let (run, mut first) = here.unwrap_or((0, 0));
-        let mut runs = runs.get(run..).unwrap_or_default().iter();
+        let runs = runs.get(run..).unwrap_or_default();
         let mut accept =
             |member: &Member<'_, 'a>, found| judge.accept(member.id, &member.names, found);
-        let found =
-            runs.find_map(|run| run.search(reference, core::mem::take(&mut first), &mut accept));
+        let found = match trace::on(Topics::SYMBOLS) {
+            false => runs
+                .iter()
+                .find_map(|run| run.search(reference, core::mem::take(&mut first), &mut accept)),
+            true => walk(runs, reference, first, visited, &mut accept),
+        };
         found.or(judge.weak)
     }
 
@@ -129,6 +144,20 @@ impl<'s, 'm, 'a> Scope<'s, 'm, 'a> {
         let protected = Definition { object: id, index, symbol };
         Ok(Some(if elsewhere { protected } else { found }))
     }
+}
+
+/// Walks through runs, the first of them from the position `first` on.
+fn walk<'m, 'a, T>(
+    runs: &[&Run<'m, 'a>],
+    reference: &Reference<'_>,
+    mut first: usize,
+    visited: &mut Vec<ObjectId>,
+    mut accept: impl FnMut(&Member<'m, 'a>, u32) -> Option<T>,
+) -> Option<T> {
+    runs.iter().find_map(|run| {
+        let first = core::mem::take(&mut first);
+        run.walk(reference, first, &mut |id| visited.push(id), &mut accept)
+    })
 }
 
 /// Decides whether what an object offers is the answer.

@@ -253,6 +253,7 @@ unsafe extern "C" fn lookup_symbol(
     let found = unsafe {
         let query = Query {
             name: CStr::from_ptr(name),
+            from: from as u64,
             scope: scope.cast(),
             version: version.cast(),
             class,

@@ -21,11 +21,12 @@ use crate::error::{Error, Problem, Report};
 use crate::lookup::prepared::Prepared;
 use crate::lookup::quick::{self, Quick};
 use crate::lookup::scope::{Scope, Undefined, Uniqueness};
+use crate::lookup::told;
 use crate::lookup::{Class, Reference};
 use crate::object::{Definition, Object};
 use crate::reloc::Relocation;
 use crate::sys::{file, process as kernel};
-use crate::trace;
+use crate::trace::{self, How};
 
 /// What a reference was found to be.
 struct Bound {
@@ -53,11 +54,15 @@ pub unsafe fn bind(process: &Process, link_map: u64, index: u64) -> u64 {
         let world = process.world();
         let object = world.map.get(from);
         let found = object.and_then(|object| look_up(process, world, from, object, index));
-        found.unwrap_or_else(|| fail(process, object, Problem::Words("PLT without a relocation")))
+        found.unwrap_or_else(|| {
+            let name = object.map_or(&b""[..], |object| process.name_of(object));
+            fail(process, &Error::words(name, "PLT without a relocation"))
+        })
     });
     if let Some(definer) = found.loose {
         note_binding(process, found.from, definer);
     }
+    trace::flush();
     let address = match found.is_resolver {
         // SAFETY: the resolver lies in a relocated object, and takes no arguments on x86-64.
         true => unsafe { vector_state::call(found.address) },
@@ -110,7 +115,8 @@ fn look_up(
     };
     let is_resolver = found.symbol.is_ifunc();
     if is_resolver && !definer.image.holds(Addr(address)) {
-        fail(process, Some(definer), Problem::Words("IFUNC resolver outside its object"));
+        let words = "IFUNC resolver outside its object";
+        fail(process, &Error::words(process.name_of(definer), words));
     }
     let is_loose = found.object != from && !world.holds(from, found.object);
     let loose = is_loose.then_some(found.object);
@@ -127,7 +133,7 @@ fn quick(
 ) -> Quick {
     let Prepared { index, symbol, name, hash } = *prepared;
     let is_symbolic = object.dynamic.flags.contains(Flags::SYMBOLIC);
-    if symbol.binds_locally() || symbol.is_protected() || is_symbolic {
+    if told::wanted() || symbol.binds_locally() || symbol.is_protected() || is_symbolic {
         return Quick::Unusual;
     }
     let version = object.exports.wanted_version(index);
@@ -148,10 +154,17 @@ fn thoroughly(
 ) -> Option<Option<Definition>> {
     let unique = Uniqueness::Settled(world.unique(chain.space)?);
     let mut scope = Scope::new(chain.runs(), process.facts.dynamic_weak, unique);
-    let found = scope.resolve(&world.map.objects, from, prepared, class);
+    let objects = &world.map.objects;
+    let found = match told::wanted() && !prepared.symbol.binds_locally() {
+        false => scope.resolve(objects, from, prepared, class),
+        true => told::resolve(&mut scope, objects, from, prepared, class, How::FirstCall),
+    };
     Some(found.unwrap_or_else(|Undefined { name, version }| {
         let version = version.map(|version| version.name.to_vec());
-        fail(process, Some(object), Problem::UndefinedSymbol { name: name.to_vec(), version })
+        let problem = Problem::UndefinedSymbol { name: name.to_vec(), version };
+        let error = Error::new(process.name_of(object), problem);
+        told::tell_undefined(&error);
+        fail(process, &error)
     }))
 }
 
@@ -170,9 +183,7 @@ pub fn note_binding(process: &Process, from: ObjectId, definer: ObjectId) {
 }
 
 #[cold]
-fn fail(process: &Process, object: Option<&Object<'_>>, problem: Problem) -> ! {
-    let name = object.map_or(&b""[..], |object| process.name_of(object));
-    let error = &Error::new(name, problem);
+fn fail(process: &Process, error: &Error) -> ! {
     let report = Report { program: process.facts.name, error };
     trace::flush();
     file::write_all(STDERR, alloc::format!("{report}").as_bytes());

@@ -28,7 +28,7 @@ use crate::text::Text;
 /// All versions that are missing, not only the first.
 pub fn versions(map: &LinkMap<'_>, program: &[u8]) -> core::result::Result<(), Stop> {
     let objects = map.in_search_order().map(|(_, object)| object);
-    let findings = versions::check(map, LinkMap::BASE, objects, program);
+    let findings = versions::check(map, LinkMap::BASE, objects, program, false);
     let lines = findings.warnings.into_iter();
     warn(lines.map(|line| alloc::format!("{}: {line}", Text(program))));
     match findings.errors.is_empty() {
@@ -86,7 +86,7 @@ pub fn versions_of<'o>(
     objects: impl Iterator<Item = &'o Object<'static>>,
     program: &[u8],
 ) -> Result<()> {
-    let mut errors = versions::check(map, space, objects, program).errors.into_iter();
+    let mut errors = versions::check(map, space, objects, program, true).errors.into_iter();
     let Some(mut first) = errors.next() else { return Ok(()) };
     first.details.extend(errors.map(|error| alloc::format!("{error}")));
     Err(first)

@@ -15,12 +15,13 @@ use crate::elf::header::Kind;
 use crate::env::Settings;
 use crate::errno::Errno;
 use crate::error::{Error, Problem};
-use crate::linkmap::Source;
+use crate::linkmap::{LinkMap, Source};
 use crate::object::{Object, Role};
 use crate::search::{Failure, Files, Purpose, Refusal, Unsuitable, has_token};
 use crate::sys::file;
 use crate::sys::stack::InitialStack;
 use crate::text::Text;
+use crate::trace::{self, Event, Topics};
 
 /// What rld calls itself where no program's PT_INTERP names it.
 pub const DEFAULT_LOADER_NAME: &CStr = c"/lib64/ld-linux-x86-64.so.2";
@@ -196,11 +197,16 @@ impl Job {
             })?;
             (found.file, found.path)
         };
+        trace::tell(Topics::FILES, || {
+            let space = LinkMap::BASE;
+            Event::MapBegins { name, path: path.to_bytes(), space }
+        });
         let mut mapped = live.load(&path, file)?;
         // The kernel would have mapped it; under ld.so such a program is no file that a library could be the same as.
         mapped.identity = None;
         let mut program = Object::parse(path, Role::Program, *mapped)?;
         program.become_nameless();
+        trace::tell(Topics::FILES, || program.mapped());
         Ok(program)
     }
 

@@ -15,15 +15,17 @@ use super::world::{Kept, World};
 use crate::addr::{Addr, ObjectId};
 use crate::elf::hash::sysv;
 use crate::elf::version::Version;
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
 use crate::linkmap::LinkMap;
 use crate::lookup::quick::{self, Quick};
 use crate::lookup::scan;
 use crate::lookup::scope::{Scope, Uniqueness};
+use crate::lookup::told;
 use crate::lookup::{Class, Reference};
 use crate::object::{Definition, Role};
 use crate::text::Text;
 use crate::tls::thread;
+use crate::trace::{self, How, Topics};
 
 /// `RTLD_DEFAULT`.
 const DEFAULT: u64 = 0;
@@ -76,7 +78,9 @@ pub fn find(process: &Process, query: &Query<'_>) -> core::result::Result<u64, F
             let found = look(process, process.world(), query, &reference, thoroughly);
             found.unwrap_or_else(|| Err(Error::words(b"", "invalid handle").into()))
         }
-    }?;
+    };
+    trace::flush();
+    let found = found?;
     if let Some((caller, definer)) = found.loose {
         note_binding(process, caller, definer);
     }
@@ -138,6 +142,11 @@ fn look(
     };
     let Some(found) = way(process, world, from, query.handle, reference)? else {
         let name = world.map.get(from).map_or(&b""[..], |object| process.name_of(object));
+        if trace::on(Topics::ERRORS) {
+            let version = query.version.map(|version| version.to_bytes().to_vec());
+            let problem = Problem::UndefinedSymbol { name: reference.name.to_vec(), version };
+            told::tell_undefined(&Error::new(name, problem));
+        }
         let (object, name) = (Text(name), Text(reference.name));
         match query.version {
             None => thread::set_error(format_args!("{object}: undefined symbol: {name}")),
@@ -164,6 +173,9 @@ fn quickly(
     handle: u64,
     reference: &Reference<'_>,
 ) -> Option<Option<Definition>> {
+    if told::wanted() {
+        return None;
+    }
     let weak = process.facts.dynamic_weak;
     let found = match handle {
         DEFAULT => quick::find(world.chain(from)?.runs(), reference, weak),
@@ -188,6 +200,25 @@ fn thoroughly(
     Some(search(process, world, handle, from, reference))
 }
 
+/// Looks a reference up in a scope, and says so to who listens.
+fn ask(
+    world: &World,
+    from: ObjectId,
+    reference: &Reference<'_>,
+    mut scope: Scope<'_, 'static, 'static>,
+    find: impl FnOnce(&mut Scope<'_, 'static, 'static>) -> Option<Definition>,
+) -> Option<Definition> {
+    let found = find(&mut scope);
+    let objects = &world.map.objects;
+    if told::wanted()
+        && let Some(object) = objects.get(from)
+    {
+        let lookup = told::Lookup { objects, from: object, how: How::Request, is_protected: false };
+        lookup.tell(reference, &scope.visited, found.map(|found| found.object));
+    }
+    found
+}
+
 fn search(
     process: &Process,
     world: &World,
@@ -201,7 +232,8 @@ fn search(
     match handle {
         DEFAULT => {
             let chain = world.chain(from)?;
-            Scope::new(chain.runs(), dynamic_weak, unique()?).find(reference, None)
+            let scope = Scope::new(chain.runs(), dynamic_weak, unique()?);
+            ask(world, from, reference, scope, |scope| scope.find(reference, None))
         }
         NEXT => {
             // What loaded the object, and what loaded that: the search list of the last one.
@@ -210,11 +242,13 @@ fn search(
                 root = loader;
             }
             with_list(world, root, |runs| {
-                Scope::new(runs, dynamic_weak, unique()?).find_after(reference, from)
+                let scope = Scope::new(runs, dynamic_weak, unique()?);
+                ask(world, from, reference, scope, |scope| scope.find_after(reference, from))
             })
         }
         _ => with_list(world, from, |runs| {
-            Scope::new(runs, dynamic_weak, unique()?).find(reference, None)
+            let scope = Scope::new(runs, dynamic_weak, unique()?);
+            ask(world, from, reference, scope, |scope| scope.find(reference, None))
         }),
     }
 }

@@ -16,9 +16,10 @@ use super::{checks, relocate};
 use crate::abi::glibc::cpu::CpuFeatures;
 use crate::abi::glibc::exports::{Data, RTLD_GLOBAL_RO_SIZE, RTLD_GLOBAL_SIZE};
 use crate::abi::glibc::fields::Fields;
+use crate::abi::glibc::layout::Layout;
 use crate::abi::glibc::link_maps::{self, LinkMaps};
 use crate::abi::glibc::{self, global, global_ro, thread};
-use crate::addr::Addr;
+use crate::addr::{Addr, ObjectId};
 use crate::arch::x86_64::tcb;
 use crate::elf::hash::sysv;
 use crate::elf::version::Version;
@@ -27,12 +28,13 @@ use crate::env::tunables::{Value, Values};
 use crate::errno::Errno;
 use crate::error::{Error, Result};
 use crate::init::Arguments;
-use crate::linkmap::LinkMap;
-use crate::lookup::{Class, Reference, one};
-use crate::object::{Object, Role};
+use crate::linkmap::{LinkMap, Objects};
+use crate::lookup::{Class, Reference, one, told};
+use crate::object::Role;
 use crate::sys::stack::InitialStack;
 use crate::tls;
 use crate::tls::block;
+use crate::trace::How;
 
 /// Static TLS for libraries that come later: what glibc has at least (contract 2.3), with 512 bytes of
 /// `glibc.rtld.optional_static_tls` in it.
@@ -226,7 +228,7 @@ impl Plan<'_> {
             tls,
             surplus: tls.size - tls.used,
             global_scope,
-            vdso: vdso(map, link_maps),
+            vdso: vdso(layout, map, link_maps),
         };
         global_ro::write(layout, &ro, &exports.functions, &facts);
         let set = |name: &[u8]| self.values.by_name(name).map(|(value, _)| value);
@@ -268,11 +270,11 @@ unsafe fn plain_data(data: &Data, stack: &InitialStack, secure: bool) {
 }
 
 /// The vDSO's functions, which all have the version LINUX_2.6 (vdso(7)).
-fn vdso(map: &LinkMap<'static>, link_maps: &LinkMaps) -> global_ro::Vdso {
+fn vdso(layout: &Layout, map: &LinkMap<'static>, link_maps: &LinkMaps) -> global_ro::Vdso {
     let Some((id, object)) = map.by_role(Role::Vdso).and_then(|id| Some((id, map.get(id)?))) else {
         return global_ro::Vdso::default();
     };
-    let function = |name: &[u8]| vdso_function(object, name).0;
+    let function = |name: &[u8]| vdso_function(&map.objects, id, name).0;
     global_ro::Vdso {
         header: object.image.segments().next().map_or(0, |load| object.image.address(load.vaddr).0),
         map: link_maps.address(id),
@@ -281,14 +283,22 @@ fn vdso(map: &LinkMap<'static>, link_maps: &LinkMaps) -> global_ro::Vdso {
         time: function(b"__vdso_time"),
         getcpu: function(b"__vdso_getcpu"),
         clock_getres: function(b"__vdso_clock_getres"),
-        getrandom: function(b"__vdso_getrandom"),
+        getrandom: layout
+            .rtld_global_ro
+            .vdso_getrandom
+            .map_or(0, |_| function(b"__vdso_getrandom")),
     }
 }
 
-fn vdso_function(vdso: &Object<'_>, name: &[u8]) -> Addr {
+fn vdso_function(objects: &Objects<'_>, id: ObjectId, name: &[u8]) -> Addr {
     const VERSION: &[u8] = b"LINUX_2.6";
+    let Some(vdso) = objects.get(id) else { return Addr(0) };
     let version = Version { hash: sysv(VERSION), name: VERSION, hidden: true };
     let reference = Reference::new(name, Some(version), Class::default());
     let found = one::find(&vdso.exports, &reference);
+    if told::wanted() {
+        let lookup = told::Lookup { objects, from: vdso, how: How::Own, is_protected: false };
+        lookup.tell(&reference, &[id], found.map(|_| id));
+    }
     found.map_or(Addr(0), |(_, symbol)| vdso.image.address(symbol.vaddr()))
 }

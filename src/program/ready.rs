@@ -11,6 +11,7 @@ use core::sync::atomic::Ordering;
 
 use super::process::Process;
 use super::terms::Stop;
+use super::tracing;
 use crate::abi::glibc;
 use crate::abi::glibc::layout::Layout;
 use crate::addr::{Addr, ObjectId};
@@ -21,10 +22,10 @@ use crate::image::memory::seal_relro;
 use crate::init;
 use crate::linkmap::LinkMap;
 use crate::lookup::scope::{Scope, Unique, Uniqueness};
-use crate::lookup::{Class, Reference};
+use crate::lookup::{Class, Reference, told};
 use crate::object::{Object, Role};
 use crate::tls::thread;
-use crate::trace::{self, Event, Function, Topics};
+use crate::trace::{self, Event, Function, How, Topics};
 
 /// Makes the process ready for its entry point.
 ///
@@ -50,6 +51,7 @@ pub unsafe fn make(process: &'static Process) -> Result<(), Stop> {
             early_init(world.map.get(identified.libc), identified.layout, true);
         }
         use_locks(process);
+        tracing::end_of_start(process);
         initialise(process);
     }
     Ok(())
@@ -94,11 +96,22 @@ fn find_allocator(process: &'static Process) {
     let chain = world.make_chain(LinkMap::BASE, false, &[]);
     let (mut unique, weak) = (Unique::new(), process.facts.dynamic_weak);
     let mut scope = Scope::new(chain.runs(), weak, Uniqueness::Settles(&mut unique));
-    let mut address = |name: &'static [u8]| {
-        let found = scope.find(&Reference::new(name, Some(version), class), None)?;
+    let mut look_up = |name: &'static [u8], is_told: bool| {
+        let reference = Reference::new(name, Some(version), class);
+        scope.visited.clear();
+        let found = scope.find(&reference, None);
+        if is_told
+            && let Some(from) = world.map.by_role(Role::Program).and_then(|id| world.map.get(id))
+        {
+            let objects = &world.map.objects;
+            let lookup = told::Lookup { objects, from, how: How::Own, is_protected: false };
+            lookup.tell(&reference, &scope.visited, found.map(|found| found.object));
+        }
+        let found = found?;
         let object = world.map.get(found.object).filter(|_| !found.symbol.is_ifunc())?;
         Some(object.image.address(found.symbol.vaddr()).0)
     };
+    let mut address = |name: &'static [u8]| look_up(name, told::wanted());
     let memory = &process.memory;
     // Both from the program, or both from libc: a block must go back where it came from.
     let (calloc, free) = match (address(b"calloc"), address(b"free")) {
@@ -113,7 +126,7 @@ fn find_allocator(process: &'static Process) {
     };
     memory.calloc.store(calloc, Ordering::Release);
     memory.free.store(free, Ordering::Release);
-    let environ = address(b"environ").unwrap_or_default();
+    let environ = look_up(b"environ", false).unwrap_or_default();
     memory.environ.store(environ, Ordering::Release);
     let has_leak_checker = scope.find(&Reference::new(LEAK_CHECK, None, class), None).is_some();
     if has_leak_checker && calloc != 0 {
@@ -121,19 +134,42 @@ fn find_allocator(process: &'static Process) {
     }
 }
 
-/// Finds the functions through which libc up to 2.36 raises and catches errors.
+/// Finds the functions through which libc up to 2.36 raises and catches errors. They are all that rld needs of others,
+/// and so what its own relocation would be.
 fn find_error_functions(process: &Process) {
-    let libc = process.facts.glibc.and_then(|identified| process.world().map.get(identified.libc));
-    let Some(libc) = libc else { return };
+    let map = &process.world().map;
+    let libc = process.facts.glibc.and_then(|identified| map.get(identified.libc));
+    let loader = map.by_role(Role::Loader).and_then(|id| map.get(id));
+    let Some((libc, loader)) = libc.zip(loader) else { return };
+    let is_needed = map.search_list().iter().any(|&id| map.by_role(Role::Loader) == Some(id));
+    let object = loader.label();
+    if is_needed {
+        trace::tell(Topics::RELOC, || Event::RelocationBegins { object, lazy: false });
+    }
+    const VERSION: &[u8] = b"GLIBC_PRIVATE";
     let errors = &process.errors;
     for (name, function) in [
-        (&b"_dl_catch_error"[..], &errors.catch_error),
-        (b"_dl_catch_exception", &errors.catch_exception),
-        (b"_dl_signal_error", &errors.signal_error),
+        (&b"_dl_catch_exception"[..], &errors.catch_exception),
         (b"_dl_signal_exception", &errors.signal_exception),
+        (b"_dl_signal_error", &errors.signal_error),
+        (b"_dl_catch_error", &errors.catch_error),
     ] {
-        let address = glibc::libc_function(libc, name, b"GLIBC_PRIVATE");
+        let address = glibc::libc_function(libc, name, VERSION);
+        if address.is_some() {
+            trace::tell(Topics::SYMBOLS, || Event::Lookup { symbol: name, object: libc.label() });
+            trace::tell(Topics::LOOKUPS, || Event::Binding {
+                symbol: name,
+                version: Some(VERSION),
+                from: object,
+                to: Some(libc.label()),
+                is_protected: false,
+                how: How::Own,
+            });
+        }
         function.store(address.map_or(0, |Addr(address)| address), Ordering::Release);
+    }
+    if is_needed {
+        trace::tell(Topics::RELOC, || Event::RelocationEnds { object });
     }
 }
 

@@ -141,6 +141,7 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     let process = unsafe { plan.carry_out(map, stack, own, searching)? };
 
     // Words, resolvers, copies; then the images of thread-local variables, which hold relocated words.
+    tracing::initial_scopes(process);
     begins(Stage::Relocate);
     // SAFETY: no code of the program has run.
     unsafe { relocate::all(process)? };
@@ -148,7 +149,6 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     // SAFETY: everything is relocated.
     unsafe { ready::make(process)? };
     let address = process.world().map.get(program).map_or(Addr(0), |program| program.entry);
-    ends(Stage::Start);
     trace::tell(Topics::REQUESTS, || Event::Entry { address });
     trace::flush();
     Ok(Entry { address, finaliser: true })

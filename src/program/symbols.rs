@@ -6,12 +6,14 @@
 //! written itself are arrays of its own link maps.
 #![allow(unsafe_code)]
 
+use alloc::vec::Vec;
 use core::ffi::{CStr, c_char, c_int};
 
 use super::process::Process;
 use crate::elf::symbol::Binding;
 use crate::elf::version::Version;
-use crate::lookup::{Class, Reference, one};
+use crate::lookup::{Class, Reference, one, told};
+use crate::trace::{self, How, Topics};
 
 /// `ELF_RTYPE_CLASS_PLT`.
 const CLASS_PLT: c_int = 1;
@@ -47,6 +49,8 @@ impl FoundVersion {
 pub struct Query<'n> {
     /// The name.
     pub name: &'n CStr,
+    /// The link map of the object that refers.
+    pub from: u64,
     /// Scope elements, ended by null.
     pub scope: *const *const ScopeElement,
     /// The version, or null.
@@ -86,6 +90,31 @@ pub unsafe fn lookup(process: &Process, query: &Query<'_>) -> Option<Found> {
         newest: query.flags & RETURN_NEWEST != 0,
     };
     let reference = Reference::new(query.name.to_bytes(), version, class);
+    let mut visited = Vec::new();
+    // SAFETY: as the caller promises.
+    let found = unsafe { search(process, query, &reference, &mut visited) };
+    if told::wanted() {
+        let world = process.world();
+        let objects = &world.map.objects;
+        let object = |link_map| world.link_maps.object(link_map);
+        if let Some(from) = object(query.from).and_then(|id| objects.get(id)) {
+            let lookup = told::Lookup { objects, from, how: How::Own, is_protected: false };
+            let visited: Vec<_> = visited.into_iter().filter_map(object).collect();
+            lookup.tell(&reference, &visited, found.and_then(|found| object(found.link_map)));
+            trace::flush();
+        }
+    }
+    found
+}
+
+/// # Safety
+/// As this file's head says.
+unsafe fn search(
+    process: &Process,
+    query: &Query<'_>,
+    reference: &Reference<'_>,
+    visited: &mut Vec<u64>,
+) -> Option<Found> {
     let mut skipping = query.skip != 0;
     let mut scope = query.scope;
     // SAFETY: the scope is an array of pointers that ends with null.
@@ -97,7 +126,10 @@ pub unsafe fn lookup(process: &Process, query: &Query<'_>) -> Option<Found> {
                 skipping = link_map != query.skip;
                 continue;
             }
-            if let Some(found) = in_object(process, link_map, &reference) {
+            if trace::on(Topics::SYMBOLS) {
+                visited.push(link_map);
+            }
+            if let Some(found) = in_object(process, link_map, reference) {
                 return Some(found);
             }
         }

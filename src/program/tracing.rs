@@ -1,4 +1,4 @@
-//! LD_DEBUG and LD_DEBUG_OUTPUT.
+//! What is traced: LD_DEBUG and LD_DEBUG_OUTPUT; and what is told of a whole process at once.
 
 use alloc::boxed::Box;
 use alloc::ffi::CString;
@@ -6,13 +6,19 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
+use super::process::Process;
 use super::terms::{STDERR, STDOUT, Stop, warn};
+use super::world::World;
+use crate::addr::ObjectId;
+use crate::elf::dynamic::Flags;
 use crate::env::Settings;
+use crate::linkmap::LinkMap;
+use crate::object::{Object, Role};
 use crate::sys::file::{self, Fd};
 use crate::sys::process;
-use crate::trace::debug;
 use crate::trace::options::{self, Request};
 use crate::trace::sink::Target;
+use crate::trace::{self, Event, Stage, Topics, debug, statistics};
 
 /// Begins to show what LD_DEBUG asks for. `program` is what the program is called.
 ///
@@ -52,4 +58,63 @@ fn absolute(output: &[u8]) -> Option<&'static CStr> {
     path.extend_from_slice(output);
     path.extend_from_slice(alloc::format!(".{}", process::id()).as_bytes());
     Some(Box::leak(CString::new(path).ok()?.into_boxed_c_str()))
+}
+
+/// Tells what each object of start-up sees.
+pub fn initial_scopes(process: &Process) {
+    if !trace::on(Topics::SCOPES) {
+        return;
+    }
+    trace::emit(&Event::InitialScopes);
+    let world = process.world();
+    for id in world.visible_in(LinkMap::BASE) {
+        tell_scope(world, id, Lists::All);
+    }
+}
+
+/// Which lists of an object's scope are told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Lists {
+    /// All of them.
+    All,
+    /// The last one, which is new.
+    Last,
+}
+
+/// Tells what an object sees.
+pub fn tell_scope(world: &World, id: ObjectId, which: Lists) {
+    let Some((object, life)) = world.map.get(id).zip(world.life(id)) else { return };
+    // As under ld.so, what is part of one scope element may lie in several runs.
+    let global = world.spaces.get(life.space).map_or(&[][..], |space| &space.global);
+    let global: Vec<ObjectId> = global.iter().flat_map(|kept| kept.run().objects()).collect();
+    let is_own = |flag: bool| flag.then(|| Vec::from([id]));
+    let is_symbolic = object.dynamic.flags.contains(Flags::SYMBOLIC);
+    let symbolic = is_own(is_symbolic && object.role == Role::Library);
+    let seen = life.seen.iter().filter_map(|&id| Some(world.list(id)?.objects().collect()));
+    let seen: Vec<Vec<ObjectId>> =
+        is_own(object.role == Role::Vdso).into_iter().chain(seen).collect();
+    let mut lists: Vec<_> = symbolic.into_iter().collect();
+    let at = if life.deep { lists.len() + seen.len() } else { lists.len() };
+    lists.extend(seen);
+    // The list of an object that is opened now may be all that there is in its namespace.
+    if !lists.contains(&global) {
+        lists.insert(at, global);
+    }
+    let first = if which == Lists::Last { lists.len() - 1 } else { 0 };
+    let name = |id: &ObjectId| world.map.get(*id).map(|object| object.name.to_bytes());
+    let names = |list: &Vec<ObjectId>| list.iter().filter_map(name).collect();
+    let lists: Vec<Vec<&[u8]>> = lists.iter().map(names).collect();
+    let lists = (object.role != Role::Loader).then_some(&*lists);
+    trace::emit(&Event::Scope { object: object.label(), first, lists });
+}
+
+/// Tells that all is ready for the program's code.
+pub fn end_of_start(process: &Process) {
+    if !trace::on(Topics::STATISTICS) {
+        return;
+    }
+    let is_moved = |object: &&Object<'_>| object.image.bias.0 != 0;
+    let objects = process.world().map.in_search_order().map(|(_, object)| object);
+    statistics::count_relative(objects.filter(is_moved).map(|it| it.dynamic.relacount).sum());
+    trace::emit(&Event::StageEnds { stage: Stage::Start });
 }

@@ -14,18 +14,20 @@ use crate::trace::{self, Event, Topics};
 #[derive(Default, Debug)]
 pub struct Findings {
     /// What the program can live with, as ld.so words it, without the program's name.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Error>,
     /// What it cannot.
     pub errors: Vec<Error>,
 }
 
-/// Checks objects of a namespace, in order. `program` is the program's name, for messages.
+/// Checks objects of a namespace, in order. `program` is the program's name, for messages; `opened` says whether a
+/// dlopen(3) wants the objects.
 #[must_use]
 pub fn check<'o, 'a: 'o>(
     map: &LinkMap<'_>,
     space: usize,
     objects: impl Iterator<Item = &'o Object<'a>>,
     program: &[u8],
+    opened: bool,
 ) -> Findings {
     let mut findings = Findings::default();
     for object in objects {
@@ -45,7 +47,18 @@ pub fn check<'o, 'a: 'o>(
                 library: needed.label(),
                 by: object.label(),
             });
-            judge(&mut findings, needed, &need, name, program);
+            let Err(finding) = judge(needed, &need, name, program) else { return };
+            let (error, list) = match finding {
+                Finding::Warning(error) => (error, &mut findings.warnings),
+                Finding::Error(error) => (error, &mut findings.errors),
+            };
+            trace::tell(Topics::ERRORS, || Event::Error {
+                object: &error.object,
+                occasion: "version lookup error",
+                words: &error.problem,
+                fatal: opened,
+            });
+            list.push(error);
         });
         if let Err(malformed) = walked {
             findings.errors.push(Error::malformed(name, malformed));
@@ -54,21 +67,27 @@ pub fn check<'o, 'a: 'o>(
     findings
 }
 
+/// A warning is an error that says so.
+enum Finding {
+    Warning(Error),
+    Error(Error),
+}
+
 fn judge(
-    findings: &mut Findings,
     needed: &Object<'_>,
     need: &Need<'_>,
     requester: &[u8],
     program: &[u8],
-) {
+) -> Result<(), Finding> {
     let library = needed.display_name(program);
     let strings = needed.exports.strings;
+    let warning =
+        |sentence| Err(Finding::Warning(Error::new(library, Problem::Sentence(sentence))));
     let Some(table) = needed.exports.verdef else {
-        let (library, requester) = (Text(library), Text(requester));
-        findings.warnings.push(alloc::format!(
-            "{library}: no version information available (required by {requester})"
+        let requester = Text(requester);
+        return warning(alloc::format!(
+            "no version information available (required by {requester})"
         ));
-        return;
     };
     let wanted = need.version;
     let found = definitions(table, |record| {
@@ -76,13 +95,10 @@ fn judge(
         Ok(same.then_some(()))
     });
     match found {
-        Ok(Some(())) => {}
+        Ok(Some(())) => Ok(()),
         Ok(None) if need.weak => {
-            let (library, requester) = (Text(library), Text(requester));
-            let version = Text(wanted.name);
-            findings.warnings.push(alloc::format!(
-                "{library}: weak version `{version}' not found (required by {requester})"
-            ));
+            let (requester, version) = (Text(requester), Text(wanted.name));
+            warning(alloc::format!("weak version `{version}' not found (required by {requester})"))
         }
         Ok(None) => {
             let problem = Problem::MissingVersion {
@@ -90,9 +106,9 @@ fn judge(
                 requester: requester.to_vec(),
             };
             let line = describe(table, needed);
-            findings.errors.push(Error::new(library, problem).with(line));
+            Err(Finding::Error(Error::new(library, problem).with(line)))
         }
-        Err(malformed) => findings.errors.push(Error::malformed(library, malformed)),
+        Err(malformed) => Err(Finding::Error(Error::malformed(library, malformed))),
     }
 }
 

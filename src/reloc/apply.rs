@@ -19,12 +19,14 @@ use crate::lookup::Class;
 use crate::lookup::ahead::{self, BATCH};
 use crate::lookup::prepared::Prepared;
 use crate::lookup::scope::{Scope, Undefined};
+use crate::lookup::told;
 use crate::object::{Definition, Object, Role};
 use crate::reloc::lazy::Plt;
 use crate::text::Text;
 use crate::tls::Layout;
 use crate::tls::layout::NoRoom;
 use crate::tls::thread::Index;
+use crate::trace::{self, Event, How};
 
 /// `R_X86_64_RELATIVE`, which is most of them.
 const RELATIVE: u32 = 8;
@@ -100,6 +102,10 @@ pub struct Relocator<'r, 'm, 'a> {
     /// By object: whether the object that is being relocated binds to it. Empty where nobody asks.
     pub bound: Vec<bool>,
     last: Option<Last>,
+    /// Whether somebody listens to lookups; `last` is not used then.
+    told: bool,
+    /// The last symbol that was looked up, which ld.so does not look up again.
+    asked: Option<(u32, Class)>,
     batch: Vec<Relocation>,
 }
 
@@ -149,6 +155,8 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             program,
             bound: Vec::new(),
             last: None,
+            told: told::wanted(),
+            asked: None,
             batch: Vec::with_capacity(BATCH),
         }
     }
@@ -160,7 +168,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
     /// An undefined symbol, an unknown relocation type, a value that does not fit, or a place that is not writable.
     pub fn relocate(&mut self, id: ObjectId, words: &mut Words, lazy: Option<Addr>) -> Result<()> {
         let Some(object) = self.objects.get(id) else { return Ok(()) };
-        self.last = None;
+        (self.last, self.asked) = (None, None);
         let tables = object.relocations;
         for place in object.dynamic_addresses() {
             words
@@ -281,7 +289,8 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             Some(last) => last.target,
             None => {
                 let target = self.target(id, object, (relocation.symbol, prepared), class)?;
-                self.last = Some(Last { symbol: relocation.symbol, class, target });
+                let last = Last { symbol: relocation.symbol, class, target };
+                self.last = (!self.told).then_some(last);
                 target
             }
         };
@@ -332,7 +341,10 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             let words = "relocation names a symbol outside the symbol table";
             return Err(self.error(object, Problem::Words(words)));
         };
-        let found = self.scope.resolve(self.objects, id, prepared, class);
+        let found = match self.told && !prepared.symbol.binds_locally() {
+            false => self.scope.resolve(self.objects, id, prepared, class),
+            true => self.resolve_told(id, prepared, class),
+        };
         let found = found.map_err(|undefined| self.undefined(object, &undefined))?;
         if !self.bound.is_empty()
             && let Some(found) = &found
@@ -346,6 +358,21 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             self.warn_of_protected(id, &prepared.symbol, found, class);
         }
         Ok(found)
+    }
+
+    #[cold]
+    fn resolve_told(
+        &mut self,
+        id: ObjectId,
+        prepared: &Prepared<'a>,
+        class: Class,
+    ) -> core::result::Result<Option<Definition>, Undefined<'a>> {
+        let this = Some((prepared.index, class));
+        if core::mem::replace(&mut self.asked, this) == this {
+            trace::emit(&Event::BoundAgain);
+            return self.scope.resolve(self.objects, id, prepared, class);
+        }
+        told::resolve(self.scope, self.objects, id, prepared, class, How::Relocation)
     }
 
     /// Applies a relocation of any other kind.
@@ -570,7 +597,9 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             name: undefined.name.to_vec(),
             version: undefined.version.map(|version| version.name.to_vec()),
         };
-        self.error(object, problem)
+        let error = self.error(object, problem);
+        told::tell_undefined(&error);
+        error
     }
 
     fn outside(&self, object: &Object<'_>, Outside(place): Outside) -> Error {

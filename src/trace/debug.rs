@@ -1,11 +1,12 @@
 //! LD_DEBUG: lines for a reader, in ld.so's words and format, because scripts match on them.
 
+use alloc::vec::Vec;
 use core::fmt::Write;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::event::{Event, Function, Label};
 use super::sink::{Out, Sink, Target};
-use super::{Origin, Stage, Topics, listen, statistics};
+use super::{Origin, Stage, Topics, Why, listen, statistics};
 use crate::sys::process;
 
 static SINK: Sink = Sink::new();
@@ -170,12 +171,12 @@ fn topic(event: &Event<'_>) -> Topics {
         | Event::Opened { .. }
         | Event::StillOpen { .. }
         | Event::Unloaded { .. }
-        | Event::Stays { why: None, .. } => Topics::FILES,
+        | Event::Stays { why: Why::Asked | Why::Opened, .. } => Topics::FILES,
         Event::Version { .. } => Topics::VERSIONS,
         Event::InitialScopes | Event::Scope { .. } | Event::Global { .. } => Topics::SCOPES,
         Event::RelocationBegins { .. } => Topics::RELOC,
         Event::Lookup { .. } => Topics::SYMBOLS,
-        Event::Binding { .. } | Event::Stays { .. } => Topics::BINDINGS,
+        Event::Binding { to: Some(_), .. } | Event::Stays { .. } => Topics::BINDINGS,
         Event::CallBegins { .. } => Topics::CALLS,
         Event::StageEnds { stage: Stage::Start } | Event::Exit => Topics::STATISTICS,
         Event::Error { .. } => Topics::ERRORS,
@@ -235,13 +236,17 @@ fn lines(to: &mut Lines<'_, '_>, event: &Event<'_>) {
         Event::Unloaded { object } => {
             say!(to; "\nfile=", Plain(object), ";  destroying link map\n");
         }
-        Event::Stays { object, why, by } => {
-            say!(to; "marking ", Plain(object), " as NODELETE");
-            if let Some(why) = why {
-                say!(to; " due to ", why);
-            }
-            if let Some(by) = by {
-                say!(to; " ", Plain(by));
+        Event::Stays { object, why } => {
+            let verb = if why == Why::Opened { "activating NODELETE for " } else { "marking " };
+            say!(to; verb, Plain(object));
+            match why {
+                Why::Opened => {}
+                Why::Asked => say!(to; " as NODELETE"),
+                Why::Unique => say!(to; " as NODELETE due to unique symbol"),
+                Why::Reference(Label { name: b"", .. }) => {
+                    say!(to; " as NODELETE due to reference from main program");
+                }
+                Why::Reference(by) => say!(to; " as NODELETE due to reference from ", Plain(by)),
             }
             say!(to; "\n");
         }
@@ -259,7 +264,7 @@ fn lines(to: &mut Lines<'_, '_>, event: &Event<'_>) {
         Event::Lookup { symbol, object } => {
             say!(to; "symbol=", symbol, ";  lookup in file=", object, "\n");
         }
-        Event::Binding { symbol, version, from, to: definer, is_protected, .. } => {
+        Event::Binding { symbol, version, from, to: Some(definer), is_protected, .. } => {
             let kind = if is_protected { "protected" } else { "normal" };
             say!(to; "binding file ", from, " to ", definer, ": ", kind, " symbol `", symbol, "'");
             match version {
@@ -287,23 +292,19 @@ fn lines(to: &mut Lines<'_, '_>, event: &Event<'_>) {
     }
 }
 
-fn scope(to: &mut Lines<'_, '_>, object: Label<'_>, first: usize, lists: Option<super::Lists<'_>>) {
+fn scope(to: &mut Lines<'_, '_>, object: Label<'_>, first: usize, lists: Option<&[Vec<&[u8]>]>) {
     say!(to; "object=", object, "\n");
     match lists {
         None => say!(to; " no scope\n"),
         Some(lists) => {
-            let mut number = 0usize;
-            lists(&mut |names| {
-                if number >= first {
-                    say!(to; " scope ", number, ":");
-                    for name in names {
-                        say!(to; " ");
-                        to.path(name);
-                    }
-                    say!(to; "\n");
+            for (number, names) in lists.iter().enumerate().skip(first) {
+                say!(to; " scope ", number, ":");
+                for name in names {
+                    say!(to; " ");
+                    to.path(name);
                 }
-                number += 1;
-            });
+                say!(to; "\n");
+            }
         }
     }
     say!(to; "\n");

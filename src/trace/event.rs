@@ -1,5 +1,6 @@
 //! What can be told. Events borrow all that they name; nothing is allocated for them.
 
+use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::fmt;
 
@@ -17,9 +18,6 @@ pub struct Label<'e> {
 
 /// Calls a function with each of several strings.
 pub type Strings<'e> = &'e dyn Fn(&mut dyn FnMut(&[u8]));
-
-/// Calls a function with each of several lists of objects.
-pub type Lists<'e> = &'e dyn Fn(&mut dyn FnMut(&mut dyn Iterator<Item = &'e [u8]>));
 
 /// A part of a start.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,7 +83,7 @@ pub enum Event<'e> {
     InitialScopes,
     /// What an object's references are looked up in: lists, of which those before `first` are not told. rld looks
     /// nothing up.
-    Scope { object: Label<'e>, first: usize, lists: Option<Lists<'e>> },
+    Scope { object: Label<'e>, first: usize, lists: Option<&'e [Vec<&'e [u8]>]> },
     /// Objects of a namespace see this one from now on.
     Global { object: Label<'e> },
 
@@ -95,12 +93,12 @@ pub enum Event<'e> {
     RelocationEnds { object: Label<'e> },
     /// A symbol is looked up in an object.
     Lookup { symbol: &'e [u8], object: Label<'e> },
-    /// A lookup has found a definition.
+    /// A lookup is over: what defines the symbol, if anything.
     Binding {
         symbol: &'e [u8],
         version: Option<&'e [u8]>,
         from: Label<'e>,
-        to: Label<'e>,
+        to: Option<Label<'e>>,
         is_protected: bool,
         how: How,
     },
@@ -132,11 +130,24 @@ pub enum Event<'e> {
     Unloaded { object: Label<'e> },
     /// The call returns.
     CloseEnds { done: bool },
-    /// An object will never be unloaded, and why: `None` for the caller's wish.
-    Stays { object: Label<'e>, why: Option<&'static str>, by: Option<Label<'e>> },
+    /// An object will never be unloaded.
+    Stays { object: Label<'e>, why: Why<'e> },
 
     /// Something is wrong with an object. `occasion` is what ld.so calls it; the program goes on if not `fatal`.
     Error { object: &'e [u8], occasion: &'static str, words: &'e dyn fmt::Display, fatal: bool },
+}
+
+/// Why an object will never be unloaded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Why<'e> {
+    /// A dlopen(3) of an object that is there already asks for it (RTLD_NODELETE).
+    Asked,
+    /// It was opened so just now, or its file says so (DF_1_NODELETE).
+    Opened,
+    /// It defines a symbol that must be unique.
+    Unique,
+    /// An object that is never unloaded is bound to it.
+    Reference(Label<'e>),
 }
 
 /// How a lookup came about.

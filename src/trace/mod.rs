@@ -16,7 +16,7 @@ pub mod statistics;
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-pub use event::{Event, Function, How, Label, Lists, Stage, Strings};
+pub use event::{Event, Function, How, Label, Stage, Strings, Why};
 pub use origin::Origin;
 
 bitflags::bitflags! {
