@@ -1,75 +1,22 @@
 //! `rld-inspect` agrees with the system's ldd and ld.so, which are asked about the same programs.
 
+#[path = "inspect/diff.rs"]
+mod diff;
+#[path = "inspect/json.rs"]
+mod json;
+#[path = "inspect/support.rs"]
+mod support;
+#[path = "inspect/sysroot.rs"]
+mod sysroot;
+#[path = "inspect/who.rs"]
+mod who;
+
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 
-const TOOL: &str = env!("CARGO_BIN_EXE_rld-inspect");
-
-/// Programs that answer to `--version` at once and leave nothing behind.
-const PROGRAMS: [&str; 10] = [
-    "/bin/ls",
-    "/bin/bash",
-    "/bin/cat",
-    "/bin/grep",
-    "/bin/tar",
-    "/usr/bin/apt",
-    "/usr/bin/find",
-    "/usr/bin/git",
-    "/usr/bin/perl",
-    "/usr/bin/sort",
-];
-
-/// The programs that this machine has.
-fn programs() -> impl Iterator<Item = &'static str> {
-    PROGRAMS.into_iter().filter(|program| {
-        let there = Path::new(program).exists();
-        if !there {
-            eprintln!("skipped: there is no {program}");
-        }
-        there
-    })
-}
-
-/// A command whose loading no variable of this environment changes.
-fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
-    let mut command = Command::new(program);
-    for name in ["LD_LIBRARY_PATH", "LD_PRELOAD", "LD_DYNAMIC_WEAK", "LD_BIND_NOW", "RUST_LOG"] {
-        command.env_remove(name);
-    }
-    command
-}
-
-/// Exit status, standard output, standard error.
-fn inspect(arguments: &[&str]) -> (i32, String, String) {
-    let output = command(TOOL).args(arguments).output().unwrap();
-    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
-}
-
-/// An empty directory of this test's own.
-fn scratch(name: &str) -> PathBuf {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("inspect-{name}"));
-    let _ = fs::remove_dir_all(&directory);
-    fs::create_dir_all(&directory).unwrap();
-    directory
-}
-
-/// Compiles C source; `None`, with the reason on the terminal, where there is no compiler.
-fn compile(directory: &Path, output: &str, source: &str, flags: &[&str]) -> Option<()> {
-    let file = directory.join(format!("{output}.c"));
-    fs::write(&file, source).unwrap();
-    let mut cc = Command::new("cc");
-    cc.current_dir(directory).args(["-O0", "-w", "-o", output]).arg(&file).args(flags);
-    let status = cc.status();
-    let Ok(status) = status else {
-        eprintln!("skipped: there is no cc");
-        return None;
-    };
-    assert!(status.success(), "cc fails on {output}.c");
-    Some(())
-}
+use support::{command, compile, inspect, programs, scratch};
 
 /// The paths that ldd prints.
 fn ldd(program: &str) -> Option<BTreeSet<String>> {
@@ -355,7 +302,7 @@ fn an_unknown_layout_is_refused() {
 fn the_command_line() {
     let (status, help, _) = inspect(&["--help"]);
     assert_eq!(status, 0);
-    for command in ["tree", "bindings", "libc"] {
+    for command in ["tree", "why", "symbols", "bindings", "diff", "libc"] {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
     }
     let version = format!("rld-inspect {}\n", env!("CARGO_PKG_VERSION"));
@@ -381,7 +328,79 @@ fn the_command_line() {
     assert_eq!(status, 1);
     let words = "rld-inspect: /no/such/program: cannot open file: No such file or directory\n";
     assert_eq!(errors, words);
-    let (status, _, errors) = inspect(&["tree", file!()]);
-    assert_eq!(status, 1);
-    assert!(errors.contains("invalid ELF header"), "{errors}");
+}
+
+/// Files that are no programs are named for what they are.
+#[test]
+fn what_cannot_be_looked_at() {
+    let directory = scratch("inputs");
+    let path = |name: &str| directory.join(name).to_str().unwrap().to_owned();
+    fs::write(path("script"), "#!/bin/sh -e\nexit\n").unwrap();
+    fs::write(path("empty"), "").unwrap();
+    fs::write(path("text"), "no program\n").unwrap();
+    let mut header = fs::read(support::TOOL).unwrap();
+    header.truncate(64);
+    fs::write(path("header"), &header).unwrap();
+    header[4] = 1;
+    fs::write(path("class"), &header).unwrap();
+    header[4] = 2;
+    header[18] = 183;
+    fs::write(path("machine"), &header).unwrap();
+    for (name, words) in [
+        ("script", "a script, not an ELF program\n\tit is run by /bin/sh -e\n"),
+        ("empty", "file too short\n"),
+        ("text", "file too short\n"),
+        ("header", "cannot read file data\n"),
+        ("class", "wrong ELF class: ELFCLASS32\n"),
+        ("machine", "ELF file for another processor\n"),
+        (".", "a directory, not an ELF program\n"),
+        ("none", "cannot open file: No such file or directory\n"),
+    ] {
+        let file = path(name);
+        let commands: [&[&str]; 5] = [
+            &["tree", &file],
+            &["why", "libc.so.6", &file],
+            &["symbols", &file, "malloc"],
+            &["bindings", &file],
+            &["diff", "/bin/sh", &file],
+        ];
+        for command in commands {
+            let (status, out, errors) = inspect(command);
+            assert_eq!((status, out.as_str()), (1, ""), "{command:?}: {errors}");
+            let start = format!("rld-inspect: {file}: {}", words.trim_end());
+            assert!(errors.starts_with(&start), "{command:?}: {errors}");
+        }
+    }
+    // A static program needs nothing, which is no mistake.
+    let built = compile(&directory, "static", "int main() { return 0; }", &["-static"]);
+    if built.is_some() {
+        let file = path("static");
+        let tree = inspect(&["tree", &file]);
+        assert_eq!(tree, (0, format!("{file}\n    statically linked\n"), String::new()));
+        assert_eq!(inspect(&["bindings", &file]).0, 0);
+        assert_eq!(inspect(&["why", "libc.so.6", &file]).0, 1);
+    }
+}
+
+/// Colours are for terminals, and only if nobody objects.
+#[test]
+fn colours() {
+    let tool = format!("{} tree /bin/sh", support::TOOL);
+    let on_terminal = |variable: Option<(&str, &str)>| {
+        let mut script = command("script");
+        script.args(["-qec", &tool, "/dev/null"]).env_remove("NO_COLOR").env("TERM", "xterm");
+        script.envs(variable).stdin(Stdio::null());
+        script.output().ok().filter(|output| output.status.success())
+    };
+    let Some(output) = on_terminal(None) else {
+        eprintln!("skipped: there is no script(1)");
+        return;
+    };
+    let coloured = |output: &[u8]| output.contains(&0x1b);
+    assert!(coloured(&output.stdout), "{}", String::from_utf8_lossy(&output.stdout));
+    for variable in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let output = on_terminal(Some(variable)).unwrap();
+        assert!(!coloured(&output.stdout) && output.stdout.len() > 20, "{variable:?}");
+    }
+    assert!(!coloured(inspect(&["tree", "/bin/sh"]).1.as_bytes()));
 }

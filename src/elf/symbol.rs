@@ -2,8 +2,8 @@
 
 use goblin::elf::section_header::{SHN_ABS, SHN_UNDEF};
 use goblin::elf::sym::{
-    STB_GLOBAL, STB_GNU_UNIQUE, STB_LOCAL, STB_WEAK, STT_COMMON, STT_FUNC, STT_GNU_IFUNC,
-    STT_NOTYPE, STT_OBJECT, STT_TLS, STV_DEFAULT, STV_PROTECTED,
+    STB_GLOBAL, STB_GNU_UNIQUE, STB_LOCAL, STB_WEAK, STT_COMMON, STT_FILE, STT_FUNC, STT_GNU_IFUNC,
+    STT_NOTYPE, STT_OBJECT, STT_SECTION, STT_TLS, STV_DEFAULT, STV_PROTECTED,
 };
 
 use super::table::{Record, read, record_bytes};
@@ -20,6 +20,29 @@ pub enum Binding {
     Weak,
     /// One definition for the whole process (GNU extension).
     Unique,
+}
+
+/// What a symbol stands for (`STT_*`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Type {
+    /// Nothing is said.
+    None,
+    /// Data.
+    Object,
+    /// Code.
+    Function,
+    /// A section.
+    Section,
+    /// A source file.
+    File,
+    /// Data that a link editor was to place.
+    Common,
+    /// A thread-local variable.
+    Tls,
+    /// A function that chooses a function.
+    IFunc,
+    /// A number that is not known.
+    Other,
 }
 
 /// One entry of a symbol table.
@@ -62,6 +85,22 @@ impl Symbol {
             STB_WEAK => Binding::Weak,
             STB_GNU_UNIQUE => Binding::Unique,
             _ => Binding::Local,
+        }
+    }
+
+    /// The type.
+    #[must_use]
+    pub const fn symbol_type(&self) -> Type {
+        match self.info & 15 {
+            STT_NOTYPE => Type::None,
+            STT_OBJECT => Type::Object,
+            STT_FUNC => Type::Function,
+            STT_SECTION => Type::Section,
+            STT_FILE => Type::File,
+            STT_COMMON => Type::Common,
+            STT_TLS => Type::Tls,
+            STT_GNU_IFUNC => Type::IFunc,
+            _ => Type::Other,
         }
     }
 

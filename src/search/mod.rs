@@ -35,7 +35,7 @@ pub use hwcaps::Hwcaps;
 pub use outcome::{Attempt, Failure, Found, NOT_OPENED, Near, NotFound, Origin, Unsuitable, Why};
 
 /// Why a path was not opened.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Refusal<E> {
     /// It cannot be opened; the search goes on.
     Absent(Errno),

@@ -1,6 +1,4 @@
 //! `bindings`: which definition every symbolic reference gets when all are bound at start.
-//!
-//! The loader's own references are not among them: rld has none.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -9,37 +7,34 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
 use rld::addr::ObjectId;
-use rld::arch::x86_64::RelocationKind as Kind;
-use rld::elf::symbol::Binding as SymbolBinding;
-use rld::elf::version::Version;
 use rld::error::Error;
-use rld::linkmap::LinkMap;
-use rld::lookup::Class;
-use rld::lookup::prepared::Prepared;
-use rld::lookup::run::Run;
-use rld::lookup::scope::{Scope, Unique, Uniqueness};
-use rld::object::{Definition, Object, Role};
-use rld::reloc::Relocation;
-use rld::text::Text;
+use rld::object::Definition;
+use serde::Serialize;
 
 use super::cli::Arguments;
+use super::output::{Bytes, Out};
+use super::resolve::{self, Binding, Versioned};
 use super::start::Start;
 use super::{Failure, Verdict};
 
-pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<Verdict, Failure> {
-    let start = Start::new(arguments.first(), arguments)?;
+pub fn run(arguments: &Arguments, out: &mut Out<'_>) -> Result<Verdict, Failure> {
+    let start = Start::of(arguments.first(), arguments)?;
     refuse_missing(&start)?;
-    let bindings = bind(&start)?;
-    let is_wanted = |binding: &&Binding| match arguments.operand(1).map(OsStr::as_bytes) {
-        Some(name) => name == binding.name || name == binding.reference().to_string().as_bytes(),
-        None => true,
-    };
+    let wanted = arguments.operand(1).map(|name| Versioned::parse(OsStr::as_bytes(name)));
+    let is_wanted =
+        |binding: &Binding| wanted.is_none_or(|wanted| wanted.means(&binding.reference()));
+    let mut bindings = resolve::all(&start)?;
+    bindings.retain(is_wanted);
     let mut count = Count::default();
-    for binding in bindings.iter().filter(is_wanted) {
-        count.add(binding);
-        writeln!(out, "{}", Line { start: &start, binding })?;
+    bindings.iter().for_each(|binding| count.add(binding));
+    if out.json {
+        out.document("bindings", Document::new(&start, &bindings, &count))?;
+    } else {
+        for binding in &bindings {
+            writeln!(out, "{}", Line { start: &start, binding })?;
+        }
+        writeln!(out, "{count}")?;
     }
-    writeln!(out, "{count}")?;
     Ok(if count.undefined == 0 { Verdict::Good } else { Verdict::Bad })
 }
 
@@ -53,120 +48,6 @@ fn refuse_missing(start: &Start) -> Result<(), Failure> {
         missing if missing.is_empty() => Ok(()),
         missing => Err(Failure::Input(missing.join("\nrld-inspect: "))),
     }
-}
-
-/// One reference and its definition.
-struct Binding {
-    requester: ObjectId,
-    name: &'static [u8],
-    version: Option<Version<'static>>,
-    /// It may stay undefined.
-    weak: bool,
-    /// It is the source of a COPY relocation.
-    copy: bool,
-    definition: Option<Definition>,
-}
-
-impl Binding {
-    fn reference(&self) -> Reference<'_> {
-        Reference(self)
-    }
-}
-
-/// A binding's left side: the symbol and its version.
-struct Reference<'b>(&'b Binding);
-
-impl fmt::Display for Reference<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", Text(self.0.name))?;
-        self.0.version.map_or(Ok(()), |version| write!(f, "@{}", Text(version.name)))
-    }
-}
-
-/// A reference through symbol `index`, made by a relocation that asks for `class`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Use {
-    index: u32,
-    definition_only: bool,
-    copy: bool,
-}
-
-impl Use {
-    /// `None` where the relocation names no symbol, or a type that does not occur in programs.
-    fn of(relocation: Relocation) -> Option<Self> {
-        let kind = Kind::from_number(relocation.kind)?;
-        let symbolic = !matches!(kind, Kind::None | Kind::Relative | Kind::IRelative);
-        (symbolic && relocation.symbol != 0).then_some(Self {
-            index: relocation.symbol,
-            definition_only: kind.needs_definition(),
-            copy: kind == Kind::Copy,
-        })
-    }
-
-    const fn class(self) -> Class {
-        Class { definition_only: self.definition_only, skip_program: self.copy, newest: false }
-    }
-}
-
-/// The uses of an object in the order of its relocations, each once.
-fn uses(object: &Object<'static>) -> Vec<Use> {
-    let mut seen = HashSet::new();
-    let relocations = object.relocations.rela.iter().chain(object.relocations.plt.iter());
-    relocations.filter_map(Use::of).filter(|new| seen.insert(*new)).collect()
-}
-
-/// Binds all references, in the order in which the loader relocates objects: dependencies first.
-fn bind(start: &Start) -> Result<Vec<Binding>, Error> {
-    let objects: Vec<_> = start
-        .map
-        .in_search_order()
-        .filter(|(_, object)| object.role != Role::Loader)
-        .map(|(id, object)| (id, object, uses(object)))
-        .collect();
-    let references = objects.iter().map(|(_, _, uses)| uses.len()).sum();
-    let run = Run::new(start.map.in_search_order(), references);
-    let (runs, mut unique) = ([&run], Unique::new());
-    let mut scope = Scope::new(&runs, start.dynamic_weak, Uniqueness::Settles(&mut unique));
-    let mut all = Vec::with_capacity(objects.len());
-    for (id, object, uses) in objects.iter().rev() {
-        all.push(bind_object(&mut scope, &start.map, *id, object, uses)?);
-    }
-    Ok(all.into_iter().rev().flatten().collect())
-}
-
-fn bind_object<'m>(
-    scope: &mut Scope<'_, 'm, 'static>,
-    map: &LinkMap<'static>,
-    requester: ObjectId,
-    object: &'m Object<'static>,
-    uses: &[Use],
-) -> Result<Vec<Binding>, Error> {
-    let mut bindings: Vec<Binding> = Vec::new();
-    // A call and an address mostly lead to the same place, and need no second line then.
-    let mut seen = HashSet::new();
-    for reference in uses {
-        let prepared = Prepared::new(object, reference.index).ok_or_else(|| {
-            let words = "relocation names a symbol outside the symbol table";
-            Error::words(object.name.to_bytes(), words)
-        })?;
-        if prepared.symbol.binds_locally() {
-            continue;
-        }
-        let found = scope.resolve(&map.objects, requester, &prepared, reference.class());
-        let definition = found.unwrap_or_default();
-        let place = definition.map(|definition| (definition.object, definition.symbol.value));
-        if seen.insert((reference.index, reference.copy, place)) {
-            bindings.push(Binding {
-                requester,
-                name: prepared.name,
-                version: object.exports.wanted_version(reference.index),
-                weak: prepared.symbol.binding() == SymbolBinding::Weak,
-                copy: reference.copy,
-                definition,
-            });
-        }
-    }
-    Ok(bindings)
 }
 
 /// A binding as one line.
@@ -199,8 +80,9 @@ impl fmt::Display for Line<'_> {
 }
 
 /// The summary.
-#[derive(Default)]
+#[derive(Default, Serialize)]
 struct Count {
+    #[serde(skip)]
     requesters: HashSet<ObjectId>,
     elsewhere: usize,
     inside: usize,
@@ -230,5 +112,62 @@ impl fmt::Display for Count {
             elsewhere + inside + weak + undefined,
             requesters.len()
         )
+    }
+}
+
+/// All as JSON.
+#[derive(Serialize)]
+struct Document<'d> {
+    program: Bytes<'d>,
+    bindings: Vec<Entry<'d>>,
+    summary: &'d Count,
+}
+
+impl<'d> Document<'d> {
+    fn new(start: &'d Start, bindings: &'d [Binding], summary: &'d Count) -> Self {
+        let bindings = bindings.iter().map(|binding| Entry {
+            requester: Bytes(start.path(binding.requester)),
+            symbol: Bytes(binding.name),
+            version: binding.version.map(|version| Bytes(version.name)),
+            weak: binding.weak,
+            copied: binding.copy,
+            definition: binding.definition.map(|definition| Place::new(start, definition)),
+        });
+        Self { program: Bytes(&start.program), bindings: bindings.collect(), summary }
+    }
+}
+
+#[derive(Serialize)]
+struct Entry<'e> {
+    requester: Bytes<'e>,
+    symbol: Bytes<'e>,
+    version: Option<Bytes<'e>>,
+    weak: bool,
+    copied: bool,
+    definition: Option<Place<'e>>,
+}
+
+/// Where a definition is.
+#[derive(Serialize)]
+struct Place<'p> {
+    object: Bytes<'p>,
+    value: u64,
+    absolute: bool,
+    ifunc: bool,
+    tls: bool,
+    plt_entry: bool,
+}
+
+impl<'p> Place<'p> {
+    fn new(start: &'p Start, definition: Definition) -> Self {
+        let Definition { object, symbol, .. } = definition;
+        Self {
+            object: Bytes(start.path(object)),
+            value: symbol.value,
+            absolute: symbol.is_absolute(),
+            ifunc: symbol.is_ifunc(),
+            tls: symbol.is_tls(),
+            plt_entry: symbol.is_undefined(),
+        }
     }
 }

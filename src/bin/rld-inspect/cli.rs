@@ -30,6 +30,12 @@ impl Arguments {
         self.values(option).last()
     }
 
+    /// Whether the output is to be JSON.
+    pub fn wants_json(&self) -> bool {
+        let format = self.options.iter().rev().find(|(name, _)| *name == "format");
+        format.is_some_and(|(_, value)| value == "json")
+    }
+
     /// The values of an option that may be given more than once.
     pub fn values<'a>(&'a self, option: &str) -> impl Iterator<Item = &'a OsStr> {
         let option = self.command.options().chain(&EVERYWHERE).find(|known| known.long == option);
@@ -43,6 +49,16 @@ impl Arguments {
     /// The operand at a place; empty where it may be left out and was.
     pub fn operand(&self, at: usize) -> Option<&OsStr> {
         self.operands.get(at).map(OsString::as_os_str)
+    }
+
+    /// The number that an option gives.
+    pub fn number(&self, option: &str) -> Result<Option<usize>, Failure> {
+        let number = |value: &OsStr| {
+            let number = value.to_str().and_then(|digits| digits.parse().ok());
+            let words = || format!("--{option} is a number, not '{}'", value.display());
+            number.ok_or_else(|| Failure::Usage(words()))
+        };
+        self.value(option).map(number).transpose()
     }
 
     /// The first operand, which every command has.
@@ -142,7 +158,7 @@ pub fn help(command: Option<&Command>, out: &mut dyn Write) -> io::Result<()> {
     let Command { name, summary, about, .. } = command;
     writeln!(out, "Usage: {NAME} {name} [OPTION]...{}\n{summary}", Operands(command))?;
     for paragraph in *about {
-        writeln!(out, "\n{paragraph}")?;
+        writeln!(out, "\n{}", filled(paragraph))?;
     }
     writeln!(out, "\nOptions:")?;
     command.options().chain(&EVERYWHERE).try_for_each(|option| option_help(option, out))
@@ -155,8 +171,27 @@ fn general_help(out: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(out, "\nOptions of every command; '{NAME} COMMAND --help' shows its own:")?;
     EVERYWHERE.iter().try_for_each(|option| option_help(option, out))?;
-    writeln!(out, "\n{ENVIRONMENT}\nExit status:")?;
+    writeln!(out, "\n{}\n\nExit status:", filled(ENVIRONMENT))?;
     STATUS.iter().try_for_each(|(status, meaning)| writeln!(out, "  {status}  {meaning}"))
+}
+
+/// A paragraph in lines of a terminal's width.
+fn filled(paragraph: &str) -> String {
+    const WIDTH: usize = 79;
+    let mut text = String::new();
+    let mut column = 0;
+    for word in paragraph.split(' ') {
+        if column + 1 + word.len() > WIDTH {
+            text.push('\n');
+            column = 0;
+        } else if column > 0 {
+            text.push(' ');
+            column += 1;
+        }
+        text.push_str(word);
+        column += word.len();
+    }
+    text
 }
 
 fn option_help(option: &Opt, out: &mut dyn Write) -> io::Result<()> {

@@ -18,6 +18,8 @@ pub enum Kind {
     Library,
     /// A symbol.
     Symbol,
+    /// A count.
+    Number,
     /// One of these words.
     OneOf(&'static [&'static str]),
 }
@@ -61,7 +63,10 @@ pub struct Operand {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {
     Tree,
+    Why,
+    Symbols,
     Bindings,
+    Diff,
     Libc,
 }
 
@@ -93,12 +98,13 @@ pub const SUMMARY: &str = "Say what rld would do with a program, without startin
 
 /// What counts for all commands that look at a program as it would be started.
 pub const ENVIRONMENT: &str = "LD_LIBRARY_PATH, LD_PRELOAD, LD_DYNAMIC_WEAK and /etc/ld.so.preload \
-     count as they would at start.";
+     count as they would at start; with --sysroot only that root's /etc/ld.so.preload does. Colours \
+     are for terminals, unless NO_COLOR is set.";
 
 /// Exit statuses that hold for every command.
 pub const STATUS: [(u8, &str); 3] = [
     (0, "all is well"),
-    (1, "something is missing, undefined, not supported or unreadable"),
+    (1, "something is missing, undefined, different, not supported or unreadable"),
     (2, "the command line is wrong"),
 ];
 
@@ -114,34 +120,98 @@ pub static EVERYWHERE: [Opt; 3] = [
     Opt { short: Some('V'), long: "version", value: None, meaning: "show the version" },
 ];
 
+/// An option without a value.
+const fn flag(long: &'static str, meaning: &'static str) -> Opt {
+    Opt { short: None, long, value: None, meaning }
+}
+
+/// An option with a value.
+const fn with_value(
+    long: &'static str,
+    name: &'static str,
+    kind: Kind,
+    meaning: &'static str,
+) -> Opt {
+    Opt { short: None, long, value: Some(Value { name, kind }), meaning }
+}
+
+/// For commands whose output programs may read.
+static FORMAT: [Opt; 1] =
+    [with_value("format", "FORMAT", Kind::OneOf(&["text", "json"]), "for people, or for programs")];
+
 /// The options of commands that look at a program as it would be started.
-static START: [Opt; 3] = [
-    Opt {
-        short: None,
-        long: "library-path",
-        value: Some(Value { name: "LIST", kind: Kind::Directories }),
-        meaning: "look in these directories instead of LD_LIBRARY_PATH's",
-    },
-    Opt {
-        short: None,
-        long: "preload",
-        value: Some(Value { name: "LIST", kind: Kind::Libraries }),
-        meaning: "load these objects as well, like LD_PRELOAD's",
-    },
-    Opt { short: None, long: "inhibit-cache", value: None, meaning: "do not use /etc/ld.so.cache" },
+static START: [Opt; 4] = [
+    with_value(
+        "library-path",
+        "LIST",
+        Kind::Directories,
+        "look in these directories instead of LD_LIBRARY_PATH's",
+    ),
+    with_value("preload", "LIST", Kind::Libraries, "load these objects as well, like LD_PRELOAD's"),
+    flag("inhibit-cache", "do not use /etc/ld.so.cache"),
+    with_value("sysroot", "DIRECTORY", Kind::Directory, "look at a system whose root is this one"),
 ];
 
+/// The same for one of two environments.
+static SIDES: [Opt; 8] = [
+    with_value(
+        "a-library-path",
+        "LIST",
+        Kind::Directories,
+        "--library-path of the first side alone",
+    ),
+    with_value(
+        "b-library-path",
+        "LIST",
+        Kind::Directories,
+        "--library-path of the second side alone",
+    ),
+    with_value("a-preload", "LIST", Kind::Libraries, "--preload of the first side alone"),
+    with_value("b-preload", "LIST", Kind::Libraries, "--preload of the second side alone"),
+    flag("a-inhibit-cache", "--inhibit-cache of the first side alone"),
+    flag("b-inhibit-cache", "--inhibit-cache of the second side alone"),
+    with_value("a-sysroot", "DIRECTORY", Kind::Directory, "--sysroot of the first side alone"),
+    with_value("b-sysroot", "DIRECTORY", Kind::Directory, "--sysroot of the second side alone"),
+];
+
+const OTHER: Operand = Operand { name: "OTHER", kind: Kind::Program, count: Count::AtMostOnce };
 const PROGRAM: Operand = Operand { name: "PROGRAM", kind: Kind::Program, count: Count::Once };
 
+static WHY: [Opt; 1] =
+    [with_value("limit", "NUMBER", Kind::Number, "show at most so many chains; 100 if not given")];
+
 /// All commands, in the order of `--help`.
-pub static COMMANDS: [Command; 3] = [
+pub static COMMANDS: [Command; 6] = [
     Command {
         action: Action::Tree,
         name: "tree",
         operands: &[PROGRAM],
-        options: &[&START],
+        options: &[&START, &FORMAT],
         summary: "Show the objects that a program needs, where each is found, and by which rule.",
         about: &[],
+    },
+    Command {
+        action: Action::Why,
+        name: "why",
+        operands: &[Operand { name: "LIBRARY", kind: Kind::Library, count: Count::Once }, PROGRAM],
+        options: &[&WHY, &START, &FORMAT],
+        summary: "Show every chain of needs that leads from a program to a library.",
+        about: &["LIBRARY is a SONAME, the name by which something asks for it, or its path. The \
+             shortest chains come first."],
+    },
+    Command {
+        action: Action::Symbols,
+        name: "symbols",
+        operands: &[
+            PROGRAM,
+            Operand { name: "NAME[@VERSION]", kind: Kind::Symbol, count: Count::Once },
+        ],
+        options: &[&START, &FORMAT],
+        summary: "Show who defines a symbol, in the order of the search, and who is bound to which.",
+        about: &[
+            "A default version is written with two @, as link editors write it. A definition \
+             is shadowed where a search for its name and version ends at another one before.",
+        ],
     },
     Command {
         action: Action::Bindings,
@@ -150,15 +220,28 @@ pub static COMMANDS: [Command; 3] = [
             PROGRAM,
             Operand { name: "NAME[@VERSION]", kind: Kind::Symbol, count: Count::AtMostOnce },
         ],
-        options: &[&START],
+        options: &[&START, &FORMAT],
         summary: "Show what each reference is bound to at start: all of them, or those to one symbol.",
         about: &[],
+    },
+    Command {
+        action: Action::Diff,
+        name: "diff",
+        operands: &[PROGRAM, OTHER],
+        options: &[&SIDES, &START, &FORMAT],
+        summary: "Show what differs between two environments, or two builds of a program.",
+        about: &[
+            "Options that begin with --a- or --b- describe one side, all others both. Shown are the \
+             objects that one side lacks, finds elsewhere or with other contents, and the references \
+             of objects of both sides that are bound to another library or version.",
+            "The exit status is 0 if there is no difference, and 1 if there is one.",
+        ],
     },
     Command {
         action: Action::Libc,
         name: "libc",
         operands: &[Operand { name: "FILE", kind: Kind::Program, count: Count::AtLeastOnce }],
-        options: &[],
+        options: &[&FORMAT],
         summary: "Say which layout of glibc's private data a libc.so.6 has, by which evidence.",
         about: &[],
     },

@@ -8,10 +8,11 @@
 //! shrinks ends the tool with SIGBUS.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, OsStr};
+use std::collections::HashMap;
+use std::ffi::{CStr, CString};
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -31,6 +32,8 @@ use rld::object::{Mapped, Memory};
 use rld::search::{Files, Origin, Refusal, Unsuitable};
 use rld::sys::Identity;
 use rld::text::Text;
+
+use super::root::{Root, path};
 
 /// Where the first object would be; each further one starts a [`STRIDE`] above, so that all addresses differ.
 const FIRST_BIAS: u64 = 0x1_0000_0000_0000;
@@ -54,6 +57,11 @@ impl OpenFile {
         Table::new(self.bytes.get(start..end).unwrap_or_default())
     }
 
+    /// The whole file.
+    pub const fn bytes(&self) -> &'static [u8] {
+        self.bytes
+    }
+
     /// What a program header takes from the file, if the file has it.
     pub fn contents(&self, segment: &Segment) -> Option<&'static [u8]> {
         let start = usize::try_from(segment.offset).ok()?;
@@ -62,10 +70,17 @@ impl OpenFile {
     }
 }
 
-/// The file system.
+type Opened = core::result::Result<OpenFile, Refusal<Error>>;
+
+/// The file system below a root. What was once learned about a path is remembered, so that many programs can be looked
+/// at.
 #[derive(Default)]
 pub struct Disk {
+    root: Root,
+    /// How many objects have a place in the address space.
     objects: u64,
+    opened: HashMap<CString, Opened>,
+    directories: HashMap<CString, bool>,
     /// The outer level says whether it was looked for.
     cache: Option<Option<Cache<'static>>>,
     /// What the search that runs, or ran last, is walking; none for a name that is a path.
@@ -73,6 +88,32 @@ pub struct Disk {
 }
 
 impl Disk {
+    /// The file system below `root`.
+    pub fn new(root: Root) -> Self {
+        Self { root, ..Self::default() }
+    }
+
+    /// Begins with an empty address space.
+    pub fn begin(&mut self) {
+        self.objects = 0;
+        self.walking = None;
+    }
+
+    /// Reads a small file whole; empty if there is none.
+    pub fn read(&self, file: &Path) -> Vec<u8> {
+        self.root.locate(file).and_then(std::fs::read).unwrap_or_default()
+    }
+
+    /// The path of an existing file without links in it.
+    pub fn canonicalize(&self, file: &Path) -> io::Result<Vec<u8>> {
+        self.root.canonicalize(file).map(|path| path.into_os_string().into_vec())
+    }
+
+    /// What the file system says about a file.
+    pub fn metadata(&self, file: &Path) -> io::Result<Metadata> {
+        self.root.locate(file).and_then(std::fs::metadata)
+    }
+
     /// Opens the file that a user has named.
     pub fn open_named(&mut self, path: &CStr) -> Result<OpenFile> {
         self.open(path).map_err(|refusal| match refusal {
@@ -83,14 +124,41 @@ impl Disk {
             Refusal::Unsuitable(Unsuitable::WrongMachine) => {
                 Error::words(path.to_bytes(), "ELF file for another processor")
             }
-            Refusal::Fatal(error) => error,
+            Refusal::Fatal(error) => self.no_program(path).unwrap_or(error),
         })
     }
-}
 
-/// A file system path.
-pub fn path(bytes: &[u8]) -> &Path {
-    Path::new(OsStr::from_bytes(bytes))
+    /// Words for what cannot be a program: a directory, or a file that another program reads.
+    fn no_program(&self, file: &CStr) -> Option<Error> {
+        let (metadata, bytes) = map(&self.root.locate(path(file.to_bytes())).ok()?).ok()?;
+        if metadata.is_dir() {
+            return Some(Error::words(file.to_bytes(), "a directory, not an ELF program"));
+        }
+        let line = bytes?.strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next()?;
+        let line = Text(line.get(..128).unwrap_or(line)).to_string();
+        let error = Error::words(file.to_bytes(), "a script, not an ELF program");
+        Some(error.with(format!("it is run by {}", line.trim())))
+    }
+
+    fn open_new(&self, name: &CStr) -> Opened {
+        let file = self.root.locate(path(name.to_bytes()));
+        let (metadata, bytes) =
+            file.and_then(|file| map(&file)).map_err(|error| Refusal::Absent(errno(&error)))?;
+        let Some(bytes) = bytes else {
+            let why = if metadata.is_dir() { Errno(libc::EISDIR) } else { Errno(libc::ENODEV) };
+            let words = "cannot read file data";
+            return Err(Refusal::Fatal(Error::system(name.to_bytes(), words, why)));
+        };
+        let header = Header::parse(bytes).map_err(|reject| match reject {
+            Reject::Foreign(Foreign::Class) => Refusal::Unsuitable(Unsuitable::WrongClass),
+            Reject::Foreign(Foreign::Machine(_)) => Refusal::Unsuitable(Unsuitable::WrongMachine),
+            Reject::Malformed(malformed) => {
+                Refusal::Fatal(Error::malformed(name.to_bytes(), malformed))
+            }
+        })?;
+        let identity = Identity { device: metadata.dev(), inode: metadata.ino() };
+        Ok(OpenFile { bytes, header, identity, mode: metadata.mode() })
+    }
 }
 
 /// Opens a file and maps it, unless it is a directory or a device.
@@ -116,31 +184,30 @@ impl Files for Disk {
     type File = OpenFile;
     type Error = Error;
 
-    fn open(&mut self, name: &CStr) -> core::result::Result<OpenFile, Refusal<Error>> {
-        let shown = Text(name.to_bytes());
-        let (metadata, bytes) = map(path(name.to_bytes())).map_err(|error| {
-            debug!("trying {shown}: {}", errno(&error));
-            Refusal::Absent(errno(&error))
-        })?;
-        debug!("trying {shown}: opened");
-        let Some(bytes) = bytes else {
-            let why = if metadata.is_dir() { Errno(libc::EISDIR) } else { Errno(libc::ENODEV) };
-            let words = "cannot read file data";
-            return Err(Refusal::Fatal(Error::system(name.to_bytes(), words, why)));
-        };
-        let header = Header::parse(bytes).map_err(|reject| match reject {
-            Reject::Foreign(Foreign::Class) => Refusal::Unsuitable(Unsuitable::WrongClass),
-            Reject::Foreign(Foreign::Machine(_)) => Refusal::Unsuitable(Unsuitable::WrongMachine),
-            Reject::Malformed(malformed) => {
-                Refusal::Fatal(Error::malformed(name.to_bytes(), malformed))
+    fn open(&mut self, name: &CStr) -> Opened {
+        let opened = match self.opened.get(name) {
+            Some(known) => known.clone(),
+            None => {
+                let opened = self.open_new(name);
+                self.opened.insert(name.into(), opened.clone());
+                opened
             }
-        })?;
-        let identity = Identity { device: metadata.dev(), inode: metadata.ino() };
-        Ok(OpenFile { bytes, header, identity, mode: metadata.mode() })
+        };
+        let shown = Text(name.to_bytes());
+        match &opened {
+            Err(Refusal::Absent(errno)) => debug!("trying {shown}: {errno}"),
+            _ => debug!("trying {shown}: opened"),
+        }
+        opened
     }
 
     fn is_dir(&mut self, name: &CStr) -> bool {
-        path(name.to_bytes()).is_dir()
+        if let Some(known) = self.directories.get(name) {
+            return *known;
+        }
+        let there = self.metadata(path(name.to_bytes())).is_ok_and(|metadata| metadata.is_dir());
+        self.directories.insert(name.into(), there);
+        there
     }
 
     fn is_set_user_id(&mut self, file: &OpenFile) -> bool {
@@ -148,8 +215,9 @@ impl Files for Disk {
     }
 
     fn cache(&mut self) -> Option<Cache<'_>> {
+        let root = &self.root;
         *self.cache.get_or_insert_with(|| {
-            let (_, bytes) = map(path(cache::PATH.to_bytes())).ok()?;
+            let (_, bytes) = map(&root.locate(path(cache::PATH.to_bytes())).ok()?).ok()?;
             Cache::parse(bytes?)
                 .inspect_err(|error| log::warn!("{}: {error}", Text(cache::PATH.to_bytes())))
                 .ok()
@@ -208,6 +276,6 @@ impl Source<'static> for Disk {
     }
 
     fn current_dir(&mut self) -> Vec<u8> {
-        std::env::current_dir().map(|path| path.into_os_string().into_vec()).unwrap_or_default()
+        self.root.current_directory().into_os_string().into_vec()
     }
 }

@@ -1,5 +1,6 @@
 //! `libc`: which of glibc's private layouts a libc.so.6 has, and what says so.
 
+use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -13,57 +14,104 @@ use rld::elf::segment::Access;
 use rld::error::{Error, Result};
 use rld::linkmap::Source;
 use rld::object::{Object, Role};
+use rld::text::Text;
+use serde::Serialize;
 
 use super::cli::Arguments;
 use super::files::{Disk, OpenFile};
+use super::output::{Bytes, Out};
 use super::{Failure, Verdict};
 
-pub fn run(arguments: &Arguments, out: &mut dyn Write) -> std::result::Result<Verdict, Failure> {
-    let mut verdict = Verdict::Good;
+pub fn run(arguments: &Arguments, out: &mut Out<'_>) -> std::result::Result<Verdict, Failure> {
+    let mut answers = Vec::new();
     for file in &arguments.operands {
-        let libc = Libc::open(file)?;
-        if show(&file.to_string_lossy(), &libc, out)? == Verdict::Bad {
-            verdict = Verdict::Bad;
+        let answer = Answer::new(file.as_bytes(), &Libc::open(file)?);
+        if !out.json {
+            answer.write(out)?;
         }
+        answers.push(answer);
     }
-    Ok(verdict)
+    let good = answers.iter().all(|answer| answer.refusal.is_none());
+    if out.json {
+        #[derive(Serialize)]
+        struct Document<'d> {
+            libraries: Vec<Answer<'d>>,
+        }
+        out.document("libc", Document { libraries: answers })?;
+    }
+    Ok(if good { Verdict::Good } else { Verdict::Bad })
 }
 
-fn show(name: &str, libc: &Libc, out: &mut dyn Write) -> std::io::Result<Verdict> {
-    if libc.symbol(b"gnu_get_libc_version").is_none() {
-        writeln!(out, "{name}: not glibc's libc.so.6")?;
-        return Ok(Verdict::Bad);
-    }
-    let layout = match identify(libc) {
-        Ok(layout) => layout,
-        Err(unknown) => {
-            writeln!(out, "{name}: not supported: {unknown}")?;
-            return Ok(Verdict::Bad);
+/// What there is to say of one file.
+#[derive(Serialize)]
+struct Answer<'a> {
+    path: Bytes<'a>,
+    /// Why it is not supported.
+    refusal: Option<String>,
+    layout: Option<&'static str>,
+    builds: Option<&'static str>,
+    /// Layouts that are equal in all that libc touches.
+    equal: Vec<&'static str>,
+    build_id: Option<String>,
+    evidence: BTreeMap<&'static str, Option<u32>>,
+    #[serde(skip)]
+    clues: Vec<(&'static str, Option<u32>)>,
+}
+
+impl<'a> Answer<'a> {
+    fn new(path: &'a [u8], libc: &Libc) -> Self {
+        let mut this = Self {
+            path: Bytes(path),
+            refusal: None,
+            layout: None,
+            builds: None,
+            equal: Vec::new(),
+            build_id: None,
+            evidence: BTreeMap::new(),
+            clues: Vec::new(),
+        };
+        if libc.symbol(b"gnu_get_libc_version").is_none() {
+            this.refusal = Some("not glibc's libc.so.6".into());
+            return this;
         }
-    };
-    writeln!(
-        out,
-        "{name}: supported\n  layout:   {}\n  builds:   {}",
-        layout.label, layout.builds
-    )?;
-    let equals = LAYOUTS.iter().filter(|other| other.exchange == layout.exchange);
-    let equals = equals.filter(|other| other.label != layout.label).map(|other| other.label);
-    let equals: Vec<_> = equals.collect();
-    if !equals.is_empty() {
-        writeln!(out, "  equal to: {}, in all that libc touches", equals.join(", "))?;
-    }
-    if let Some(id) = libc.build_id() {
-        let digits: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-        writeln!(out, "  build-id: {digits}")?;
-    }
-    writeln!(out, "  evidence:")?;
-    for (clue, found) in clues(&Evidence::collect(libc)) {
-        match found {
-            Some(found) => writeln!(out, "    {clue} = {found}")?,
-            None => writeln!(out, "    {clue}: nothing")?,
+        match identify(libc) {
+            Err(unknown) => this.refusal = Some(format!("not supported: {unknown}")),
+            Ok(layout) => {
+                this.layout = Some(layout.label);
+                this.builds = Some(layout.builds);
+                let equal = LAYOUTS.iter().filter(|other| other.exchange == layout.exchange);
+                let equal = equal.filter(|other| other.label != layout.label);
+                this.equal = equal.map(|other| other.label).collect();
+            }
         }
+        let digits = |id: &[u8]| id.iter().map(|byte| format!("{byte:02x}")).collect();
+        this.build_id = libc.build_id().map(digits);
+        this.clues = clues(&Evidence::collect(libc)).into();
+        this.evidence = this.clues.iter().copied().collect();
+        this
     }
-    Ok(Verdict::Good)
+
+    fn write(&self, out: &mut Out<'_>) -> std::io::Result<()> {
+        let paint = out.paint();
+        let path = Text(self.path.0);
+        if let Some(refusal) = &self.refusal {
+            return writeln!(out, "{path}: {}", paint.bad(refusal));
+        }
+        writeln!(out, "{path}: {}", paint.good("supported"))?;
+        writeln!(out, "  layout:   {}", self.layout.unwrap_or_default())?;
+        writeln!(out, "  builds:   {}", self.builds.unwrap_or_default())?;
+        if !self.equal.is_empty() {
+            writeln!(out, "  equal to: {}, in all that libc touches", self.equal.join(", "))?;
+        }
+        if let Some(digits) = &self.build_id {
+            writeln!(out, "  build-id: {digits}")?;
+        }
+        writeln!(out, "  evidence:")?;
+        self.clues.iter().try_for_each(|(clue, found)| match found {
+            Some(found) => writeln!(out, "    {clue} = {found}"),
+            None => writeln!(out, "    {clue}: nothing"),
+        })
+    }
 }
 
 /// The evidence with names for people.

@@ -3,10 +3,16 @@
 mod bindings;
 mod cli;
 mod definitions;
+mod diff;
 mod files;
 mod glibc;
+mod output;
+mod resolve;
+mod root;
 mod start;
+mod symbols;
 mod tree;
+mod why;
 
 use std::fmt;
 use std::io::{self, BufWriter, Write};
@@ -14,13 +20,14 @@ use std::process::ExitCode;
 
 use cli::{Arguments, Request};
 use definitions::{Action, NAME};
+use output::Out;
 
 /// How a command that could do its work ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Verdict {
-    /// The program would start; the library is supported.
+    /// The program would start; the library is supported; there is no difference.
     Good,
-    /// Something is missing, undefined or not supported; the output says what.
+    /// Something is missing, undefined, different or not supported; the output says what.
     Bad,
 }
 
@@ -93,9 +100,13 @@ fn run(out: &mut dyn Write) -> Result<Verdict, Failure> {
 }
 
 fn act(arguments: &Arguments, out: &mut dyn Write) -> Result<Verdict, Failure> {
+    let out = &mut Out::new(out, arguments);
     match arguments.command.action {
         Action::Tree => tree::run(arguments, out),
+        Action::Why => why::run(arguments, out),
+        Action::Symbols => symbols::run(arguments, out),
         Action::Bindings => bindings::run(arguments, out),
+        Action::Diff => diff::run(arguments, out),
         Action::Libc => glibc::run(arguments, out),
     }
 }

@@ -6,7 +6,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use rld::abi::glibc::cpu;
 use rld::addr::ObjectId;
-use rld::elf::dynamic::Dependency;
+use rld::elf::dynamic::{Dependency, Flags1};
+use rld::elf::header::Kind;
+use rld::elf::segment::Segment;
 use rld::env::{Settings, preload_file_names, preload_names};
 use rld::error::{Error, Result};
 use rld::linkmap::{LOADER_SONAME, LinkMap, Linker, Source};
@@ -14,8 +16,10 @@ use rld::object::{Object, Role, dirname};
 use rld::search::{Config, Hwcaps, Origin, Purpose, Search, System};
 use rld::text::Text;
 
+use super::Failure;
 use super::cli::Arguments;
-use super::files::{Disk, OpenFile, path};
+use super::files::{Disk, OpenFile};
+use super::root::{Root, path};
 
 /// Who asks for an object.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,6 +48,70 @@ pub struct Request {
     pub outcome: Result<(ObjectId, Rule)>,
 }
 
+/// What decides, beside the program, which objects are loaded.
+pub struct Environment {
+    /// Where paths start from.
+    pub root: Root,
+    system: System,
+    processor: cpu::CpuFeatures,
+    library_path: Vec<u8>,
+    preload: Vec<Vec<u8>>,
+    inhibit_cache: bool,
+    /// LD_DYNAMIC_WEAK.
+    dynamic_weak: bool,
+}
+
+impl Environment {
+    /// The environment that the user describes. Variables describe this machine: they count for no other root. Of two
+    /// environments, `side` is the one that is meant: what is said of it alone comes last.
+    pub fn new(arguments: &Arguments, side: Option<Side>) -> std::result::Result<Self, Failure> {
+        let values = |option: &str| -> Vec<&OsStr> {
+            let own = side.map(|side| format!("{}-{option}", side.letter()));
+            let all = arguments.values(option);
+            all.chain(own.iter().flat_map(|own| arguments.values(own))).collect()
+        };
+        let root = values("sysroot").pop().map_or_else(|| Ok(Root::default()), Root::new)?;
+        let variables: Vec<_> = env::vars_os()
+            .filter(|_| !root.is_foreign())
+            .map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat())
+            .collect();
+        let settings = Settings::parse(variables.iter().map(Vec::as_slice), false);
+        let library_path = values("library-path").pop().map(OsStr::as_bytes);
+        let library_path = library_path.or(settings.library_path).unwrap_or_default();
+        let lists = settings.preload.into_iter();
+        let lists = lists.chain(values("preload").into_iter().map(OsStr::as_bytes));
+        let disk = Disk::new(root.clone());
+        let file = disk.read(path(b"/etc/ld.so.preload"));
+        let preload = lists.flat_map(|list| preload_names(list, false));
+        Ok(Self {
+            system: system(&disk),
+            processor: cpu::detect(&cpu::Native, &cpu::Tunables::default()),
+            library_path: library_path.to_vec(),
+            preload: preload.chain(preload_file_names(&file)).map(<[u8]>::to_vec).collect(),
+            inhibit_cache: !values("inhibit-cache").is_empty(),
+            dynamic_weak: settings.dynamic_weak,
+            root,
+        })
+    }
+}
+
+/// One of two environments.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    A,
+    B,
+}
+
+impl Side {
+    /// What its options begin with.
+    pub const fn letter(self) -> char {
+        match self {
+            Self::A => 'a',
+            Self::B => 'b',
+        }
+    }
+}
+
 /// A program that could be started, or almost.
 pub struct Start {
     pub map: LinkMap<'static>,
@@ -59,33 +127,31 @@ pub struct Start {
 pub const PROGRAM: ObjectId = ObjectId(0);
 
 impl Start {
-    /// Loads a program with what it needs. What is missing does not end it.
-    pub fn new(program: &OsStr, arguments: &Arguments) -> Result<Self> {
-        let variables: Vec<_> = env::vars_os()
-            .map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat())
-            .collect();
-        let settings = Settings::parse(variables.iter().map(Vec::as_slice), false);
-        let program = program.as_bytes();
+    /// Loads the program that a user has named, in the one environment there is.
+    pub fn of(program: &OsStr, arguments: &Arguments) -> std::result::Result<Self, Failure> {
+        let environment = Environment::new(arguments, None)?;
+        let mut disk = Disk::new(environment.root.clone());
+        Ok(Self::new(program, &environment, &mut disk)?)
+    }
 
-        let mut disk = Disk::default();
+    /// Loads a program with what it needs. What is missing does not end it: it stands in the search list as absent.
+    pub fn new(program: &OsStr, environment: &Environment, disk: &mut Disk) -> Result<Self> {
+        let program = environment.root.operand(program).into_vec();
         let mut map = LinkMap::default();
-        add_program_and_loader(&mut map, &mut disk, program)?;
+        disk.begin();
+        add_program_and_loader(&mut map, disk, &program, &environment.root)?;
 
         // The kernel names an executable by what its links lead to.
-        let real = path(program).canonicalize().map(|path| path.into_os_string().into_vec());
+        let real = disk.canonicalize(path(&program));
         let origin = real.as_deref().map_or(&b""[..], dirname);
-        let processor = cpu::detect(&cpu::Native, &cpu::Tunables::default());
+        let processor = &environment.processor;
         let config = Config {
-            system: system(),
+            system: environment.system,
             platform: Some(processor.platform.map_or(b"x86_64", |name| name.to_bytes())),
             secure: false,
-            library_path: arguments
-                .value("library-path")
-                .map(OsStr::as_bytes)
-                .or(settings.library_path)
-                .unwrap_or_default(),
+            library_path: &environment.library_path,
             origin,
-            inhibit_cache: arguments.has("inhibit-cache"),
+            inhibit_cache: environment.inhibit_cache,
             inhibit_rpath: b"",
         };
         let levels = (1 << processor.isa_level()) - 1;
@@ -95,20 +161,14 @@ impl Start {
             space: LinkMap::BASE,
             no_load: false,
             search: &mut search,
-            source: &mut disk,
-            program,
+            source: disk,
+            program: &program,
             origin,
             lists_absent: false,
         };
-
-        let file = std::fs::read("/etc/ld.so.preload").unwrap_or_default();
-        let lists = arguments.values("preload").map(OsStr::as_bytes);
-        let lists = settings.preload.into_iter().chain(lists);
-        let preload = lists.flat_map(|list| preload_names(list, false));
-        let preload: Vec<_> = preload.chain(preload_file_names(&file)).collect();
-        let requests = Walk { linker, requests: Vec::new() }.run(&preload)?;
-        let dynamic_weak = settings.dynamic_weak;
-        Ok(Self { map, program: program.to_vec(), requests, dynamic_weak })
+        let requests = Walk { linker, requests: Vec::new() }.run(&environment.preload)?;
+        let dynamic_weak = environment.dynamic_weak;
+        Ok(Self { map, program, requests, dynamic_weak })
     }
 
     /// The errors of requests that were not met.
@@ -116,26 +176,55 @@ impl Start {
         self.requests.iter().filter_map(|request| request.outcome.as_ref().err())
     }
 
-    /// An object's name for people.
+    /// Whether it is a program, not a library, that starts without a loader.
+    pub fn is_static(&self) -> bool {
+        self.map.get(PROGRAM).is_some_and(|program| {
+            let pie = program.dynamic.flags_1.contains(Flags1::PIE);
+            (program.kind == Kind::Fixed || pie) && program.segments.interp.is_none()
+        })
+    }
+
+    /// An object's path; the program's, as the user gave it.
+    pub fn path(&self, id: ObjectId) -> &[u8] {
+        self.map.get(id).map_or(b"?", |object| object.display_name(&self.program))
+    }
+
+    /// The same, for people.
     pub fn name(&self, id: ObjectId) -> Text<'_> {
-        Text(self.map.get(id).map_or(b"?", |object| object.display_name(&self.program)))
+        Text(self.path(id))
+    }
+
+    /// The requests that an object makes.
+    pub fn needs(&self, id: ObjectId) -> impl Iterator<Item = &Request> {
+        self.requests.iter().filter(move |request| request.requester == Requester::Object(id))
+    }
+
+    /// What is preloaded.
+    pub fn preloads(&self) -> impl Iterator<Item = &Request> {
+        self.requests.iter().filter(|request| request.requester == Requester::Preload)
     }
 }
 
-/// The distribution's directories, as far as the machine shows whose it is.
-fn system() -> System {
-    match path(b"/lib/x86_64-linux-gnu").is_dir() {
+/// The distribution's directories, as far as the root shows whose it is.
+fn system(disk: &Disk) -> System {
+    let debian = disk.metadata(path(b"/lib/x86_64-linux-gnu"));
+    match debian.is_ok_and(|metadata| metadata.is_dir()) {
         true => System::DEBIAN,
         false => System::LIB64,
     }
 }
 
-fn add_program_and_loader(map: &mut LinkMap<'static>, disk: &mut Disk, path: &[u8]) -> Result<()> {
+fn add_program_and_loader(
+    map: &mut LinkMap<'static>,
+    disk: &mut Disk,
+    path: &[u8],
+    root: &Root,
+) -> Result<()> {
     let name =
         CString::new(path).map_err(|_| Error::words(path, "a path cannot hold a NUL byte"))?;
     let file = disk.open_named(&name)?;
     let mapped = disk.load(&name, file)?;
-    let loader = find_loader(disk, &file, mapped.segments.interp.as_ref());
+    let loader = find_loader(disk, &file, mapped.segments.interp.as_ref(), root);
     let program = Object::parse(CString::default(), Role::Program, *mapped);
     map.add(program.map_err(|error| Error { object: path.to_vec(), ..error })?);
     if let Some(loader) = loader {
@@ -145,15 +234,17 @@ fn add_program_and_loader(map: &mut LinkMap<'static>, disk: &mut Disk, path: &[u
 }
 
 /// The object that stands for rld: the program's own interpreter if it is glibc's, whose symbols its libc expects; else
-/// rld itself, where it is installed beside this tool.
+/// rld itself, where it is installed beside this tool in the same root.
 fn find_loader(
     disk: &mut Disk,
     program: &OpenFile,
-    interp: Option<&rld::elf::segment::Segment>,
+    interp: Option<&Segment>,
+    root: &Root,
 ) -> Option<Object<'static>> {
     let interp = interp.and_then(|interp| program.contents(interp));
     let interp = interp.and_then(|path| path.strip_suffix(b"\0"));
-    let beside = env::current_exe().ok().map(|tool| tool.with_file_name("rld"));
+    let tool = env::current_exe().ok().filter(|_| !root.is_foreign());
+    let beside = tool.map(|tool| tool.with_file_name("rld"));
     let beside = beside.map(|path| path.into_os_string().into_vec());
     [interp.map(<[u8]>::to_vec), beside].into_iter().flatten().find_map(|path| {
         let name = CString::new(path).ok()?;
@@ -180,7 +271,7 @@ struct Walk<'l> {
 }
 
 impl Walk<'_> {
-    fn run(mut self, preload: &[&[u8]]) -> Result<Vec<Request>> {
+    fn run(mut self, preload: &[Vec<u8>]) -> Result<Vec<Request>> {
         let mut list = vec![PROGRAM];
         for name in preload {
             self.request(Requester::Preload, name, &mut list);
@@ -198,9 +289,8 @@ impl Walk<'_> {
                 }
             }
         }
-        if self.requests.iter().all(|request| request.outcome.is_ok()) {
-            self.linker.load_dependencies(PROGRAM, &preloaded)?;
-        }
+        self.linker.lists_absent = true;
+        self.linker.load_dependencies(PROGRAM, &preloaded)?;
         Ok(self.requests)
     }
 

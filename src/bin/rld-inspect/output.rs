@@ -1,0 +1,179 @@
+//! What a command writes to: a terminal, another program, or something that reads JSON.
+
+use std::env;
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+
+use rld::search::Origin;
+use serde::{Serialize, Serializer};
+
+use super::Failure;
+use super::cli::Arguments;
+use super::start::Rule;
+
+/// Standard output, and what is known of its reader.
+pub struct Out<'o> {
+    stream: &'o mut dyn Write,
+    paint: Paint,
+    /// Whether the reader wants JSON.
+    pub json: bool,
+}
+
+impl<'o> Out<'o> {
+    /// For what the user asks for with `--format`. Colours are for terminals, unless NO_COLOR is set.
+    pub fn new(stream: &'o mut dyn Write, arguments: &Arguments) -> Self {
+        let unset = |name| env::var_os(name).is_none_or(|value| value.is_empty());
+        let smart = env::var_os("TERM").is_none_or(|terminal| terminal != "dumb");
+        let colours = smart && unset("NO_COLOR") && io::stdout().is_terminal();
+        Self { stream, paint: Paint { colours }, json: arguments.wants_json() }
+    }
+
+    /// How to colour words.
+    pub const fn paint(&self) -> Paint {
+        self.paint
+    }
+
+    /// Writes a document: its format and version, then its own members.
+    pub fn document(&mut self, format: &str, body: impl Serialize) -> Result<(), Failure> {
+        #[derive(Serialize)]
+        struct Document<'d, T> {
+            format: String,
+            version: u32,
+            #[serde(flatten)]
+            body: &'d T,
+        }
+        let format = format!("{} {format}", super::definitions::NAME);
+        let document = Document { format, version: 1, body: &body };
+        serde_json::to_writer_pretty(&mut *self.stream, &document).map_err(io::Error::from)?;
+        Ok(writeln!(self.stream)?)
+    }
+}
+
+impl Write for Out<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+/// Colours words, or leaves them as they are.
+#[derive(Clone, Copy)]
+pub struct Paint {
+    colours: bool,
+}
+
+impl Paint {
+    /// What the reader looks for.
+    pub const fn strong<D>(self, words: D) -> Painted<D> {
+        self.with("1", words)
+    }
+
+    /// What the reader may pass over.
+    pub const fn dim<D>(self, words: D) -> Painted<D> {
+        self.with("2", words)
+    }
+
+    /// What is wrong.
+    pub const fn bad<D>(self, words: D) -> Painted<D> {
+        self.with("1;31", words)
+    }
+
+    /// What may be wrong.
+    pub const fn doubtful<D>(self, words: D) -> Painted<D> {
+        self.with("33", words)
+    }
+
+    /// What is right, or new.
+    pub const fn good<D>(self, words: D) -> Painted<D> {
+        self.with("32", words)
+    }
+
+    /// What explains.
+    pub const fn aside<D>(self, words: D) -> Painted<D> {
+        self.with("36", words)
+    }
+
+    const fn with<D>(self, code: &'static str, words: D) -> Painted<D> {
+        Painted { code: if self.colours { Some(code) } else { None }, words }
+    }
+}
+
+/// Words in a colour (ECMA-48, "SGR").
+pub struct Painted<D> {
+    code: Option<&'static str>,
+    words: D,
+}
+
+impl<D: fmt::Display> fmt::Display for Painted<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.code {
+            Some(code) => write!(f, "\x1b[{code}m{}\x1b[0m", self.words),
+            None => self.words.fmt(f),
+        }
+    }
+}
+
+/// A name of a file or a symbol as a string: what is not UTF-8 is written byte by byte as `\xNN`, and a backslash is
+/// doubled, so that nothing is lost.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Bytes<'b>(pub &'b [u8]);
+
+impl fmt::Display for Bytes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for (at, part) in chunk.valid().split('\\').enumerate() {
+                f.write_str(if at > 0 { "\\\\" } else { "" })?;
+                f.write_str(part)?;
+            }
+            chunk.invalid().iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Bytes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// How an object was found, as JSON.
+#[derive(Serialize)]
+pub struct Way<'w> {
+    rule: &'static str,
+    /// Whose RPATH or RUNPATH it is.
+    of: Option<Bytes<'w>>,
+}
+
+impl<'w> From<&'w Rule> for Way<'w> {
+    fn from(rule: &'w Rule) -> Self {
+        let (rule, of) = match rule {
+            Rule::Loader => ("loader", None),
+            Rule::AlreadyLoaded => ("already loaded", None),
+            Rule::Found(Origin::Rpath(name)) => ("RPATH", Some(Bytes(name))),
+            Rule::Found(Origin::Runpath(name)) => ("RUNPATH", Some(Bytes(name))),
+            Rule::Found(Origin::LibraryPath) => ("LD_LIBRARY_PATH", None),
+            Rule::Found(Origin::Cache) => ("cache", None),
+            Rule::Found(Origin::Default) => ("default", None),
+            Rule::Found(Origin::Preload) => ("preload", None),
+            Rule::Found(Origin::Slash) => ("path", None),
+        };
+        Self { rule, of }
+    }
+}
+
+/// An error as JSON: its line, and those below it.
+#[derive(Serialize)]
+pub struct Words {
+    message: String,
+    details: Vec<String>,
+}
+
+impl From<&rld::error::Error> for Words {
+    fn from(error: &rld::error::Error) -> Self {
+        Self { message: error.to_string(), details: error.details.clone() }
+    }
+}
