@@ -114,7 +114,7 @@ fn value(
         let _ = write!(code, " {name}: ");
         match fact.as_str() {
             "label" => {
-                let _ = write!(code, "{:?}", table.labels[column]);
+                let _ = write!(code, "Inline::new({:?})", table.labels[column]);
             }
             "exchange" => {
                 let _ = write!(code, "{}", table.exchange(column));
@@ -153,7 +153,7 @@ fn literal(kind: &str, text: &str) -> Option<String> {
             "no" => Some("false".into()),
             _ => None,
         },
-        "&'static str" => Some(format!("{text:?}")),
+        _ if kind.starts_with("Inline<") => Some(format!("Inline::new({text:?})")),
         "Bits" => {
             let (byte, bits) = text.split_once('.')?;
             let (bit, width) = bits.split_once(':')?;

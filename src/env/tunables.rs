@@ -6,20 +6,22 @@ macro_rules! table {
         /// The table; the position of a tunable is its id.
         pub const LIST: &[super::Tunable] = &[$(
             super::Tunable {
-                name: $name.as_bytes(),
+                name: crate::text::Inline::new($name),
                 alias: table!(@alias $($alias)?),
                 kind: super::Kind::$kind $({ default: $default, min: $min, max: $max })?,
             }
         ),*];
     };
     (@alias) => { None };
-    (@alias $alias:literal) => { Some($alias.as_bytes()) };
+    (@alias $alias:literal) => { Some(crate::text::Inline::new($alias)) };
 }
 
 pub mod glibc_2_36;
 
 use alloc::boxed::Box;
 use alloc::vec;
+
+use crate::text::Inline;
 
 /// The type of a tunable, with its bounds and the value it has when nobody sets it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,9 +41,9 @@ pub enum Kind {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Tunable {
     /// The full name.
-    pub name: &'static [u8],
+    pub name: Inline<47>,
     /// The environment variable that sets it where GLIBC_TUNABLES does not.
-    pub alias: Option<&'static [u8]>,
+    pub alias: Option<Inline<31>>,
     /// What it holds.
     pub kind: Kind,
 }
@@ -153,10 +155,11 @@ impl<'a> Values<'a> {
         for (name, value) in variables.into_iter().filter_map(super::split_variable) {
             if name == b"GLIBC_TUNABLES" {
                 for (name, value) in pairs(value) {
-                    values.assign(|tunable| tunable.name == name, value, true);
+                    values.assign(|tunable| tunable.name.as_bytes() == name, value, true);
                 }
             } else {
-                values.assign(|tunable| tunable.alias == Some(name), value, false);
+                let is_it = |alias: &Inline<_>| alias.as_bytes() == name;
+                values.assign(|tunable| tunable.alias.as_ref().is_some_and(is_it), value, false);
             }
         }
         values
@@ -188,7 +191,7 @@ impl<'a> Values<'a> {
     /// The value of the tunable with this name, and whether somebody set it.
     #[must_use]
     pub fn by_name(&self, name: &[u8]) -> Option<(Value<'a>, bool)> {
-        let id = self.list.iter().position(|tunable| tunable.name == name)?;
+        let id = self.list.iter().position(|tunable| tunable.name.as_bytes() == name)?;
         self.by_id(u32::try_from(id).ok()?)
     }
 }
@@ -243,9 +246,9 @@ mod tests {
     #[test]
     fn ids_are_those_of_the_release() {
         let name = |id| by_id(LIST, id).map(|tunable| tunable.name);
-        assert_eq!(name(0), Some(&b"glibc.rtld.nns"[..]));
-        assert_eq!(name(34), Some(&b"glibc.rtld.optional_static_tls"[..]));
-        assert_eq!(name(36), Some(&b"glibc.malloc.check"[..]));
+        assert_eq!(name(0).as_deref(), Some("glibc.rtld.nns"));
+        assert_eq!(name(34).as_deref(), Some("glibc.rtld.optional_static_tls"));
+        assert_eq!(name(36).as_deref(), Some("glibc.malloc.check"));
         assert_eq!(name(37), None);
     }
 
@@ -308,7 +311,7 @@ mod tests {
     }
 
     fn row(tunable: &Tunable, value: Value<'_>) -> String {
-        let name = String::from_utf8_lossy(tunable.name);
+        let name = tunable.name;
         match (tunable.kind, value) {
             (Kind::Int32 { min, max, .. }, Value::Int32(value)) => {
                 format!("{name}: {value} (min: {min}, max: {max})")
@@ -328,7 +331,7 @@ mod tests {
         for (line, tunable) in listing.lines().zip(LIST) {
             let expected = row(tunable, tunable.kind.default());
             // ld.so has filled in what it measured on this CPU, and moved bounds accordingly.
-            if tunable.name.starts_with(b"glibc.cpu.x86_") {
+            if tunable.name.starts_with("glibc.cpu.x86_") {
                 assert_eq!(line.split(':').next(), expected.split(':').next());
             } else {
                 assert_eq!(line, expected);
@@ -366,7 +369,7 @@ mod tests {
                 return;
             };
             for name in ["glibc.malloc.check", "glibc.malloc.top_pad"] {
-                let id = LIST.iter().position(|row| row.name == name.as_bytes()).unwrap();
+                let id = LIST.iter().position(|row| *row.name == *name).unwrap();
                 let expected = row(&LIST[id], own.by_id(id as u32).unwrap().0);
                 assert_eq!(listing.lines().nth(id), Some(&*expected), "{text:?}");
             }

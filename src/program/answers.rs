@@ -36,7 +36,7 @@ pub fn give(
 fn tunables(values: &Values<'_>, cpu: &CpuFeatures) -> String {
     let mut text = String::new();
     for (tunable, value) in values.iter() {
-        let name = Text(tunable.name);
+        let name = &*tunable.name;
         let _ = match (tunable.kind, value) {
             (Kind::Int32 { min, max, .. }, Value::Int32(value)) => {
                 writeln!(text, "{name}: {value} (min: {min}, max: {max})")
@@ -45,7 +45,8 @@ fn tunables(values: &Values<'_>, cpu: &CpuFeatures) -> String {
                 Kind::Uint64 { min, max, .. } | Kind::SizeT { min, max, .. },
                 Value::Number(value),
             ) => {
-                let (value, min, max) = measured(tunable.name, cpu).unwrap_or((value, min, max));
+                let (value, min, max) =
+                    measured(tunable.name.as_bytes(), cpu).unwrap_or((value, min, max));
                 writeln!(text, "{name}: {value:#x} (min: {min:#x}, max: {max:#x})")
             }
             (_, Value::Text(Some(value))) => writeln!(text, "{name}: {}", Text(value)),

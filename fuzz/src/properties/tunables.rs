@@ -15,14 +15,16 @@ pub fn check(bytes: &[u8]) {
     for (tunable, id) in LIST.iter().zip(0..) {
         let settings = variables.iter().filter(|(_, (name, _))| *name == b"GLIBC_TUNABLES");
         let settings = settings.flat_map(|(_, (_, value))| pairs(value));
-        let named = settings.filter(|(name, _)| *name == tunable.name);
+        let named = settings.filter(|(name, _)| *name == tunable.name.as_bytes());
         let last = named.filter_map(|(_, value)| tunable.kind.read(value)).last();
-        let aliases = variables.iter().filter(|(_, (name, _))| tunable.alias == Some(name));
+        let aliases = variables
+            .iter()
+            .filter(|(_, (name, _))| tunable.alias.is_some_and(|alias| alias.as_bytes() == *name));
         let first = aliases.filter_map(|(_, (_, value))| tunable.kind.read(value)).next();
         let expected = last.or(first);
         let found = values.by_id(id);
         assert_eq!(found, Some((expected.unwrap_or(tunable.kind.default()), expected.is_some())));
-        assert_eq!(values.by_name(tunable.name), found);
+        assert_eq!(values.by_name(tunable.name.as_bytes()), found);
         match (tunable.kind, expected) {
             (_, None) | (Kind::Text, Some(Value::Text(Some(_)))) => {}
             (Kind::Int32 { min, max, .. }, Some(Value::Int32(value))) => {

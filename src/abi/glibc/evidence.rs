@@ -378,8 +378,8 @@ mod tests {
                 "GNU C Library (Test) stable release version 2.9.",
                 "build-id: ab01",
                 "link_map.l_tls_modid = ",
-                LAYOUTS[0].label,
-                LAYOUTS[0].builds,
+                &*LAYOUTS[0].label,
+                &*LAYOUTS[0].builds,
             ] {
                 assert!(words.contains(part), "no `{part}` in:\n{words}");
             }

@@ -5,13 +5,15 @@
 //! otherwise. A pointer is 8 bytes. `None` means that the layout has no such field. `GL(x)` is glibc's name for a field
 //! of `_rtld_global`, `GLRO(x)` for one of `_rtld_global_ro`.
 
+use crate::text::Inline;
+
 /// One layout: every private fact that the loader needs about a build of glibc.
 #[derive(Debug)]
 pub struct Layout {
     /// Its name: the release, and the commit of the stable branch that brought it.
-    pub label: &'static str,
+    pub label: Inline<31>,
     /// The builds it stands for, in words.
-    pub builds: &'static str,
+    pub builds: Inline<127>,
     /// The minor release: 36 for glibc 2.36.
     pub minor: u16,
     /// Layouts with the same number are equal in all that libc.so.6 and debuggers touch. Computed from the data.
@@ -667,7 +669,7 @@ pub struct Contract {
     /// What `__rseq_size` says once registered; none: what the kernel says (contract 2.5).
     pub rseq_size: Option<u16>,
     /// Name of the list of tunable ids; none where evidence cannot tell which (contract 9.2).
-    pub tunables: Option<&'static str>,
+    pub tunables: Option<Inline<15>>,
 }
 
 // Slots after the processor-specific ones, by the tags' distance from the end of their range (gABI and GNU ranges).

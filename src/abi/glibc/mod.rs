@@ -74,7 +74,7 @@ pub fn layout_of(object: &Object<'_>) -> Result<&'static Layout> {
 /// The tunables that a layout's libc knows by number.
 #[must_use]
 pub fn tunables(layout: &Layout) -> &'static [Tunable] {
-    match layout.contract.tunables {
+    match layout.contract.tunables.as_deref() {
         Some("2.36-gmon") => glibc_2_36::LIST,
         _ => &[],
     }

@@ -77,11 +77,11 @@ impl<'a> Answer<'a> {
         match identify(libc) {
             Err(unknown) => this.refusal = Some(format!("not supported: {unknown}")),
             Ok(layout) => {
-                this.layout = Some(layout.label);
-                this.builds = Some(layout.builds);
+                this.layout = Some(&*layout.label);
+                this.builds = Some(&*layout.builds);
                 let equal = LAYOUTS.iter().filter(|other| other.exchange == layout.exchange);
                 let equal = equal.filter(|other| other.label != layout.label);
-                this.equal = equal.map(|other| other.label).collect();
+                this.equal = equal.map(|other| &*other.label).collect();
             }
         }
         let digits = |id: &[u8]| id.iter().map(|byte| format!("{byte:02x}")).collect();

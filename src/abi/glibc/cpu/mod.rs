@@ -108,6 +108,7 @@ pub struct CpuFeatures {
 }
 
 /// Computes everything from the processor and the user's tunables.
+#[inline(never)]
 pub fn detect(cpuid: &impl Cpuid, tunables: &Tunables) -> CpuFeatures {
     let cpu = &mut Reader::new(cpuid);
     let (basic, mut leaves) = identify::identify(cpu);
