@@ -73,11 +73,28 @@ impl Part {
         let Self { start, size } = core::mem::replace(self, Self::NONE);
         (size != 0).then(|| Span::from_base_size(start, size))
     }
+
+    /// Takes pages from its start that have room for `layout`, and all if there are too few.
+    fn take_pages(&mut self, layout: Layout) -> Option<Span> {
+        let room = layout.size().saturating_add(layout.align()).saturating_add(BOOKS);
+        let end =
+            (self.start as usize).checked_add(room)?.checked_next_multiple_of(PAGE as usize)?;
+        let size = self.size.min(end - self.start as usize);
+        let taken = Self { size, ..*self }.take();
+        (self.start, self.size) = (self.start.wrapping_add(size), self.size - size);
+        taken
+    }
 }
+
+/// Bytes that the allocator may need besides those of an allocation; most for its lists, when it has nothing yet.
+const BOOKS: usize = 1280;
 
 /// Where a heap gets memory: what it was born with, the kernel, and at last the reserve.
 struct More {
-    born_with: Part,
+    /// What the allocator gets next, as many pages at a time as it needs: it writes to the last word of what it has.
+    next: Part,
+    /// What it already has below that.
+    has: Option<Span>,
     reserve: Part,
     /// Where the reserve is, or was before it was needed.
     reserve_at: Part,
@@ -91,17 +108,15 @@ impl More {
     /// What a child goes on with: one large part, of which pages count only when they are used.
     fn afresh() -> Self {
         let memory = map(AFRESH as u64, Protection::READ | Protection::WRITE, Backing::Anonymous);
-        let born_with = match memory {
+        let next = match memory {
             Ok(start) => Part { start: start.0 as *mut u8, size: AFRESH },
             Err(_) => Part::NONE,
         };
-        Self {
-            born_with,
-            reserve: Part::NONE,
-            reserve_at: Part::NONE,
-            refused: false,
-            sole: Some(born_with),
-        }
+        Self { next, sole: Some(next), ..Self::new(Part::NONE, Part::NONE) }
+    }
+
+    const fn new(next: Part, reserve: Part) -> Self {
+        Self { next, has: None, reserve, reserve_at: reserve, refused: false, sole: None }
     }
 
     /// Whether the allocator may take `pointer` back.
@@ -113,22 +128,35 @@ impl More {
 impl OomHandler for More {
     fn handle_oom(talc: &mut Talc<Self>, layout: Layout) -> Result<(), ()> {
         let more = &mut talc.oom_handler;
-        let span = more.born_with.take().map_or_else(|| mapped(layout), Some);
-        if span.is_none() {
-            talc.oom_handler.refused = true;
+        if more.next.size == 0
+            && let Some(part) = mapped(layout)
+        {
+            (more.next, more.has) = (part, None);
         }
-        let span = span.or_else(|| talc.oom_handler.reserve.take()).ok_or(())?;
-        // SAFETY: the span is new to the allocator and nobody else's.
-        unsafe { talc.claim(span) }.map(|_| ())
+        let has = more.has.take();
+        let Some(pages) = more.next.take_pages(layout) else {
+            more.refused = true;
+            let reserve = more.reserve.take().ok_or(())?;
+            // SAFETY: the span is new to the allocator and nobody else's.
+            return unsafe { talc.claim(reserve) }.map(|_| ());
+        };
+        let has = match has {
+            // SAFETY: the allocator was given what it has, and has it still; what follows is new to it.
+            Some(has) => unsafe { talc.extend(has, has.fit_over(pages)) },
+            // SAFETY: the span is new to the allocator and nobody else's.
+            None => unsafe { talc.claim(pages)? },
+        };
+        talc.oom_handler.has = Some(has);
+        Ok(())
     }
 }
 
 /// A chunk from the kernel that has room for `layout`.
-fn mapped(layout: Layout) -> Option<Span> {
+fn mapped(layout: Layout) -> Option<Part> {
     let size = (layout.size() as u64).checked_add(CHUNK + layout.align() as u64)?;
     let size = size.next_multiple_of(CHUNK);
     let start = map(size, Protection::READ | Protection::WRITE, Backing::Anonymous).ok()?;
-    Some(Span::from_base_size(start.0 as *mut u8, usize::try_from(size).ok()?))
+    Some(Part { start: start.0 as *mut u8, size: usize::try_from(size).ok()? })
 }
 
 /// The allocator behind a futex: 0 free, 1 taken, 2 taken with somebody waiting.
@@ -149,8 +177,7 @@ impl Heap {
         arena: &'static Arena<A>,
         reserve: &'static Arena<R>,
     ) -> Self {
-        let (born_with, reserve) = (arena.part(), reserve.part());
-        let more = More { born_with, reserve, reserve_at: reserve, refused: false, sole: None };
+        let more = More::new(arena.part(), reserve.part());
         Self {
             lock: AtomicU32::new(0),
             generation: AtomicU32::new(0),
@@ -240,6 +267,33 @@ unsafe impl GlobalAlloc for Heap {
                     unsafe { talc.free(pointer, layout) };
                 }
             });
+        }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: the size is not zero and no larger than `isize::MAX` with the alignment, as the trait promises.
+        let new = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
+        let in_place = |talc: &mut Talc<More>| {
+            let pointer = NonNull::new(pointer).filter(|it| talc.oom_handler.knows(it.as_ptr()))?;
+            if new_size < layout.size() {
+                // SAFETY: the pointer came from `alloc` with this layout.
+                unsafe { talc.shrink(pointer, layout, new_size) };
+                return Some(pointer);
+            }
+            // SAFETY: as above.
+            unsafe { talc.grow_in_place(pointer, layout, new_size) }.ok()
+        };
+        if !is_large(layout) && !is_large(new) && self.with(in_place).is_some() {
+            return pointer;
+        }
+        // SAFETY: as the caller promises; both have room for what is copied.
+        unsafe {
+            let moved = self.alloc(new);
+            if !moved.is_null() {
+                moved.copy_from_nonoverlapping(pointer, layout.size().min(new_size));
+                self.dealloc(pointer, layout);
+            }
+            moved
         }
     }
 }

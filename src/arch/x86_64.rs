@@ -74,6 +74,21 @@ impl RelocationKind {
         matches!(self, Self::JumpSlot | Self::DtpMod | Self::DtpOff | Self::TpOff | Self::TlsDesc)
     }
 
+    /// Whether the value is made of the symbol's address, which an IFUNC resolver may have to say.
+    #[must_use]
+    pub const fn uses_address(self) -> bool {
+        matches!(
+            self,
+            Self::Abs64
+                | Self::Pc32
+                | Self::Pc64
+                | Self::Abs32
+                | Self::Abs32Signed
+                | Self::GlobDat
+                | Self::JumpSlot
+        )
+    }
+
     /// The psABI's name, for the types whose value may not fit.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -9,8 +9,10 @@ use core::alloc::{GlobalAlloc, Layout};
 use rld::heap::{Arena, Heap, RESERVE};
 use rld::sys::{file, process};
 
-/// Enough for a program with a handful of libraries.
+/// Enough for a program with a handful of libraries. Pages of it count when they are used.
+#[unsafe(link_section = ".bss.arena.2")]
 static ARENA: Arena<{ 64 * 1024 }> = Arena::new();
+#[unsafe(link_section = ".bss.arena.3")]
 static RESERVED: Arena<RESERVE> = Arena::new();
 /// The heap itself.
 pub static HEAP: Heap = Heap::new(&ARENA, &RESERVED);
@@ -47,5 +49,10 @@ unsafe impl GlobalAlloc for Granted {
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         // SAFETY: as the caller promises.
         unsafe { HEAP.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: as the caller promises.
+        granted(unsafe { HEAP.realloc(pointer, layout, new_size) })
     }
 }

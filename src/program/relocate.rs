@@ -25,8 +25,8 @@ use crate::init;
 use crate::linkmap::LinkMap;
 use crate::lookup::scope::{Scope, Unique, Uniqueness};
 use crate::object::{Object, Role};
-use crate::reloc::apply::Relocator;
-use crate::reloc::value::{Store, value};
+use crate::reloc::apply::{Pending, Relocator};
+use crate::reloc::value::{Operands, Store, value};
 use crate::tls::thread::Index;
 use crate::trace::{self, Event, Topics};
 
@@ -166,11 +166,11 @@ impl Job<'_> {
         let deferred = relocator.deferred;
         trace::flush();
         for pending in &deferred.pending {
-            let mut operands = pending.operands;
+            let Pending { addend, place, .. } = *pending;
             // SAFETY: the resolver lies in a relocated object, and takes no arguments on x86-64.
-            operands.symbol = unsafe { call_resolver(pending.resolver) };
+            let symbol = unsafe { call_resolver(pending.resolver) };
+            let operands = Operands { symbol, addend, place: place.0, ..Operands::default() };
             let Some(Some(words)) = places.get_mut(pending.object.index()) else { continue };
-            let place = Addr(operands.place);
             let stored = match value(pending.kind, &operands) {
                 Ok(Store::Word(word)) => words.write(place, word).is_ok(),
                 Ok(Store::Half(half)) => words.write32(place, half).is_ok(),

@@ -16,12 +16,13 @@ use super::live::Live;
 use super::terms::{Entry, Own, STDERR, Stop, program_name};
 use super::{adopt, answers, checks, listing, preload, prepare, ready, relocate, tracing};
 use crate::abi::glibc::{self, cpu};
-use crate::addr::Addr;
+use crate::addr::{Addr, ObjectId};
 use crate::arch::vector_state;
 use crate::env::tunables::{Values, glibc_2_36};
 use crate::env::{self, Settings};
 use crate::error::Report;
 use crate::linkmap::{LinkMap, Linker};
+use crate::object::Object;
 use crate::sys::stack::InitialStack;
 use crate::sys::{file, process};
 use crate::trace::{self, Event, Stage, Topics};
@@ -92,17 +93,10 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     let searching = job.searching(stack, &settings, &cpu);
     let origin = command::origin_if_needed(&program, &settings, &searching, &job);
     let mut search = Box::new(searching.make(&origin));
-    let interpreter = adopt::interpreter(&program).map(CStr::to_owned);
 
     // The link map: the program, what the kernel and rld bring, what is preloaded, what is needed.
     let mut map = LinkMap::default();
-    map.objects.reserve(USUAL_OBJECTS);
-    let program = map.add(program);
-    if let Some(vdso) = adopt::vdso(stack) {
-        map.add(vdso);
-    }
-    let loader_name = interpreter.unwrap_or_else(|| command::DEFAULT_LOADER_NAME.to_owned());
-    map.add(adopt::loader(own.header, &loader_name)?);
+    let program = what_is_there(&mut map, program, stack, own)?;
     let only_a_list = settings.trace_loaded_objects || job.lists();
     let mut linker = Linker {
         map: &mut map,
@@ -152,6 +146,26 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     trace::tell(Topics::REQUESTS, || Event::Entry { address });
     trace::flush();
     Ok(Entry { address, finaliser: true })
+}
+
+/// Enters what is mapped already: the program, and what the kernel and rld bring. Objects are large, and are moved in
+/// this frame only.
+#[inline(never)]
+fn what_is_there(
+    map: &mut LinkMap<'static>,
+    program: Object<'static>,
+    stack: &InitialStack,
+    own: &Own,
+) -> Result<ObjectId, Stop> {
+    let interpreter = adopt::interpreter(&program);
+    let loader_name = interpreter.unwrap_or(command::DEFAULT_LOADER_NAME).to_owned();
+    map.objects.reserve(USUAL_OBJECTS);
+    let program = map.add(program);
+    if let Some(vdso) = adopt::vdso(stack) {
+        map.add(vdso);
+    }
+    map.add(adopt::loader(own.header, &loader_name)?);
+    Ok(program)
 }
 
 fn begins(stage: Stage) {

@@ -53,8 +53,10 @@ pub struct Pending {
     pub resolver: Addr,
     /// How its answer becomes a value.
     pub kind: Kind,
-    /// The other operands of that value.
-    pub operands: Operands,
+    /// The relocation's addend.
+    pub addend: u64,
+    /// Where the word is.
+    pub place: Addr,
 }
 
 /// Bytes that a program keeps in place of a library's (R_X86_64_COPY).
@@ -300,9 +302,8 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
                 .write(place, address.wrapping_add(relocation.addend))
                 .map_err(|outside| self.outside(object, outside)),
             Target::Resolver(resolver) => {
-                let operands =
-                    Operands { addend: relocation.addend, place: place.0, ..Operands::default() };
-                let pending = Pending { object: id, resolver, kind, operands };
+                let addend = relocation.addend;
+                let pending = Pending { object: id, resolver, kind, addend, place };
                 self.deferred.pending.push(pending);
                 Ok(())
             }
@@ -398,8 +399,8 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             let resolver = Addr(operands.bias.wrapping_add(addend));
             let resolver = self.resolver(object, resolver)?;
             // The addend is the resolver; nothing is added to its answer.
-            operands.addend = 0;
-            let pending = Pending { object: id, resolver, kind: Kind::GlobDat, operands };
+            let kind = Kind::GlobDat;
+            let pending = Pending { object: id, resolver, kind, addend: 0, place };
             self.deferred.pending.push(pending);
             return Ok(());
         }
@@ -433,9 +434,10 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             if kind == Kind::Copy {
                 return self.defer_copy(id, object, index, &definition, operands);
             }
-            if symbol.is_ifunc() {
+            if symbol.is_ifunc() && kind.uses_address() {
                 let resolver = self.resolver(definer, Addr(operands.symbol))?;
-                self.deferred.pending.push(Pending { object: id, resolver, kind, operands });
+                let pending = Pending { object: id, resolver, kind, addend, place };
+                self.deferred.pending.push(pending);
                 return Ok(());
             }
         } else if matches!(kind, Kind::Copy | Kind::DtpMod | Kind::DtpOff | Kind::TpOff) {

@@ -46,10 +46,11 @@ pub struct Shape {
     pub skew: u64,
 }
 
-const FIRST_CHUNK: u64 = 64;
-const CHUNKS: usize = 26;
+const FIRST_CHUNK: u64 = 16;
+const CHUNKS: usize = 28;
+#[unsafe(link_section = ".bss.arena.0")]
 static FIRST: [Slot; FIRST_CHUNK as usize] = [const { Slot::empty() }; FIRST_CHUNK as usize];
-/// Chunk k has 64 × 2^k slots; the first is a part of the binary.
+/// Chunk k has 16 × 2^k slots; the first is a part of the binary.
 static MORE: [AtomicPtr<Slot>; CHUNKS] = [const { AtomicPtr::new(core::ptr::null_mut()) }; CHUNKS];
 /// The generation of the newest change. A thread that has seen it knows all modules.
 pub static GENERATION: AtomicU64 = AtomicU64::new(0);

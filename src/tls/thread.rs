@@ -43,7 +43,8 @@ struct Slot {
     second: u64,
 }
 
-static ARENA: Arena<8192> = Arena::new();
+#[unsafe(link_section = ".bss.arena.1")]
+static ARENA: Arena<4096> = Arena::new();
 static NO_RESERVE: Arena<0> = Arena::new();
 /// Memory for all threads.
 static HEAP: Heap = Heap::new(&ARENA, &NO_RESERVE);
