@@ -1,5 +1,7 @@
 //! `rld-inspect` agrees with the system's ldd and ld.so, which are asked about the same programs.
 
+#[path = "inspect/check.rs"]
+mod check;
 #[path = "inspect/diff.rs"]
 mod diff;
 #[path = "inspect/json.rs"]
@@ -302,7 +304,7 @@ fn an_unknown_layout_is_refused() {
 fn the_command_line() {
     let (status, help, _) = inspect(&["--help"]);
     assert_eq!(status, 0);
-    for command in ["tree", "why", "symbols", "bindings", "diff", "libc"] {
+    for command in ["tree", "why", "symbols", "bindings", "check", "diff", "libc"] {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
     }
     let version = format!("rld-inspect {}\n", env!("CARGO_PKG_VERSION"));

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::elf::version::{Need, definitions, needs};
 use crate::error::{Error, Problem};
 use crate::linkmap::LinkMap;
-use crate::object::Object;
+use crate::object::{Object, Role};
 use crate::text::Text;
 use crate::trace::{self, Event, Topics};
 
@@ -42,6 +42,10 @@ pub fn check<'o, 'a: 'o>(
                 findings.errors.push(Error::new(name, Problem::Sentence(sentence)));
                 return;
             };
+            // What is missing has been said to be.
+            if needed.role == Role::Absent {
+                return;
+            }
             trace::tell(Topics::VERSIONS, || Event::Version {
                 version: need.version.name,
                 library: needed.label(),

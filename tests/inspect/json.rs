@@ -51,6 +51,7 @@ fn documents_fit_the_schema() {
             &["symbols", program, "malloc"],
             &["symbols", program, "no_such_symbol"],
             &["bindings", program],
+            &["check", "--severity", "note", program, "/bin"],
             &["diff", program],
             &["diff", program, "/bin/sh"],
             &["libc", "/lib/x86_64-linux-gnu/libc.so.6", program],

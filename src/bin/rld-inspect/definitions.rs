@@ -1,6 +1,8 @@
 //! What can be said on the command line, as data: for the parser, `--help`, the manual and shell completions.
 #![allow(dead_code, reason = "the manual and completions need more than the parser does")]
 
+use super::check::Severity;
+
 /// What a value or an operand stands for, so that shells can complete it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
@@ -66,6 +68,7 @@ pub enum Action {
     Why,
     Symbols,
     Bindings,
+    Check,
     Diff,
     Libc,
 }
@@ -102,10 +105,11 @@ pub const ENVIRONMENT: &str = "LD_LIBRARY_PATH, LD_PRELOAD, LD_DYNAMIC_WEAK and 
      are for terminals, unless NO_COLOR is set.";
 
 /// Exit statuses that hold for every command.
-pub const STATUS: [(u8, &str); 3] = [
+pub const STATUS: [(u8, &str); 4] = [
     (0, "all is well"),
     (1, "something is missing, undefined, different, not supported or unreadable"),
     (2, "the command line is wrong"),
+    (3, "there are warnings"),
 ];
 
 /// The options of every command, which may also stand before it.
@@ -180,8 +184,15 @@ const PROGRAM: Operand = Operand { name: "PROGRAM", kind: Kind::Program, count: 
 static WHY: [Opt; 1] =
     [with_value("limit", "NUMBER", Kind::Number, "show at most so many chains; 100 if not given")];
 
+static CHECK: [Opt; 1] = [with_value(
+    "severity",
+    "LEVEL",
+    Kind::OneOf(&Severity::NAMES),
+    "show and count what is at least so severe, warnings if not given",
+)];
+
 /// All commands, in the order of `--help`.
-pub static COMMANDS: [Command; 6] = [
+pub static COMMANDS: [Command; 7] = [
     Command {
         action: Action::Tree,
         name: "tree",
@@ -223,6 +234,24 @@ pub static COMMANDS: [Command; 6] = [
         options: &[&START, &FORMAT],
         summary: "Show what each reference is bound to at start: all of them, or those to one symbol.",
         about: &[],
+    },
+    Command {
+        action: Action::Check,
+        name: "check",
+        operands: &[Operand { count: Count::AtLeastOnce, ..PROGRAM }],
+        options: &[&CHECK, &START, &FORMAT],
+        summary: "Say what is wrong with programs and their libraries, or may be.",
+        about: &[
+            "Errors are libraries, versions and symbols that are missing. Warnings are what works by \
+             chance or not safely: elements of RPATH or RUNPATH that are empty, relative, or where \
+             everybody may write; executable stacks, code that is written to, needs that are paths, \
+             definitions of a library that another one replaces. Notes are worth knowing: \
+             directories that are not there or not everywhere, static TLS, libraries that are \
+             needed and not used, symbols that several libraries define. Weak symbols do not count \
+             as defined twice: C++ has them in many libraries.",
+            "Files that are no programs are passed over, if there are others.",
+            "The exit status is 1 if there are errors, 3 if there are warnings and no errors, else 0.",
+        ],
     },
     Command {
         action: Action::Diff,

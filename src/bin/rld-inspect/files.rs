@@ -140,6 +140,12 @@ impl Disk {
         Some(error.with(format!("it is run by {}", line.trim())))
     }
 
+    /// Whether a file begins as ELF files do.
+    pub fn is_elf(&self, file: &CStr) -> bool {
+        let bytes = self.root.locate(path(file.to_bytes())).and_then(|file| map(&file));
+        bytes.is_ok_and(|(_, bytes)| bytes.is_some_and(|bytes| bytes.starts_with(b"\x7fELF")))
+    }
+
     fn open_new(&self, name: &CStr) -> Opened {
         let file = self.root.locate(path(name.to_bytes()));
         let (metadata, bytes) =

@@ -1,6 +1,7 @@
 //! The commands, and what they have in common.
 
 mod bindings;
+mod check;
 mod cli;
 mod definitions;
 mod diff;
@@ -29,6 +30,8 @@ enum Verdict {
     Good,
     /// Something is missing, undefined, different or not supported; the output says what.
     Bad,
+    /// Nothing of that, but there are warnings.
+    Doubtful,
 }
 
 /// Why a command could not do its work.
@@ -76,6 +79,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(Verdict::Good) => ExitCode::SUCCESS,
         Ok(Verdict::Bad) => ExitCode::FAILURE,
+        Ok(Verdict::Doubtful) => ExitCode::from(3),
         // A reader that has seen enough, such as head(1).
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             ExitCode::FAILURE
@@ -106,6 +110,7 @@ fn act(arguments: &Arguments, out: &mut dyn Write) -> Result<Verdict, Failure> {
         Action::Why => why::run(arguments, out),
         Action::Symbols => symbols::run(arguments, out),
         Action::Bindings => bindings::run(arguments, out),
+        Action::Check => check::run(arguments, out),
         Action::Diff => diff::run(arguments, out),
         Action::Libc => glibc::run(arguments, out),
     }

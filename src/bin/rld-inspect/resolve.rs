@@ -27,6 +27,8 @@ use super::start::Start;
 /// One reference and its definition.
 pub struct Binding {
     pub requester: ObjectId,
+    /// The symbol's index in the requester.
+    pub index: u32,
     pub name: &'static [u8],
     pub version: Option<Version<'static>>,
     /// It may stay undefined.
@@ -188,6 +190,7 @@ fn bind_object<'m>(
                 new.insert(bindings.len());
                 bindings.push(Binding {
                     requester,
+                    index: reference.index,
                     name: prepared.name,
                     version: object.exports.wanted_version(reference.index),
                     weak: prepared.symbol.binding() == SymbolBinding::Weak,

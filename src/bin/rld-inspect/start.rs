@@ -13,7 +13,7 @@ use rld::env::{Settings, preload_file_names, preload_names};
 use rld::error::{Error, Result};
 use rld::linkmap::{LOADER_SONAME, LinkMap, Linker, Source};
 use rld::object::{Object, Role, dirname};
-use rld::search::{Config, Hwcaps, Origin, Purpose, Search, System};
+use rld::search::{Config, Hwcaps, Origin, Purpose, Search, System, Tokens};
 use rld::text::Text;
 
 use super::Failure;
@@ -95,6 +95,24 @@ impl Environment {
     }
 }
 
+impl Environment {
+    /// What tokens stand for, apart from `$ORIGIN`.
+    pub fn tokens(&self) -> Tokens<'_> {
+        let platform = Some(self.platform());
+        let System { lib, directories } = self.system;
+        Tokens { origin: b"", lib, platform, secure: false, trusted: directories }
+    }
+
+    /// The directories that the system trusts.
+    pub const fn system_directories(&self) -> &'static [&'static [u8]] {
+        self.system.directories
+    }
+
+    fn platform(&self) -> &'static [u8] {
+        self.processor.platform.map_or(b"x86_64", |name| name.to_bytes())
+    }
+}
+
 /// One of two environments.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Side {
@@ -147,7 +165,7 @@ impl Start {
         let processor = &environment.processor;
         let config = Config {
             system: environment.system,
-            platform: Some(processor.platform.map_or(b"x86_64", |name| name.to_bytes())),
+            platform: Some(environment.platform()),
             secure: false,
             library_path: &environment.library_path,
             origin,
@@ -174,6 +192,14 @@ impl Start {
     /// The errors of requests that were not met.
     pub fn missing(&self) -> impl Iterator<Item = &Error> {
         self.requests.iter().filter_map(|request| request.outcome.as_ref().err())
+    }
+
+    /// The loader that the program names.
+    pub fn interpreter(&self) -> Option<&'static [u8]> {
+        let program = self.map.get(PROGRAM)?;
+        let segment = program.segments.interp?;
+        let path = program.image.bytes(segment.vaddr, segment.filesz)?;
+        path.strip_suffix(b"\0")
     }
 
     /// Whether it is a program, not a library, that starts without a loader.
