@@ -352,6 +352,21 @@ fn every_test_is_in_the_design() {
 }
 
 #[test]
+fn the_manual_has_the_variables_of_the_readme() {
+    let readme = read("README.md");
+    let table = readme.split("\n## Environment\n").nth(1).unwrap();
+    let rows = table.lines().take_while(|line| !line.starts_with("## "));
+    let rows = rows.filter(|line| line.starts_with("| `"));
+    let told: BTreeSet<_> = rows.flat_map(|row| names(row.split('|').nth(1).unwrap())).collect();
+    let manual = read("src/bin/rld-inspect/generate/rld.8");
+    let manual = manual.split("\n.Sh ENVIRONMENT\n").nth(1).unwrap();
+    let items = manual.lines().take_while(|line| !line.starts_with(".Sh "));
+    let items: BTreeSet<_> = items.filter_map(|line| line.strip_prefix(".It Ev ")).collect();
+    assert!(told.len() > 5);
+    assert_eq!(items, told);
+}
+
+#[test]
 fn the_lexer_leaves_code_alone() {
     let text = [
         "let a = \"crate::x\"; // crate::y",

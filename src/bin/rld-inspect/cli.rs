@@ -9,6 +9,7 @@ use lexopt::{Arg, Parser};
 use super::Failure;
 use super::definitions::{
     COMMANDS, Command, Count, ENVIRONMENT, EVERYWHERE, Kind, NAME, Operand, Opt, STATUS, SUMMARY,
+    Value,
 };
 
 /// What the user gave to a command.
@@ -96,8 +97,11 @@ pub fn parse(mut parser: Parser) -> Result<Request, Failure> {
             (Some(Opt { long: "help", .. }), _) => return Ok(Request::Help(command)),
             (Some(Opt { long: "version", .. }), _) => return Ok(Request::Version),
             (Some(option), _) => {
-                let value = option.value.map(|_| parser.value()).transpose()?;
-                options.push((option.long, good_value(option, value.unwrap_or_default())?));
+                let given = option.value.map(|_| parser.value()).transpose()?.unwrap_or_default();
+                if let Some(Value { kind, .. }) = option.value {
+                    check_word(&format!("--{}", option.long), kind, &given)?;
+                }
+                options.push((option.long, given));
             }
             (None, Arg::Value(operand)) if command.is_some() => operands.push(operand),
             (None, Arg::Value(name)) => {
@@ -113,15 +117,14 @@ pub fn parse(mut parser: Parser) -> Result<Request, Failure> {
     Ok(Request::Run(Arguments { command, operands, options }))
 }
 
-/// A value that is one of some words must be one of them.
-fn good_value(option: &Opt, value: OsString) -> Result<OsString, Failure> {
-    match option.value.map(|value| value.kind) {
-        Some(Kind::OneOf(words)) if !words.iter().any(|word| value == **word) => {
-            let Opt { long, .. } = option;
-            let (value, words) = (value.display(), words.join(", "));
-            Err(Failure::Usage(format!("--{long} is one of {words}, not '{value}'")))
+/// What is one of some words must be one of them.
+fn check_word(name: &str, kind: Kind, given: &OsStr) -> Result<(), Failure> {
+    match kind {
+        Kind::OneOf(words) if !words.iter().any(|word| given == *word) => {
+            let (given, words) = (given.display(), words.join(", "));
+            Err(Failure::Usage(format!("{name} is one of {words}, not '{given}'")))
         }
-        _ => Ok(value),
+        _ => Ok(()),
     }
 }
 
@@ -129,6 +132,9 @@ fn check_operands(command: &Command, given: &[OsString]) -> Result<(), Failure> 
     let needed = |operand: &&Operand| operand.count != Count::AtMostOnce;
     if given.len() < command.operands.iter().filter(needed).count() {
         return Err(Failure::Usage(format!("expected{}", Operands(command))));
+    }
+    for (Operand { name, kind, .. }, given) in command.operands.iter().zip(given) {
+        check_word(name, *kind, given)?;
     }
     let endless = command.operands.iter().any(|operand| operand.count == Count::AtLeastOnce);
     match given.get(command.operands.len()) {
@@ -159,6 +165,11 @@ pub fn help(command: Option<&Command>, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "Usage: {NAME} {name} [OPTION]...{}\n{summary}", Operands(command))?;
     for paragraph in *about {
         writeln!(out, "\n{}", filled(paragraph))?;
+    }
+    for Operand { name, kind, .. } in command.operands {
+        if let Kind::OneOf(words) = kind {
+            writeln!(out, "\n{name} is one of {}.", words.join(", "))?;
+        }
     }
     writeln!(out, "\nOptions:")?;
     command.options().chain(&EVERYWHERE).try_for_each(|option| option_help(option, out))

@@ -1,10 +1,12 @@
 //! What can be said on the command line, as data: for the parser, `--help`, the manual and shell completions.
-#![allow(dead_code, reason = "the manual and completions need more than the parser does")]
+
+use super::generate::{FORMS, TOOLS};
 
 use super::check::Severity;
 
 /// What a value or an operand stands for, so that shells can complete it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(dead_code, reason = "shells can complete more than the commands have need of")]
 pub enum Kind {
     /// An ELF program or library.
     Program,
@@ -22,12 +24,14 @@ pub enum Kind {
     Symbol,
     /// A count.
     Number,
+    /// Words that a shell cannot guess.
+    Text,
     /// One of these words.
     OneOf(&'static [&'static str]),
 }
 
 /// The value of an option.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Value {
     /// Its name in a synopsis.
     pub name: &'static str,
@@ -35,7 +39,7 @@ pub struct Value {
 }
 
 /// An option.
-#[derive(Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Opt {
     pub short: Option<char>,
     /// Without the dashes.
@@ -71,6 +75,7 @@ pub enum Action {
     Check,
     Diff,
     Libc,
+    Generate,
 }
 
 /// A command.
@@ -272,6 +277,17 @@ pub static COMMANDS: [Command; 7] = [
         operands: &[Operand { name: "FILE", kind: Kind::Program, count: Count::AtLeastOnce }],
         options: &[&FORMAT],
         summary: "Say which layout of glibc's private data a libc.so.6 has, by which evidence.",
+        about: &[],
+    },
+    Command {
+        action: Action::Generate,
+        name: "generate",
+        operands: &[
+            Operand { name: "FORM", kind: Kind::OneOf(FORMS), count: Count::Once },
+            Operand { name: "TOOL", kind: Kind::OneOf(TOOLS), count: Count::Once },
+        ],
+        options: &[],
+        summary: "Write the manual page of a tool, or its completions for a shell.",
         about: &[],
     },
 ];

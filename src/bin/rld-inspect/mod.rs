@@ -6,6 +6,7 @@ mod cli;
 mod definitions;
 mod diff;
 mod files;
+mod generate;
 mod glibc;
 mod output;
 mod resolve;
@@ -113,6 +114,7 @@ fn act(arguments: &Arguments, out: &mut dyn Write) -> Result<Verdict, Failure> {
         Action::Check => check::run(arguments, out),
         Action::Diff => diff::run(arguments, out),
         Action::Libc => glibc::run(arguments, out),
+        Action::Generate => generate::run(arguments, out),
     }
 }
 

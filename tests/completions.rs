@@ -1,0 +1,150 @@
+//! Completions as their shells understand them: what `rld-inspect generate` writes is loaded, and lines are completed.
+//!
+//! `tests/completions/` holds a driver for each shell, which needs no terminal.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use support::scratch::Scratch;
+use support::{Verdict, package, run_all, skipped, trial};
+
+const INSPECT: &str = env!("CARGO_BIN_EXE_rld-inspect");
+
+/// A shell: its name, and the options with which it reads nothing of a user's.
+const SHELLS: [(&str, &[&str]); 3] =
+    [("bash", &["--norc", "--noprofile"]), ("zsh", &["-f"]), ("fish", &["--no-config"])];
+
+/// Lines, each with the candidates for its last word. `prog` completes to `alpha` and `beta`.
+const LINES: [(&str, &str); 30] = [
+    ("rld --pre", "--preload"),
+    ("rld --list p", "prog"),
+    ("rld ", "file.txt lib liba.so libexec prog"),
+    ("rld --library-path l", "lib libexec"),
+    ("rld --library-path lib:l", "lib libexec"),
+    ("rld --library-path lib --pre", "--preload"),
+    ("rld --preload l", "lib liba.so libexec"),
+    ("rld --preload prog:l", "lib liba.so libexec"),
+    ("rld --argv0 ", ""),
+    ("rld --argv0 x p", "prog"),
+    ("rld prog ", "alpha beta"),
+    ("rld ./prog a", "alpha"),
+    ("rld --argv0 x --list prog a", "alpha"),
+    ("rld prog --li", ""),
+    ("rldd -", "-d -r -u -v --data-relocs --function-relocs --unused --verbose --help --version"),
+    ("rldd l", "lib liba.so libexec"),
+    ("rldd -v prog l", "lib liba.so libexec"),
+    ("rldd prog --un", "--unused"),
+    ("rld-inspect tr", "tree"),
+    ("rld-inspect -v tr", "tree"),
+    ("rld-inspect --v", "--verbose --version"),
+    ("rld-inspect nonsense ", ""),
+    ("rld-inspect tree l", "lib liba.so libexec"),
+    ("rld-inspect tree -v --library-path lib l", "lib liba.so libexec"),
+    ("rld-inspect tree --library-path=", "lib libexec"),
+    ("rld-inspect tree --library-path=lib:l", "lib libexec"),
+    ("rld-inspect bindings prog ", ""),
+    ("rld-inspect libc prog l", "lib liba.so libexec"),
+    ("rld-inspect generate ", "man bash zsh fish"),
+    ("rld-inspect generate man ", "rld rld-inspect rldd"),
+];
+
+fn main() {
+    let trials = SHELLS.map(|shell| trial(shell.0.to_owned(), &Arc::new(shell), completes));
+    run_all(trials.into());
+}
+
+/// One shell completes every line as it should.
+fn completes(name: &str, (shell, options): &(&str, &[&str])) -> Verdict {
+    if Command::new(shell).args(*options).args(["-c", "true"]).output().is_err() {
+        return skipped(name, &format!("there is no {shell}"));
+    }
+    let scratch = Scratch::new(&format!("completions-{name}"));
+    let scripts = scratch.path();
+    let editor = package().join("tests/completions/setup.zsh");
+    fs::copy(editor, scripts.join("setup.zsh"))?;
+    for tool in ["rld", "rld-inspect", "rldd"] {
+        let file = if *shell == "zsh" { format!("_{tool}") } else { format!("{tool}.{shell}") };
+        fs::write(scripts.join(file), said(Command::new(INSPECT).args(["generate", shell, tool])))?;
+    }
+    let work = work(scripts)?;
+    let driver = package().join(format!("tests/completions/complete.{shell}"));
+    let complete = |line: &str| {
+        let path = format!("{}:{}", work.display(), std::env::var("PATH").unwrap_or_default());
+        let mut command = Command::new(shell);
+        command.args(*options).arg(&driver).arg(scripts).arg(line);
+        said(command.current_dir(&work).env("PATH", path).env("HOME", scripts))
+            .lines()
+            .map(last_part)
+            .collect::<BTreeSet<_>>()
+    };
+    let mut wrong = Vec::new();
+    let expected = LINES.map(|(line, words)| (line.to_owned(), words.to_owned()));
+    for (line, words) in expected.into_iter().chain(from_help()) {
+        let words: BTreeSet<_> = words.split_whitespace().map(str::to_owned).collect();
+        let found = complete(&line);
+        if found != words {
+            wrong.push(format!("'{line}': {found:?}, not {words:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{shell} completes\n{}", wrong.join("\n"));
+    scratch.passed();
+    Ok(libtest_mimic::Completion::Completed)
+}
+
+/// The folder in which lines are completed.
+fn work(scratch: &Path) -> std::io::Result<PathBuf> {
+    let work = scratch.join("work");
+    for folder in ["lib", "libexec"] {
+        fs::create_dir_all(work.join(folder))?;
+    }
+    for file in ["liba.so", "file.txt", "prog"] {
+        fs::write(work.join(file), "#!/bin/sh\n")?;
+    }
+    fs::set_permissions(work.join("prog"), fs::Permissions::from_mode(0o755))?;
+    Ok(work)
+}
+
+/// What `--help` shows is what is completed: all options and all commands.
+fn from_help() -> Vec<(String, String)> {
+    let loader: Vec<_> = rld::cli::table().map(|row| row.name).collect();
+    let mut lines = vec![("rld --".to_owned(), loader.join(" "))];
+    let help = said(Command::new(INSPECT).arg("--help"));
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let commands: Vec<_> = commands
+        .take_while(|line| !line.is_empty())
+        .filter(|line| !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(commands.len() > 3, "{commands:?}");
+    lines.push(("rld-inspect ".to_owned(), commands.join(" ")));
+    for command in commands {
+        let help = said(Command::new(INSPECT).args([command, "--help"]));
+        let options = help.lines().filter(|line| line.starts_with("  ")).flat_map(|line| {
+            line.split_whitespace().find(|word| word.starts_with("--")).map(str::to_owned)
+        });
+        let options: Vec<_> = options.collect();
+        assert!(options.len() > 2, "{command}: {options:?}");
+        lines.push((format!("rld-inspect {command} --"), options.join(" ")));
+    }
+    lines
+}
+
+/// Standard output of a command that must succeed.
+fn said(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {}\n{errors}", output.status);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Some shells give a candidate with what stands before it in the word, or with a slash behind a folder.
+fn last_part(candidate: &str) -> String {
+    let candidate = candidate.trim_end_matches('/');
+    candidate.rsplit(['/', ':', '=']).next().unwrap_or_default().to_owned()
+}
