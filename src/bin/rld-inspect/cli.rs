@@ -177,7 +177,7 @@ pub fn help(command: Option<&Command>, out: &mut dyn Write) -> io::Result<()> {
 
 fn general_help(out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "Usage: {NAME} COMMAND [OPTION]... OPERAND...\n{SUMMARY}\n\nCommands:")?;
-    for command in &COMMANDS {
+    for command in COMMANDS {
         writeln!(out, "  {}{}\n      {}", command.name, Operands(command), command.summary)?;
     }
     writeln!(out, "\nOptions of every command; '{NAME} COMMAND --help' shows its own:")?;

@@ -197,7 +197,7 @@ static CHECK: [Opt; 1] = [with_value(
 )];
 
 /// All commands, in the order of `--help`.
-pub static COMMANDS: [Command; 7] = [
+pub static COMMANDS: &[Command] = &[
     Command {
         action: Action::Tree,
         name: "tree",

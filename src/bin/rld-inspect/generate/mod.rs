@@ -45,7 +45,7 @@ impl Tool {
         match name {
             "rld" => Self { wraps: true, ..plain("rld", loader_options(), &RLD_OPERANDS) },
             "rldd" => plain("rldd", RLDD_OPTIONS.to_vec(), &RLDD_OPERANDS),
-            _ => Self { commands: &COMMANDS, ..plain(definitions::NAME, EVERYWHERE.to_vec(), &[]) },
+            _ => Self { commands: COMMANDS, ..plain(definitions::NAME, EVERYWHERE.to_vec(), &[]) },
         }
     }
 
