@@ -76,7 +76,7 @@ impl<'a> Gnu<'a> {
     }
 
     /// Offers `take` the symbol indices whose hash equals `hash` in all but the lowest bit, until it takes one.
-    #[inline]
+    #[inline(always)]
     pub fn find<T>(&self, hash: u32, mut take: impl FnMut(u32) -> Option<T>) -> Option<T> {
         #[expect(clippy::cast_possible_truncation, reason = "nbuckets came from a u32")]
         let bucket = hash.checked_rem(self.buckets.len() as u32)?;

@@ -2,6 +2,7 @@
 //! lookups takes each of these steps for all before the next, so that they wait together.
 
 use super::index::Index;
+use super::prepared::Prepared;
 use super::run::Run;
 use crate::arch::prefetch;
 use crate::object::Object;
@@ -22,24 +23,28 @@ pub fn warm_own(object: &Object<'_>, symbols: impl Iterator<Item = u32> + Clone)
     }
 }
 
-/// Brings near what the lookups of `hashes` will read, each with the length of its name.
-pub fn warm(run: &Run<'_, '_>, index: &Index, hashes: &[(u32, usize)]) {
-    hashes.iter().for_each(|&(hash, _)| prefetch(index.bucket_place(hash)));
-    hashes.iter().for_each(|&(hash, _)| prefetch(index.entry_place(hash)));
-    let entry = |hash| index.candidates(hash).next();
-    for entry in hashes.iter().filter_map(|&(hash, _)| entry(hash)) {
+/// Brings near what the lookups of a batch will read.
+pub fn warm<'p>(
+    run: &Run<'_, '_>,
+    index: &Index,
+    batch: impl Iterator<Item = &'p Prepared<'p>> + Clone,
+) {
+    batch.clone().for_each(|prepared| prefetch(index.bucket_place(prepared.hash)));
+    batch.clone().for_each(|prepared| prefetch(index.entry_place(prepared.hash)));
+    let entry = |prepared: &Prepared<'_>| index.candidates(prepared.hash).next();
+    for entry in batch.clone().filter_map(entry) {
         if let Some(names) = run.names(entry.member) {
             prefetch(names.symbols.place(entry.symbol as usize));
             prefetch(names.versyms.place(entry.symbol as usize));
         }
     }
-    for &(hash, length) in hashes {
-        let found = entry(hash).and_then(|entry| {
+    for prepared in batch {
+        let found = entry(prepared).and_then(|entry| {
             let names = run.names(entry.member)?;
             Some((names, names.symbols.get(entry.symbol as usize)?))
         });
         if let Some((names, symbol)) = found {
-            let start = names.strings.place(symbol.name);
+            let (start, length) = (names.strings.place(symbol.name), prepared.name.len());
             (0..length).step_by(LINE).for_each(|at| prefetch(start.wrapping_add(at)));
             prefetch(start.wrapping_add(length));
         }

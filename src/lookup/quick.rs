@@ -1,10 +1,12 @@
-//! The usual case of a lookup, for when one is made at a time: nothing about the first definition that is found is
-//! unusual. Everything else is left to [`Scope`](super::scope::Scope), whose answer this never contradicts.
+//! The usual case of a lookup, in one piece: nothing about the first definition that is found is unusual. All else is
+//! left to [`Scope`](super::scope::Scope), whose answer this never contradicts.
 
-use super::Reference;
+use super::prepared::Prepared;
 use super::run::{Member, Run};
+use super::{Class, Reference};
+use crate::elf::dynamic::Flags;
 use crate::elf::symbol::Binding;
-use crate::object::Definition;
+use crate::object::{Definition, Object};
 
 /// What a quick look has found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,8 +19,27 @@ pub enum Quick {
     Unusual,
 }
 
+/// Looks up what a relocation of `object` refers to. What binds inside its object is not usual.
+#[inline(always)]
+#[must_use]
+pub fn of(
+    object: &Object<'_>,
+    prepared: &Prepared<'_>,
+    class: Class,
+    runs: &[&Run<'_, '_>],
+    dynamic_weak: bool,
+) -> Quick {
+    let Prepared { index, symbol, name, hash } = *prepared;
+    let is_symbolic = object.dynamic.flags.contains(Flags::SYMBOLIC);
+    if symbol.binds_locally() || symbol.is_protected() || is_symbolic {
+        return Quick::Unusual;
+    }
+    let version = object.exports.wanted_version(index);
+    find(runs, &Reference { name, hash, version, class }, dynamic_weak)
+}
+
 /// Looks a reference up in `runs`. Under LD_DYNAMIC_WEAK nothing is usual.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub fn find(runs: &[&Run<'_, '_>], reference: &Reference<'_>, dynamic_weak: bool) -> Quick {
     if dynamic_weak || reference.class.skip_program {
@@ -32,5 +53,10 @@ pub fn find(runs: &[&Run<'_, '_>], reference: &Reference<'_>, dynamic_weak: bool
             false => Quick::Unusual,
         })
     };
-    runs.iter().find_map(|run| run.search(reference, 0, accept)).unwrap_or(Quick::Absent)
+    for run in runs {
+        if let Some(quick) = run.search_here(reference, accept) {
+            return quick;
+        }
+    }
+    Quick::Absent
 }

@@ -114,6 +114,27 @@ impl<'m, 'a> Run<'m, 'a> {
         None
     }
 
+    /// [`Run::search`] from the start and as a part of its caller, for lookups whose time counts.
+    #[inline(always)]
+    pub(super) fn search_here<T>(
+        &self,
+        reference: &Reference<'_>,
+        mut accept: impl FnMut(&Member<'m, 'a>, u32) -> Option<T>,
+    ) -> Option<T> {
+        if let Some(index) = &self.index {
+            return self.search_index(index, reference, 0, accept);
+        }
+        for member in &self.members {
+            if member.hash.may_hold(reference.hash)
+                && let Some(found) = one::find_here(&member.hash, &member.names, reference)
+                && let Some(found) = accept(member, found)
+            {
+                return Some(found);
+            }
+        }
+        None
+    }
+
     /// The same without the index, for a reader who wants to know each object that is visited.
     #[cold]
     pub(super) fn walk<T>(

@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::prepared::Prepared;
+use super::quick::{self, Quick};
 use super::run::{Member, Run};
 use super::{Class, Reference, one};
 use crate::addr::ObjectId;
@@ -11,7 +12,7 @@ use crate::elf::dynamic::Flags;
 use crate::elf::symbol::Binding;
 use crate::elf::version::Version;
 use crate::linkmap::Objects;
-use crate::object::{Definition, Exports, Names, Role};
+use crate::object::{Definition, Exports, Names, Object, Role};
 use crate::trace::{self, Topics};
 
 /// The one definition that each STB_GNU_UNIQUE name has in a namespace.
@@ -51,6 +52,13 @@ impl<'s, 'm, 'a> Scope<'s, 'm, 'a> {
     #[must_use]
     pub fn indexed(&self) -> Option<&'s Run<'m, 'a>> {
         self.runs.iter().copied().find(|run| run.index().is_some())
+    }
+
+    /// What a relocation of `object` refers to, if nothing about it is unusual.
+    #[inline(always)]
+    #[must_use]
+    pub fn quick(&self, object: &Object<'a>, prepared: &Prepared<'a>, class: Class) -> Quick {
+        quick::of(object, prepared, class, self.runs, self.dynamic_weak)
     }
 
     /// The first definition in scope order. `own` is searched before everything else (`DT_SYMBOLIC`).

@@ -15,14 +15,13 @@ use crate::abi::glibc::link_maps;
 use crate::addr::{Addr, ObjectId};
 use crate::arch::vector_state;
 use crate::arch::x86_64::RelocationKind as Kind;
-use crate::elf::dynamic::Flags;
 use crate::elf::segment::Span;
 use crate::error::{Error, Problem, Report};
+use crate::lookup::Class;
 use crate::lookup::prepared::Prepared;
 use crate::lookup::quick::{self, Quick};
 use crate::lookup::scope::{Scope, Undefined, Uniqueness};
 use crate::lookup::told;
-use crate::lookup::{Class, Reference};
 use crate::object::{Definition, Object};
 use crate::reloc::Relocation;
 use crate::sys::{file, process as kernel};
@@ -100,7 +99,14 @@ fn look_up(
     let prepared = Prepared::new(object, symbol)?;
     let chain = world.chain(from)?;
     let class = Class { definition_only: true, ..Class::default() };
-    let found = match quick(process, chain, object, &prepared, class) {
+    let quick = match told::wanted() {
+        true => Quick::Unusual,
+        false => {
+            let dynamic_weak = process.facts.dynamic_weak;
+            quick::of(object, &prepared, class, chain.runs(), dynamic_weak)
+        }
+    };
+    let found = match quick {
         Quick::Found(found) => Some(found),
         _ => thoroughly(process, world, from, object, chain, &prepared, class)?,
     };
@@ -121,24 +127,6 @@ fn look_up(
     let is_loose = found.object != from && !world.holds(from, found.object);
     let loose = is_loose.then_some(found.object);
     Some(Bound { from, place, addend, address, is_resolver, loose })
-}
-
-#[inline]
-fn quick(
-    process: &Process,
-    chain: &Chain,
-    object: &Object<'static>,
-    prepared: &Prepared<'static>,
-    class: Class,
-) -> Quick {
-    let Prepared { index, symbol, name, hash } = *prepared;
-    let is_symbolic = object.dynamic.flags.contains(Flags::SYMBOLIC);
-    if told::wanted() || symbol.binds_locally() || symbol.is_protected() || is_symbolic {
-        return Quick::Unusual;
-    }
-    let version = object.exports.wanted_version(index);
-    let reference = Reference { name, hash, version, class };
-    quick::find(chain.runs(), &reference, process.facts.dynamic_weak)
 }
 
 /// With all rules. Ends the process if nothing defines a strong reference.

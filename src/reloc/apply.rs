@@ -18,6 +18,7 @@ use crate::linkmap::Objects;
 use crate::lookup::Class;
 use crate::lookup::ahead::{self, BATCH};
 use crate::lookup::prepared::Prepared;
+use crate::lookup::quick::Quick;
 use crate::lookup::scope::{Scope, Undefined};
 use crate::lookup::told;
 use crate::object::{Definition, Object, Role};
@@ -230,8 +231,6 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
     fn batch(&mut self, id: ObjectId, object: &'m Object<'a>, words: &mut Words) -> Result<()> {
         ahead::warm_own(object, self.batch.iter().map(|relocation| relocation.symbol));
         let mut prepared = [None; BATCH];
-        let mut hashes = [(0, 0); BATCH];
-        let mut count = 0;
         let mut last = None;
         for (relocation, slot) in self.batch.iter().zip(&mut prepared) {
             // Link editors put the relocations of one symbol behind one another.
@@ -240,15 +239,11 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             }
             last = Some(relocation.symbol);
             *slot = Prepared::new(object, relocation.symbol);
-            if let (Some(prepared), Some(hash)) = (slot, hashes.get_mut(count)) {
-                *hash = (prepared.hash, prepared.name.len());
-                count += 1;
-            }
         }
-        if let (Some(run), Some(hashes)) = (self.scope.indexed(), hashes.get(..count))
+        if let Some(run) = self.scope.indexed()
             && let Some(index) = run.index()
         {
-            ahead::warm(run, index, hashes);
+            ahead::warm(run, index, prepared.iter().flatten());
         }
         for (at, prepared) in prepared.iter().enumerate().take(self.batch.len()) {
             if let Some(&relocation) = self.batch.get(at) {
@@ -290,7 +285,11 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         let target = match self.last.filter(same) {
             Some(last) => last.target,
             None => {
-                let target = self.target(id, object, (relocation.symbol, prepared), class)?;
+                let usual = prepared.and_then(|prepared| self.usual(object, prepared, class));
+                let target = match usual {
+                    Some(target) => target,
+                    None => self.target(id, object, (relocation.symbol, prepared), class)?,
+                };
                 let last = Last { symbol: relocation.symbol, class, target };
                 self.last = (!self.told).then_some(last);
                 target
@@ -310,7 +309,30 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         }
     }
 
+    /// The same as [`Relocator::target`] in the usual case, with nobody to tell and nothing to warn of.
+    #[inline(always)]
+    fn usual(
+        &mut self,
+        object: &'m Object<'a>,
+        prepared: &Prepared<'a>,
+        class: Class,
+    ) -> Option<Target> {
+        if self.told {
+            return None;
+        }
+        let Quick::Found(found) = self.scope.quick(object, prepared, class) else { return None };
+        let Definition { object: definer, symbol, .. } = found;
+        if symbol.is_ifunc() || (symbol.is_protected() && object.role == Role::Program) {
+            return None;
+        }
+        if let Some(bound) = self.bound.get_mut(definer.index()) {
+            *bound = true;
+        }
+        Some(Target::Address(address(self.objects.get(definer)?, &symbol)))
+    }
+
     /// The address that a reference to symbol `index` of `object` leads to.
+    #[inline(never)]
     fn target(
         &mut self,
         id: ObjectId,
