@@ -185,6 +185,15 @@ pub unsafe fn finalise(object: &Object<'_>) {
     }
 }
 
+/// Calls one initialiser.
+///
+/// # Safety
+/// It is its turn.
+pub unsafe fn call(address: u64, arguments: Arguments) {
+    // SAFETY: as the caller promises.
+    unsafe { call_initialiser(Addr(address), arguments) };
+}
+
 unsafe fn run_array(object: &Object<'_>, area: Area, arguments: Arguments) {
     for address in array(object, area) {
         // SAFETY: as the caller promises.

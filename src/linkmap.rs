@@ -2,6 +2,7 @@
 
 mod search_list;
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::ffi::CString;
@@ -13,6 +14,7 @@ use core::ffi::CStr;
 use crate::addr::ObjectId;
 use crate::elf::dynamic::{Dependency, Flags1};
 use crate::elf::header::Kind;
+use crate::errno::Errno;
 use crate::error::{Error, Problem, Result};
 use crate::object::{Mapped, Object, Role};
 use crate::search::{Failure, Files, NOT_OPENED, NotFound, PathOwner, Purpose, Search};
@@ -37,6 +39,14 @@ pub trait Source<'a>: Files<Error = Error> {
 
     /// The current directory, which relative paths of libraries start from.
     fn current_dir(&mut self) -> Vec<u8>;
+
+    /// What is to be looked for where `requester` asks for `name`; `None` for nothing. For auditors.
+    fn asked<'n>(&mut self, name: &'n [u8], _requester: Option<ObjectId>) -> Option<Cow<'n, [u8]>> {
+        Some(Cow::Borrowed(name))
+    }
+
+    /// Told of each object that has come.
+    fn entered(&mut self, _id: ObjectId, _object: &Object<'a>) {}
 }
 
 /// The SONAME of the loader itself. Whatever asks for a file of this name gets rld.
@@ -199,6 +209,13 @@ impl<'a> LinkMap<'a> {
         id
     }
 
+    /// Puts an object in the place of one that stands for the same file.
+    pub fn replace(&mut self, id: ObjectId, object: Object<'a>) {
+        if let Some(slot) = self.objects.slots.get_mut(id.index()) {
+            *slot = Some(Arc::new(object));
+        }
+    }
+
     /// Takes an object out; its memory goes when nobody keeps it any more.
     pub fn remove(&mut self, id: ObjectId) {
         for space in &mut self.spaces {
@@ -303,6 +320,8 @@ pub struct Linker<'l, 'a, S> {
     pub origin: &'l [u8],
     /// A dependency that is not found is entered as absent, for a list.
     pub lists_absent: bool,
+    /// What is loaded is an auditor: the program's RUNPATH counts for it and for what it needs.
+    pub audits: bool,
     /// Nothing is loaded: what is not there already is [`Problem::NotLoaded`] (RTLD_NOLOAD).
     pub no_load: bool,
 }
@@ -334,7 +353,17 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
             let by = requester.and_then(|id| self.map.get(id)).map(Object::label);
             Event::Wanted { name, space: self.space, by, opened: purpose == Purpose::Opened }
         });
-        let chain = chain(self.map, requester, self.program, self.origin);
+        let asked_for = name;
+        let name = &*self.source.asked(name, requester).ok_or_else(|| {
+            let problem = Problem::System { words: NOT_OPENED, errno: Errno::ENOENT };
+            let error =
+                Error::new(asked_for, problem).with("an auditor does not want it to be found");
+            self.asked_by(error, requester)
+        })?;
+        let mut chain = chain(self.map, requester, self.program, self.origin);
+        if self.audits {
+            chain.extend(program_runpath(&chain));
+        }
         let is_name = !name.contains(&b'/');
         if is_name {
             trace::tell(Topics::LIBS, || Event::SearchBegins { name, space: self.space });
@@ -351,6 +380,7 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
         let same = self.map.spaces.get(self.space).and_then(|space| space.by_file(identity));
         if let Some(id) = same {
             self.map.alias(self.space, id, name);
+            self.map.alias(self.space, id, asked_for);
             return Ok(id);
         }
         if self.no_load {
@@ -373,8 +403,12 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
         })?;
         let id = self.map.add_shared(self.space, object);
         self.map.alias(self.space, id, name);
+        if asked_for != name {
+            self.map.alias(self.space, id, asked_for);
+        }
         if let Some(object) = self.map.get(id) {
             trace::tell(Topics::FILES, || object.mapped());
+            self.source.entered(id, object);
         }
         Ok(id)
     }
@@ -518,6 +552,15 @@ pub fn chain<'m>(
         next = object.loader.get().or((id != PROGRAM).then_some(PROGRAM));
     }
     chain
+}
+
+/// The program's RUNPATH as an RPATH, for a requester that has none.
+fn program_runpath<'m>(chain: &[PathOwner<'m>]) -> Option<PathOwner<'m>> {
+    // A list of its own: objects' lists are known by their ids.
+    const ID: ObjectId = ObjectId(u32::MAX);
+    let has_none = chain.first().is_some_and(|requester| requester.runpath.is_none());
+    let program = chain.last().filter(|program| has_none && program.runpath.is_some())?;
+    Some(PathOwner { id: ID, rpath: program.runpath, runpath: None, ..*program })
 }
 
 /// Why an object cannot be a library, in ld.so's words.

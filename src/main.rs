@@ -7,6 +7,8 @@
 
 extern crate alloc;
 
+#[path = "main/audited.rs"]
+mod audited;
 #[path = "main/dlfcn.rs"]
 mod dlfcn;
 #[path = "main/entry.rs"]

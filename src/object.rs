@@ -295,6 +295,21 @@ impl<'a> Object<'a> {
         })
     }
 
+    /// The same once more, with nothing resolved. The memory stays this one's.
+    ///
+    /// # Errors
+    /// As for [`Object::parse`].
+    pub fn again(&self) -> Result<Self> {
+        let Self { kind, phnum, phdr, identity, .. } = *self;
+        let header = Header { kind, entry: self.image.bias.remove(self.entry), phoff: 0, phnum };
+        let (segments, image) = ((*self.segments).clone(), self.image.clone());
+        let memory = Memory::default();
+        let mapped = Mapped { header, segments, image, phdr, identity, memory };
+        let mut again = Self::parse(self.name.clone(), self.role, mapped)?;
+        again.absolute_directory = self.absolute_directory.clone();
+        Ok(again)
+    }
+
     /// Gives the object up, but for its memory.
     #[must_use]
     pub fn into_memory(self) -> Memory {

@@ -92,6 +92,10 @@ pub struct Dynamic {
     pub rpath: Option<u32>,
     /// `DT_RUNPATH`: string table offset.
     pub runpath: Option<u32>,
+    /// `DT_AUDIT`, auditors of the object: string table offset.
+    pub audit: Option<u32>,
+    /// `DT_DEPAUDIT`, auditors of it and of what it needs: string table offset.
+    pub depaudit: Option<u32>,
     /// `DT_STRTAB` and `DT_STRSZ`.
     pub strtab: Area,
     /// `DT_SYMTAB`; its length is nowhere stated.
@@ -221,6 +225,8 @@ impl Dynamic {
                 self.flags_1 = Flags1::from_bits_truncate(value);
                 self.flags_1_raw = value;
             }
+            DT_AUDIT => self.audit = Some(string("DT_AUDIT")?),
+            DT_DEPAUDIT => self.depaudit = Some(string("DT_DEPAUDIT")?),
             dt::DT_DEBUG => self.debug_index = Some(index),
             _ => {}
         }
@@ -265,6 +271,8 @@ impl Dynamic {
 const DT_RELRSZ: u64 = 35;
 const DT_RELR: u64 = 36;
 const DT_RELRENT: u64 = 37;
+const DT_AUDIT: u64 = 0x6fff_fefc;
+const DT_DEPAUDIT: u64 = 0x6fff_fefb;
 // Solaris, "Linker and Libraries Guide".
 const DT_AUXILIARY: u64 = 0x7fff_fffd;
 const DT_FILTER: u64 = 0x7fff_ffff;

@@ -59,6 +59,14 @@ pub struct Symbol {
     pub size: u64,
 }
 
+impl Symbol {
+    /// `st_info`, `st_other` and `st_shndx`, for who is given the symbol as it is.
+    #[must_use]
+    pub const fn raw(&self) -> (u8, u8, u16) {
+        (self.info, self.other, self.shndx)
+    }
+}
+
 impl Record for Symbol {
     record_bytes!(24);
 

@@ -14,7 +14,7 @@ use rld::error::Error;
 use rld::program::calls::Calls;
 use rld::program::locks::{Lock, while_reading};
 use rld::program::names::{self, Failure, Query};
-use rld::program::open::{self, OF_CALLER, Request};
+use rld::program::open::{self, For, OF_CALLER, Request};
 use rld::program::process::Process;
 use rld::program::{close, info};
 use rld::tls::thread;
@@ -154,7 +154,7 @@ unsafe extern "C" fn begin(
     thread::clear_error();
     // SAFETY: the caller's string; none is the program.
     let name = if file.is_null() { c"" } else { unsafe { CStr::from_ptr(file) } };
-    let request = Request { name: name.to_bytes(), mode, caller, namespace };
+    let request = Request { name: name.to_bytes(), mode, caller, namespace, purpose: For::Program };
     process.begin();
     let opened = open::open(process, &request);
     let (link_map, opening) = match opened {

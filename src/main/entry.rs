@@ -13,7 +13,7 @@ use rld::program::start::start;
 use rld::program::terms::Own;
 use rld::reloc::apply::Entries;
 
-use crate::{exports, heap, stubs};
+use crate::{audited, exports, heap, stubs};
 
 unsafe extern "C" {
     /// The link editor's name for rld's ELF header.
@@ -100,6 +100,7 @@ unsafe extern "C" fn enter(stack: *mut u64) -> Registers {
             undefined: Addr(stubs::tls_descriptor_undefined as *const () as u64),
             dynamic: Addr(stubs::tls_descriptor_dynamic as *const () as u64),
             resolver: Addr(&raw const stubs::_dl_runtime_resolve as u64),
+            audited: Addr(&raw const audited::_dl_runtime_profile as u64),
         },
         memory_refused: || heap::HEAP.was_refused(),
     };

@@ -15,6 +15,7 @@ use rld::abi::glibc::exports::{Data, Exports, Functions, RTLD_GLOBAL_RO_SIZE, RT
 use rld::abi::glibc::link_maps;
 use rld::addr::Addr;
 use rld::env::tunables::Value;
+use rld::program::audit;
 use rld::program::close;
 use rld::program::info;
 use rld::program::locks::{Lock, while_reading};
@@ -522,10 +523,13 @@ unsafe extern "C" fn error_free(text: *mut c_void) {
 #[unsafe(no_mangle)]
 extern "C" fn _dl_mcount(_from: u64, _to: u64) {}
 
-/// Without auditors there is nobody to tell (contract 3.6).
+/// libc is about to call the program (contract 3.6).
 #[unsafe(no_mangle)]
-extern "C" fn _dl_audit_preinit(_program: *mut c_void) {}
+extern "C" fn _dl_audit_preinit(_program: *mut c_void) {
+    audit::preinit(process());
+}
 
+/// What libc's own dlsym(3) has found, which only those use who call past GLRO(dlfcn_hook): they are not followed.
 #[unsafe(no_mangle)]
 extern "C" fn _dl_audit_symbind_alt(
     _from: *mut c_void,

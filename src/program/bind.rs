@@ -28,7 +28,7 @@ use crate::sys::{file, process as kernel};
 use crate::trace::{self, How};
 
 /// What a reference was found to be.
-struct Bound {
+pub struct Bound {
     /// Who refers.
     from: ObjectId,
     /// The word to write.
@@ -39,6 +39,8 @@ struct Bound {
     is_resolver: bool,
     /// Who defines it, where that might be unloaded sooner than who refers to it.
     loose: Option<ObjectId>,
+    /// What it was found to be.
+    pub definition: Option<Definition>,
 }
 
 /// Binds the function that PLT relocation `index` of an object calls, and returns its address. Ends the process if
@@ -49,6 +51,17 @@ struct Bound {
 pub unsafe fn bind(process: &Process, link_map: u64, index: u64) -> u64 {
     // SAFETY: as the caller promises.
     let from = unsafe { link_maps::object_at(link_map) };
+    let found = find(process, from, index);
+    let address = call_if_resolver(&found);
+    if !process.facts.bind_not {
+        write(&found, address);
+    }
+    address
+}
+
+/// What PLT relocation `index` of an object leads to. Ends the process if nothing defines it.
+#[inline(always)]
+pub fn find(process: &Process, from: ObjectId, index: u64) -> Bound {
     let found = while_reading(|| {
         let world = process.world();
         let object = world.map.get(from);
@@ -61,18 +74,27 @@ pub unsafe fn bind(process: &Process, link_map: u64, index: u64) -> u64 {
     if let Some(definer) = found.loose {
         note_binding(process, found.from, definer);
     }
+    found
+}
+
+/// The address of what was found; 0 for a weak reference that nothing defines.
+#[inline(always)]
+#[must_use]
+pub fn call_if_resolver(found: &Bound) -> u64 {
     trace::flush();
     let address = match found.is_resolver {
         // SAFETY: the resolver lies in a relocated object, and takes no arguments on x86-64.
         true => unsafe { vector_state::call(found.address) },
         false => found.address,
     };
-    let address = address.wrapping_add(found.addend);
-    if !process.facts.bind_not {
-        // SAFETY: the word is part of a writable segment, as was checked.
-        unsafe { (found.place.0 as *mut u64).write_volatile(address) };
-    }
-    address
+    address.wrapping_add(found.addend)
+}
+
+/// Lets further calls lead to `address` at once.
+#[inline(always)]
+pub fn write(found: &Bound, address: u64) {
+    // SAFETY: the word is part of a writable segment, as was checked.
+    unsafe { (found.place.0 as *mut u64).write_volatile(address) };
 }
 
 #[inline]
@@ -112,7 +134,8 @@ fn look_up(
     };
     let Some(found) = found else {
         let (address, is_resolver) = (0, false);
-        return Some(Bound { from, place, addend, address, is_resolver, loose: None });
+        let (loose, definition) = (None, None);
+        return Some(Bound { from, place, addend, address, is_resolver, loose, definition });
     };
     let definer = world.map.get(found.object)?;
     let address = match found.symbol.is_absolute() {
@@ -126,7 +149,8 @@ fn look_up(
     }
     let is_loose = found.object != from && !world.holds(from, found.object);
     let loose = is_loose.then_some(found.object);
-    Some(Bound { from, place, addend, address, is_resolver, loose })
+    let definition = Some(found);
+    Some(Bound { from, place, addend, address, is_resolver, loose, definition })
 }
 
 /// With all rules. Ends the process if nothing defines a strong reference.

@@ -10,6 +10,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
+use super::audit::{self, Activity};
 use super::locks::{Lock, while_reading};
 use super::process::Process;
 use super::ready::calls;
@@ -84,6 +85,9 @@ fn is_changing(process: &Process) -> bool {
     process.changing.load(Ordering::Relaxed) == crate::sys::process::thread_id()
 }
 
+/// Objects, and their memory kept.
+type Kept = Vec<(ObjectId, Arc<Object<'static>>)>;
+
 fn unused(process: &Process, world: &World) -> Vec<ObjectId> {
     let has_destructors = |id| {
         let layout = process.layout();
@@ -93,11 +97,7 @@ fn unused(process: &Process, world: &World) -> Vec<ObjectId> {
 }
 
 /// Objects with those before them that need them, and their memory kept. `first`, if any, is to be the first.
-fn in_order(
-    world: &World,
-    ids: &[ObjectId],
-    first: Option<ObjectId>,
-) -> Vec<(ObjectId, Arc<Object<'static>>)> {
+pub(super) fn in_order(world: &World, ids: &[ObjectId], first: Option<ObjectId>) -> Kept {
     let objects = &world.map.objects;
     let bound = |id| world.life(id).into_iter().flat_map(|life| life.bound.objects()).collect();
     let order = init::users_first(objects, ids, first, bound);
@@ -116,6 +116,7 @@ fn finalise(process: &Process, ids: &[ObjectId]) {
                 unsafe { init::finalise(&object) }
             });
         }
+        audit::closed(process, id);
     }
 }
 
@@ -142,9 +143,11 @@ fn remove(process: &Process, gone: &[ObjectId]) {
             let objects = &process.world().map.objects;
             went.iter().filter_map(|&id| objects.share(id)).collect()
         };
+        audit::activity_in(process, process.world(), space, Activity::Delete);
         show::show(process, world, &Change { space, came: &[], went: &went });
         let mappings = objects.into_iter().filter_map(Arc::into_inner);
         unmap_all(mappings.filter_map(|object| object.into_memory().mapping).collect());
+        audit::activity_in(process, process.world(), space, Activity::Consistent);
     }
 }
 
@@ -169,19 +172,38 @@ pub unsafe fn finalise_all(process: &Process) {
     if process.exiting.swap(true, Ordering::AcqRel) {
         return;
     }
-    let lists: Vec<Vec<(ObjectId, Arc<Object<'static>>)>> = {
+    let lists: Vec<(usize, Kept)> = {
         let _held = process.locks.hold(Lock::Load);
         let world = process.world();
-        let spaces = (0..world.map.spaces.len()).rev();
+        // Those of auditors come last: they are told of all others.
+        let spaces = || (0..world.map.spaces.len()).rev();
+        let is_own = |space: &usize| process.auditors.own(*space);
+        let own = spaces().filter(is_own);
+        let spaces = spaces().filter(|space| !is_own(space)).chain(own);
         let program = |space| world.map.by_role(Role::Program).filter(|_| space == LinkMap::BASE);
         // What is there stays; what a finaliser opens may go again.
         for life in &world.lives {
             life.opens.fetch_add(1, Ordering::Relaxed);
         }
-        let order = |space| in_order(world, &world.visible_in(space), program(space));
-        spaces.map(order).collect()
+        let order = |space| {
+            let mut list = world.visible_in(space);
+            // rld is in several.
+            list.retain(|&id| world.life(id).is_some_and(|life| life.space == space));
+            (space, in_order(world, &list, program(space)))
+        };
+        spaces.map(order).filter(|(_, list)| !list.is_empty()).collect()
     };
-    for (id, object) in lists.into_iter().flatten() {
+    for (space, list) in lists {
+        audit::activity_at_exit(process, space, Activity::Delete);
+        finalise_at_exit(process, list);
+        audit::activity_at_exit(process, space, Activity::Consistent);
+    }
+    trace::tell(Topics::STATISTICS, || Event::Exit);
+    trace::flush();
+}
+
+fn finalise_at_exit(process: &Process, list: Kept) {
+    for (id, object) in list {
         let is_program = object.role == Role::Program;
         // Other threads may replace the world.
         let is_due = while_reading(|| {
@@ -195,8 +217,7 @@ pub unsafe fn finalise_all(process: &Process) {
                 // SAFETY: the object is initialised, and what needs it was finalised before; rld has no finalisers.
                 unsafe { init::finalise(&object) }
             });
+            audit::closed(process, id);
         }
     }
-    trace::tell(Topics::STATISTICS, || Event::Exit);
-    trace::flush();
 }

@@ -6,12 +6,14 @@
 //! object that owns the mapping, and nobody takes one out of it without keeping the object.
 #![allow(unsafe_code)]
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use crate::addr::{Addr, Vaddr};
+use super::audit::watch::Watch;
+use crate::addr::{Addr, ObjectId, Vaddr};
 use crate::cache::Cache;
 use crate::elf::header::{self, Foreign, Header, Kind, Reject};
 use crate::elf::segment::Segments;
@@ -20,8 +22,8 @@ use crate::errno::Errno;
 use crate::error::{Error, Result};
 use crate::image::{Image, Plan, map};
 use crate::linkmap::Source;
-use crate::object::{Mapped, Memory};
-use crate::search::{Files, Refusal, Unsuitable};
+use crate::object::{Mapped, Memory, Object};
+use crate::search::{Files, Origin, Refusal, Unsuitable};
 use crate::sys::file::{self, Fd, Identity, Status};
 use crate::sys::memory::{Backing, Protection};
 
@@ -41,6 +43,8 @@ pub struct Opened {
 #[derive(Default)]
 pub struct Live {
     cache: CacheFile,
+    /// Who is told, where there are auditors.
+    pub watch: Option<Box<Watch>>,
 }
 
 /// `/etc/ld.so.cache`, mapped when it is first asked for.
@@ -59,7 +63,11 @@ impl Files for Live {
     fn open(&mut self, path: &CStr) -> core::result::Result<Opened, Refusal<Error>> {
         let fatal =
             |errno| Refusal::Fatal(Error::system(path.to_bytes(), "cannot read file data", errno));
-        let fd = Fd::open(path).map_err(Refusal::Absent)?;
+        let fd = match &mut self.watch {
+            None => Fd::open(path),
+            Some(watch) => watch.tried(path).map_or(Err(Errno::ENOENT), |path| Fd::open(&path)),
+        };
+        let fd = fd.map_err(Refusal::Absent)?;
         // Not on the stack, of which a thread may have little.
         let mut head = vec![0; HEAD];
         let head_len = fd.read_at(&mut head, 0).map_err(fatal)?;
@@ -85,6 +93,12 @@ impl Files for Live {
 
     fn is_set_user_id(&mut self, file: &Opened) -> bool {
         file.status.is_setuid()
+    }
+
+    fn searching(&mut self, origin: &Origin<'_>, _: &mut dyn Iterator<Item = &[u8]>) {
+        if let Some(watch) = &mut self.watch {
+            watch.searching(origin);
+        }
     }
 
     fn cache(&mut self) -> Option<Cache<'_>> {
@@ -158,6 +172,19 @@ impl Source<'static> for Live {
         let identity = Some(file.status.identity);
         let memory = Memory { mapping: Some(mapping), headers };
         Ok(Box::new(Mapped { header: file.header, segments, image, phdr, identity, memory }))
+    }
+
+    fn asked<'n>(&mut self, name: &'n [u8], requester: Option<ObjectId>) -> Option<Cow<'n, [u8]>> {
+        match &mut self.watch {
+            None => Some(Cow::Borrowed(name)),
+            Some(watch) => watch.asked(name, requester),
+        }
+    }
+
+    fn entered(&mut self, id: ObjectId, object: &Object<'static>) {
+        if let Some(watch) = &mut self.watch {
+            watch.entered(id, object);
+        }
     }
 
     fn current_dir(&mut self) -> Vec<u8> {

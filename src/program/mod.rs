@@ -4,6 +4,7 @@
 
 pub mod adopt;
 pub mod answers;
+pub mod audit;
 pub mod bind;
 pub mod calls;
 pub mod checks;

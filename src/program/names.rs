@@ -7,6 +7,7 @@
 
 use core::ffi::CStr;
 
+use super::audit::bindings;
 use super::bind::note_binding;
 use super::locks::{Lock, while_reading};
 use super::process::Process;
@@ -84,13 +85,32 @@ pub fn find(process: &Process, query: &Query<'_>) -> core::result::Result<u64, F
     if let Some((caller, definer)) = found.loose {
         note_binding(process, caller, definer);
     }
-    Ok(match found.value {
+    let address = match found.value {
         Value::Address(address) => address,
         // SAFETY: the resolver lies in a relocated object.
         Value::Resolver(resolver) => unsafe { call_resolver(Addr(resolver)) },
         // SAFETY: the module exists while somebody has its object open.
         Value::ThreadLocal { module, offset } => unsafe { thread::address(module, offset) },
-    })
+    };
+    if process.auditors.all().is_empty() {
+        return Ok(address);
+    }
+    Ok(bindings::by_name(process, query.caller, &found.definition, address))
+}
+
+/// The address of a function that an opened object or what it needs exports, unseen by auditors.
+#[must_use]
+pub fn exported(process: &Process, handle: u64, name: &CStr) -> Option<u64> {
+    let class = Class { newest: true, ..Class::default() };
+    let reference = Reference::new(name.to_bytes(), None, class);
+    let world = process.world();
+    let found = search(process, world, handle, world.link_maps.object(handle)?, &reference)?;
+    match value(world, &found).ok()? {
+        Value::Address(address) if address != 0 => Some(address),
+        // SAFETY: the resolver lies in a relocated object.
+        Value::Resolver(resolver) => Some(unsafe { call_resolver(Addr(resolver)) }),
+        _ => None,
+    }
 }
 
 /// Why there is no address.
@@ -110,6 +130,7 @@ impl From<Error> for Failure {
 /// A value, and who would have to keep its object.
 struct Found {
     value: Value,
+    definition: Definition,
     loose: Option<(ObjectId, ObjectId)>,
 }
 
@@ -161,7 +182,8 @@ fn look(
         caller != found.object && world.life(found.object).is_some_and(|life| !life.pinned)
     };
     let loose = caller.filter(is_loose).map(|caller| (caller, found.object));
-    Some(value(world, &found).map(|value| Found { value, loose }).map_err(Failure::Error))
+    let value = value(world, &found).map_err(Failure::Error);
+    Some(value.map(|value| Found { value, definition: found, loose }))
 }
 
 /// In the usual case.

@@ -10,6 +10,8 @@ use alloc::vec::Vec;
 use core::ffi::{c_int, c_long};
 use core::sync::atomic::Ordering;
 
+use super::audit::watch::Watch;
+use super::audit::{self, Activity, Auditor};
 use super::calls::Calls;
 use super::live::Live;
 use super::process::Process;
@@ -47,6 +49,19 @@ pub struct Request<'r> {
     pub caller: u64,
     /// The namespace: its number, [`NEW`], or [`OF_CALLER`].
     pub namespace: c_long,
+    /// What it is opened for.
+    pub purpose: For,
+}
+
+/// What something is opened for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum For {
+    /// The program, or a library of it.
+    Program,
+    /// To be an auditor: those that are there already are told of its coming, and of nothing more.
+    Audit,
+    /// The same, in a process that has more rights than its caller.
+    SecureAudit,
 }
 
 impl Request<'_> {
@@ -89,7 +104,7 @@ pub fn open(process: &Process, request: &Request<'_>) -> Result<Opened> {
     request.check_mode()?;
     let world = process.world();
     let caller = process.find_code(request.caller).map(|place| place.object);
-    let space = target(world, caller, request)?;
+    let space = target(process, world, caller, request)?;
     if let Some(known) = space.and_then(|space| already(world, space, request)) {
         return Ok(Opened { link_map: known, calls: Calls::new(process, &[]) });
     }
@@ -117,7 +132,12 @@ pub fn open(process: &Process, request: &Request<'_>) -> Result<Opened> {
 }
 
 /// The namespace that is meant; `None` for a new one.
-fn target(world: &World, caller: Option<ObjectId>, request: &Request<'_>) -> Result<Option<usize>> {
+fn target(
+    process: &Process,
+    world: &World,
+    caller: Option<ObjectId>,
+    request: &Request<'_>,
+) -> Result<Option<usize>> {
     let base = LinkMap::BASE as c_long;
     if request.name.is_empty() {
         return match request.namespace {
@@ -142,6 +162,7 @@ fn target(world: &World, caller: Option<ObjectId>, request: &Request<'_>) -> Res
                 let space = world.map.spaces.get(space);
                 space.is_some_and(|space| !space.is_empty(loader))
             };
+            let exists = |space: &usize| exists(space) && !process.auditors.own(*space);
             let space = space.filter(exists);
             space.map(Some).ok_or_else(|| request.refuse("invalid target namespace in dlmopen()"))
         }
@@ -175,47 +196,84 @@ fn load(
     caller: Option<ObjectId>,
     space: Option<usize>,
 ) -> Result<(ObjectId, Vec<ObjectId>)> {
-    let facts = &process.facts;
     let mut world = process.world().clone();
     let space = space.unwrap_or_else(|| new_space(&mut world));
-    let root = match named(&world, space, request.name) {
+    match prepare(process, &mut world, request, caller, space) {
+        Ok((root, fresh)) => {
+            show::show(process, world, &Change { space, came: &fresh, went: &[] });
+            Ok((root, fresh))
+        }
+        Err(error) => {
+            let old = process.world();
+            let ids = world.map.objects.iter().map(|(id, _)| id);
+            let came: Vec<_> = ids.filter(|&id| old.map.get(id).is_none()).collect();
+            audit::undone(process, &world, space, &came);
+            Err(error)
+        }
+    }
+}
+
+/// Loads into a world that nobody sees.
+fn prepare(
+    process: &Process,
+    world: &mut World,
+    request: &Request<'_>,
+    caller: Option<ObjectId>,
+    space: usize,
+) -> Result<(ObjectId, Vec<ObjectId>)> {
+    let facts = &process.facts;
+    let root = match named(world, space, request.name) {
         Some(id) => id,
-        None => find(process, &mut world, request, caller, space)?,
+        None => find(process, world, request, caller, space)?,
     };
-    let list = dependencies(process, &mut world, root, space)?;
+    let is_listed = world.list(root).is_some();
+    let list = dependencies(process, world, request, root, space)?;
     let old = process.world();
     let fresh: Vec<_> = list.iter().copied().filter(|&id| old.map.get(id).is_none()).collect();
-    check(process, &world, &fresh, space)?;
-    begin_lives(process, &mut world, request, root, &list, &fresh, space);
+    check(process, world, &fresh, space)?;
+    if !is_listed {
+        audit::activity_in(process, world, space, Activity::Consistent);
+    }
+    begin_lives(process, world, request, root, &list, &fresh, space);
 
-    let order = relocation_order(&world, root, &list, &fresh, space);
+    let order = relocation_order(world, root, &list, &fresh, space);
     let deep = world.life(root).is_some_and(|life| life.deep);
     let job = Job {
         order: &order,
         opened: &fresh,
         lazy: !facts.bind_now && !request.has(libc::RTLD_NOW),
         chain: world.make_chain(space, deep, &[root]),
+        watching: watching(process, request, space),
     };
     let mut unique = world.unique(space).cloned().unwrap_or_default();
     // SAFETY: the objects to relocate are new, and nobody knows them.
-    let done = unsafe { job.carry_out(process, &mut world, &mut unique)? };
+    let done = unsafe { job.carry_out(process, world, &mut unique)? };
     for &id in &fresh {
         world.map.get(id).map_or(Ok(()), |object| ready::sound_arrays(object, facts.name))?;
     }
-    keep_unique(&mut world, space, unique);
-    keep_indices(&mut world, done.indices);
+    keep_unique(world, space, unique);
+    keep_indices(world, done.indices);
     for (&id, bound) in order.iter().zip(done.bound) {
-        note_bound(&mut world, id, bound);
+        note_bound(world, id, bound);
     }
     if request.has(libc::RTLD_GLOBAL) {
         world.make_global(space, &list);
     }
     world.link_chains();
-    if !(facts.memory_refused)() {
-        show::show(process, world, &Change { space, came: &fresh, went: &[] });
-        Ok((root, fresh))
-    } else {
-        Err(Error::system(request.name, "cannot create shared object descriptor", Errno::ENOMEM))
+    match (facts.memory_refused)() {
+        false => Ok((root, fresh)),
+        true => {
+            let words = "cannot create shared object descriptor";
+            Err(Error::system(request.name, words, Errno::ENOMEM))
+        }
+    }
+}
+
+/// Who is told of what the objects of a request are bound to.
+fn watching(process: &Process, request: &Request<'_>, space: usize) -> &'static [Auditor] {
+    match request.purpose {
+        For::Program => process.auditors.of(space),
+        For::Audit | For::SecureAudit => &[],
     }
 }
 
@@ -246,18 +304,32 @@ fn new_space(world: &mut World) -> usize {
     space
 }
 
+/// How objects are loaded.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Loading {
+    /// Nothing is.
+    pub no_load: bool,
+    /// They are to be auditors, or are needed by one.
+    pub audits: bool,
+    /// Auditors know that objects come.
+    pub announced: bool,
+}
+
 /// Calls `work` with what loads objects into a namespace.
-fn with_linker<T>(
+pub(super) fn with_linker<T>(
     process: &Process,
     world: &mut World,
     space: usize,
-    no_load: bool,
+    Loading { no_load, audits, announced }: Loading,
     work: impl FnOnce(&mut Linker<'_, 'static, Live>) -> Result<T>,
 ) -> Result<T> {
     let searching = &process.facts.searching;
     let origin = searching.program_origin(&world.map);
     let mut search = searching.take(origin);
     let mut live = Live::default();
+    let members = world.visible_in(space);
+    let maps = &mut world.link_maps;
+    live.watch = Watch::new(process, maps, space, &members, announced);
     let result = work(&mut Linker {
         map: &mut world.map,
         space,
@@ -266,8 +338,12 @@ fn with_linker<T>(
         program: process.facts.name,
         origin,
         lists_absent: false,
+        audits,
         no_load,
     });
+    if let Some(watch) = live.watch.take() {
+        world.link_maps = watch.link_maps;
+    }
     // The ids of what was loaded in vain come again.
     let old = process.world();
     let new = world.map.objects.iter().map(|(id, _)| id);
@@ -284,9 +360,23 @@ fn find(
     space: usize,
 ) -> Result<ObjectId> {
     let requester = caller.or(world.map.by_role(Role::Program));
+    let audits = request.purpose != For::Program;
     let no_load = request.has(libc::RTLD_NOLOAD);
-    let found = with_linker(process, world, space, no_load, |linker| {
-        linker.open(request.name, requester, Purpose::Opened)
+    let options = Loading { no_load, audits, announced: audits };
+    let purpose = match request.purpose {
+        For::SecureAudit => Purpose::Preload,
+        _ => Purpose::Opened,
+    };
+    let found = with_linker(process, world, space, options, |linker| {
+        // ld.so asks no auditor of a path that is opened in a namespace that was given.
+        let is_path = request.name.contains(&b'/') && !has_token(request.name);
+        if let Some(watch) = &mut linker.source.watch
+            && is_path
+            && request.namespace != OF_CALLER
+        {
+            watch.pass_over();
+        }
+        linker.open(request.name, requester, purpose)
     });
     // Who asked does not count for what the object needs.
     if let Some(object) = found.as_ref().ok().and_then(|&id| world.map.get(id))
@@ -313,15 +403,20 @@ fn find(
 fn dependencies(
     process: &Process,
     world: &mut World,
+    request: &Request<'_>,
     root: ObjectId,
     space: usize,
 ) -> Result<Vec<ObjectId>> {
     if let Some(list) = world.list(root) {
         return Ok(list.objects().collect());
     }
+    // It came itself, or is there and has never been opened.
+    let is_new = process.world().map.get(root).is_none();
+    let audits = request.purpose != For::Program;
+    let options = Loading { no_load: false, audits, announced: is_new || audits };
     match world.map.get(root).map(|object| object.role) {
         Some(Role::Program) => Ok(world.map.search_list().to_vec()),
-        _ => with_linker(process, world, space, false, |linker| {
+        _ => with_linker(process, world, space, options, |linker| {
             linker.breadth_first(core::iter::once(root))
         }),
     }
@@ -360,6 +455,7 @@ fn begin_lives(
     space: usize,
 ) {
     let deep = request.has(DEEPBIND);
+    let watching = watching(process, request, space);
     world.lives.resize_with(world.map.objects.ids().max(world.lives.len()), Life::default);
     for &id in fresh {
         let Some(object) = world.map.get(id) else { continue };
@@ -373,7 +469,8 @@ fn begin_lives(
             world.link_maps.add(layout, id, object);
         }
         if let Some(life) = world.lives.get_mut(id.index()) {
-            *life = Life { space, pinned, deep, ..Life::default() };
+            let slots = audit::plt::slots(watching, object);
+            *life = Life { space, pinned, deep, slots, ..Life::default() };
         }
         if libc && let Some(space) = world.spaces.get_mut(space) {
             space.libc = Some(id);

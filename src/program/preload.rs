@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use super::command::Job;
-use super::terms::warn;
+use super::terms::{short, warn};
 use crate::addr::ObjectId;
 use crate::env::{Settings, preload_file_names, preload_names};
 use crate::linkmap::{Linker, Source};
@@ -47,12 +47,6 @@ pub fn all<S: Source<'static>>(
     }
     warn(warnings.into_iter());
     preloaded
-}
-
-/// ld.so leaves out what the kernel said.
-fn short(problem: &str) -> &str {
-    const OPEN: &str = "cannot open shared object file";
-    if problem.starts_with(OPEN) { OPEN } else { problem }
 }
 
 fn file_contents() -> Vec<u8> {

@@ -18,7 +18,7 @@ use crate::abi::glibc::exports::{Data, RTLD_GLOBAL_RO_SIZE, RTLD_GLOBAL_SIZE};
 use crate::abi::glibc::fields::Fields;
 use crate::abi::glibc::layout::Layout;
 use crate::abi::glibc::link_maps::{self, LinkMaps};
-use crate::abi::glibc::{self, global, global_ro, thread};
+use crate::abi::glibc::{global, global_ro, thread};
 use crate::addr::{Addr, ObjectId};
 use crate::arch::x86_64::tcb;
 use crate::elf::hash::sysv;
@@ -42,6 +42,8 @@ const TLS_SURPLUS: u64 = 1664;
 const OPTIONAL_TLS: u64 = 512;
 /// What rld adds where threads with the smallest stack still have room for it.
 const GENEROUS_SURPLUS: u64 = 4608;
+/// The same for each auditor, which brings libraries of its own.
+const AUDITOR_SURPLUS: u64 = 512;
 /// Bytes of the smallest stack (PTHREAD_STACK_MIN) that libc leaves for static TLS and the thread control block: it
 /// wants a guard page and 2 KiB for itself.
 const SMALLEST_AREA: u64 = 16384 - 4096 - 2048;
@@ -50,8 +52,12 @@ const BARE_TCB_SIZE: u64 = 1024;
 
 /// What has been decided so far.
 pub struct Plan<'p> {
-    /// The C library.
-    pub glibc: Option<glibc::Identified>,
+    /// The layout of glibc's C library.
+    pub layout: Option<&'static Layout>,
+    /// The C library, if it is among the objects already.
+    pub libc: Option<ObjectId>,
+    /// How many auditors there may be.
+    pub auditors: u16,
     /// Whether stacks are executable.
     pub executable_stack: bool,
     /// The CPU.
@@ -79,7 +85,7 @@ impl Plan<'_> {
         searching: Searching,
     ) -> core::result::Result<&'static Process, Stop> {
         let name = program_name(stack);
-        let layout = self.glibc.map(|glibc| glibc.layout);
+        let layout = self.layout;
         let tcb_size = layout.map_or(BARE_TCB_SIZE, |layout| layout.pthread.size.into());
         let tls = self.tls_layout(&map, name, tcb_size)?;
         let no_room = |errno| Error::system(name, "cannot allocate TLS data structures", errno);
@@ -95,19 +101,20 @@ impl Plan<'_> {
         }
         // SAFETY: the binary's own variables, which nobody has read yet.
         unsafe { plain_data(&own.exports.data, stack, searching.secure) };
-        let mut link_maps = LinkMaps::default();
+        let mut link_maps = LinkMaps::for_auditors(self.auditors);
         if let Some(layout) = layout {
-            for id in map.visible() {
+            // Auditors are told of rld whether or not something needs it.
+            let own = map.by_role(Role::Loader).filter(|_| self.auditors != 0);
+            for id in map.visible().into_iter().chain(own) {
                 map.get(id).into_iter().for_each(|object| link_maps.add(layout, id, object));
             }
         }
         let bind_now = self.settings.bind_now;
         let references = relocate::references(&map, bind_now);
         let global = Kept::new(&map.objects, map.search_list(), references);
-        let libc = self.glibc.map(|glibc| glibc.libc);
         let facts = Facts {
             name,
-            glibc: self.glibc,
+            layout,
             tunables: self.values.clone(),
             exports: own.exports,
             entries: own.entries,
@@ -125,11 +132,11 @@ impl Plan<'_> {
             memory_refused: own.memory_refused,
             searching,
         };
-        let world = World::new(map, tls, link_maps, global, libc);
+        let world = World::new(map, tls, link_maps, global, self.libc);
         let process = Process::new(facts, world).publish();
-        if let Some(identified) = self.glibc {
+        if let Some(layout) = layout {
             // SAFETY: as the caller promises.
-            unsafe { self.project(process, identified, stack) };
+            unsafe { self.project(process, layout, stack) };
         }
         Ok(process)
     }
@@ -156,7 +163,8 @@ impl Plan<'_> {
             _ => OPTIONAL_TLS,
         };
         let room = SMALLEST_AREA.saturating_sub(tcb_size + tls.used);
-        let generous = room.clamp(TLS_SURPLUS, GENEROUS_SURPLUS);
+        let wanted = GENEROUS_SURPLUS + AUDITOR_SURPLUS * u64::from(self.auditors);
+        let generous = room.clamp(TLS_SURPLUS, wanted);
         tls.reserve(generous.saturating_add(optional.saturating_sub(OPTIONAL_TLS)))
             .map_err(too_large)?;
         Ok(tls)
@@ -169,10 +177,9 @@ impl Plan<'_> {
     unsafe fn project(
         &self,
         process: &'static Process,
-        identified: glibc::Identified,
+        layout: &'static Layout,
         stack: &InitialStack,
     ) {
-        let glibc::Identified { libc, layout } = identified;
         let World { map, tls, link_maps, .. } = process.world();
         let exports = &process.facts.exports;
         let main_thread = process.facts.main_thread;
@@ -184,32 +191,14 @@ impl Plan<'_> {
         let global = fields(data.rtld_global, RTLD_GLOBAL_SIZE);
         let ro = fields(data.rtld_global_ro, RTLD_GLOBAL_RO_SIZE);
         let pthread = fields(main_thread, layout.pthread.size.into());
-        let visible = map.visible();
-        let global_scope = link_maps.scope(map.search_list().iter().copied());
-        let list: Vec<_> = visible.iter().filter_map(|&id| link_maps.get(id)).collect();
-        let first = link_maps.link(layout, &list);
-        for &id in &visible {
-            let Some(object) = map.get(id) else { continue };
-            let facts = link_maps::Facts {
-                tls,
-                space: LinkMap::BASE,
-                is_opened: false,
-                is_global: object.role != Role::Vdso,
-                global: (object.role == Role::Program).then_some(global_scope),
-                first,
-            };
-            link_maps.fill(layout, id, object, &facts);
-        }
         let facts = global::Facts {
             executable_stack: self.executable_stack,
             pthread: &pthread,
             all_dirs: Addr(ro.address()),
         };
         global::write(layout, &global, &facts);
-        let (index, libc) = (LinkMap::BASE, link_maps.address(libc));
-        let count = visible.len();
-        global::namespace(layout, &global, global::Namespace { index, first, count, libc });
-        global::counts(layout, &global, count as u64, 1);
+        let global_scope = project_objects(process, layout);
+        global::counts(layout, &global, map.visible().len() as u64, 1);
         global::start_modules(layout, &global, link_maps, tls);
         let dtv = Fields::get::<u64>(&pthread, tcb::DTV as u16).unwrap_or_default();
         global::set_initial_dtv(layout, &global, Addr(dtv));
@@ -245,6 +234,46 @@ impl Plan<'_> {
         }
         super::debugger::announce(process);
     }
+}
+
+/// Writes the link maps of start-up, and what leads to them; returns the global scope.
+fn project_objects(process: &Process, layout: &Layout) -> (u64, u32) {
+    let World { map, tls, link_maps, .. } = process.world();
+    let data = &process.facts.exports.data;
+    // SAFETY: the binary's own variable of this size.
+    let global = unsafe { Fields::new(data.rtld_global.0 as *mut u8, RTLD_GLOBAL_SIZE) };
+    let visible = map.visible();
+    let global_scope = link_maps.scope(map.search_list().iter().copied());
+    let list: Vec<_> = visible.iter().filter_map(|&id| link_maps.get(id)).collect();
+    let first = link_maps.link(layout, &list);
+    for (id, object) in map.objects.iter() {
+        let is_of_start = process.world().life(id).is_some_and(|life| life.of_start);
+        if !is_of_start {
+            continue;
+        }
+        let facts = link_maps::Facts {
+            tls,
+            space: LinkMap::BASE,
+            is_opened: false,
+            is_global: object.role != Role::Vdso,
+            global: (object.role == Role::Program).then_some(global_scope),
+            first,
+        };
+        link_maps.fill(layout, id, object, &facts);
+    }
+    let libc = process.libc().map_or(0, |libc| link_maps.address(libc));
+    let (index, count) = (LinkMap::BASE, visible.len());
+    global::namespace(layout, &global, global::Namespace { index, first, count, libc });
+    global_scope
+}
+
+/// The same again, with libraries that have come since.
+pub fn show_start(process: &Process, layout: &Layout) {
+    let global_scope = project_objects(process, layout);
+    let start = process.facts.exports.data.rtld_global_ro.0 as *mut u8;
+    // SAFETY: the binary's own variable of this size, which is not sealed yet.
+    let ro = unsafe { Fields::new(start, RTLD_GLOBAL_RO_SIZE) };
+    global_ro::set_global_scope(layout, &ro, global_scope);
 }
 
 /// AT_RANDOM's bytes; a process without them gets zeros, as under ld.so.

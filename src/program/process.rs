@@ -13,6 +13,7 @@ use core::ffi::CStr;
 use core::fmt::Write;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
+use super::audit::Auditors;
 use super::locks::{self, Lock, Locks, while_reading};
 use super::places::{Place, Places};
 use super::searching::Searching;
@@ -35,8 +36,8 @@ use crate::tls::{block, thread};
 pub struct Facts {
     /// The program's name, `argv[0]`.
     pub name: &'static [u8],
-    /// The C library, if the program uses glibc.
-    pub glibc: Option<glibc::Identified>,
+    /// The layout that the C library was built with, if there is glibc's.
+    pub layout: Option<&'static glibc::layout::Layout>,
     /// The tunables by the numbers that libc knows.
     pub tunables: Values<'static>,
     /// Addresses of what rld exports.
@@ -81,6 +82,8 @@ pub struct Process {
     pub sweep: AtomicU32,
     /// The process that all this was seen in last, as [`fork::generation`] counts.
     generation: AtomicU32,
+    /// Who is told of all that (rtld-audit(7)).
+    pub auditors: Auditors,
     /// The finalisers of the exit have begun.
     pub exiting: AtomicBool,
 }
@@ -133,6 +136,7 @@ impl Process {
             changing: AtomicU32::new(0),
             sweep: AtomicU32::new(0),
             generation: AtomicU32::new(0),
+            auditors: Auditors::default(),
             exiting: AtomicBool::new(false),
         };
         this.show_places();
@@ -178,7 +182,7 @@ impl Process {
     }
 
     /// Enters the places of all visible objects.
-    fn show_places(&self) {
+    pub fn show_places(&self) {
         let world = self.world();
         let place = |(id, object): (ObjectId, &Object<'static>)| {
             let link_map = world.link_maps.address(id);
@@ -224,7 +228,13 @@ impl Process {
     /// The C library's layout.
     #[must_use]
     pub fn layout(&self) -> Option<&'static glibc::layout::Layout> {
-        self.facts.glibc.map(|identified| identified.layout)
+        self.facts.layout
+    }
+
+    /// The program's C library.
+    #[must_use]
+    pub fn libc(&self) -> Option<ObjectId> {
+        self.world().spaces.first()?.libc
     }
 
     /// Gives a new thread its DTV and static blocks. `thread_pointer` is a zeroed thread control block on top of enough

@@ -9,6 +9,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
+use super::audit::{self, Activity};
 use super::process::Process;
 use super::terms::Stop;
 use super::tracing;
@@ -35,8 +36,6 @@ use crate::trace::{self, Event, Function, How, Topics};
 /// # Safety
 /// As this file's head says; called once.
 pub unsafe fn make(process: &'static Process) -> Result<(), Stop> {
-    // SAFETY: the main thread's DTV has room for all modules, whose images are relocated.
-    unsafe { thread::initialise(process.facts.main_thread) };
     let world = process.world();
     for (_, object) in world.map.in_search_order() {
         sound_arrays(object, process.facts.name)?;
@@ -47,9 +46,10 @@ pub unsafe fn make(process: &'static Process) -> Result<(), Stop> {
     super::debugger::complete(process);
     // SAFETY: everything that code may ask for is in place.
     unsafe {
-        if let Some(identified) = process.facts.glibc {
-            early_init(world.map.get(identified.libc), identified.layout, true);
+        if let Some(layout) = process.layout() {
+            early_init(libc(process), layout, true);
         }
+        audit::activity_in(process, process.world(), LinkMap::BASE, Activity::Consistent);
         use_locks(process);
         tracing::end_of_start(process);
         initialise(process);
@@ -69,17 +69,21 @@ pub fn sound_arrays(object: &Object<'_>, program: &[u8]) -> Result<(), Error> {
     Err(Error::words(object.display_name(program), words))
 }
 
+/// The program's C library.
+fn libc(process: &Process) -> Option<&Object<'static>> {
+    process.world().map.get(process.libc()?)
+}
+
 /// From here on other threads may exist.
 fn use_locks(process: &Process) {
-    let Some(identified) = process.facts.glibc else { return };
-    let Some(libc) = process.world().map.get(identified.libc) else { return };
+    let (Some(layout), Some(libc)) = (process.layout(), libc(process)) else { return };
     const VERSION: &[u8] = b"GLIBC_2.2.5";
     let function = |name: &[u8]| glibc::libc_function(libc, name, VERSION);
     if let (Some(lock), Some(unlock)) =
         (function(b"pthread_mutex_lock"), function(b"pthread_mutex_unlock"))
     {
         let global = process.facts.exports.data.rtld_global;
-        process.locks.use_real(identified.layout, global, [lock, unlock]);
+        process.locks.use_real(layout, global, [lock, unlock]);
     }
 }
 
@@ -88,7 +92,7 @@ const LEAK_CHECK: &[u8] = b"__lsan_do_leak_check";
 
 /// Looks for the allocator in the global scope, as any object's reference would be: it may be interposed.
 fn find_allocator(process: &'static Process) {
-    let Some(identified) = process.facts.glibc else { return };
+    let Some(libc) = libc(process) else { return };
     const VERSION: &[u8] = b"GLIBC_2.2.5";
     let version = Version { hash: sysv(VERSION), name: VERSION, hidden: false };
     let class = Class { definition_only: true, ..Class::default() };
@@ -117,7 +121,6 @@ fn find_allocator(process: &'static Process) {
     let (calloc, free) = match (address(b"calloc"), address(b"free")) {
         (Some(calloc), Some(free)) => (calloc, free),
         _ => {
-            let Some(libc) = world.map.get(identified.libc) else { return };
             let function = |name: &[u8]| {
                 glibc::libc_function(libc, name, VERSION).map_or(0, |Addr(address)| address)
             };
@@ -138,9 +141,8 @@ fn find_allocator(process: &'static Process) {
 /// and so what its own relocation would be.
 fn find_error_functions(process: &Process) {
     let map = &process.world().map;
-    let libc = process.facts.glibc.and_then(|identified| map.get(identified.libc));
     let loader = map.by_role(Role::Loader).and_then(|id| map.get(id));
-    let Some((libc, loader)) = libc.zip(loader) else { return };
+    let Some((libc, loader)) = libc(process).zip(loader) else { return };
     let is_needed = map.search_list().iter().any(|&id| map.by_role(Role::Loader) == Some(id));
     let object = loader.label();
     if is_needed {

@@ -14,6 +14,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::Process;
+use super::audit::{Auditor, bindings};
 use super::terms::warn;
 use super::world::{Chain, World};
 use crate::addr::{Addr, ObjectId};
@@ -25,7 +26,9 @@ use crate::init;
 use crate::linkmap::LinkMap;
 use crate::lookup::scope::{Scope, Unique, Uniqueness};
 use crate::object::{Object, Role};
+pub use crate::reloc::apply::Binding;
 use crate::reloc::apply::{Pending, Relocator};
+use crate::reloc::lazy::Lazy;
 use crate::reloc::value::{Operands, Store, value};
 use crate::tls::thread::Index;
 use crate::trace::{self, Event, Topics};
@@ -42,13 +45,26 @@ const CLOSE_FAILED: &str = "cannot restore segment prot after reloc";
 pub unsafe fn all(process: &'static Process) -> Result<()> {
     // SAFETY: the one thread of the process is here, and nobody else refers to the world.
     let world = unsafe { process.world_mut() };
-    let order = order(process, &world.map);
+    // SAFETY: as the caller promises.
+    unsafe { start(process, world, &[]) }
+}
+
+/// The same in a world that is not shown yet. Modules of `opened` may still get static blocks.
+///
+/// # Errors
+/// As for [`all`].
+///
+/// # Safety
+/// As for [`all`].
+pub unsafe fn start(process: &Process, world: &mut World, opened: &[ObjectId]) -> Result<()> {
+    let order = order(world);
     let mut unique = Unique::new();
     let job = Job {
         order: &order,
-        opened: &[],
+        opened,
         lazy: !process.facts.bind_now,
         chain: world.make_chain(LinkMap::BASE, false, &[]),
+        watching: process.auditors.of(LinkMap::BASE),
     };
     // SAFETY: as the caller promises.
     let done = unsafe { job.carry_out(process, world, &mut unique)? };
@@ -93,6 +109,8 @@ pub struct Job<'j> {
     pub lazy: bool,
     /// What references are looked up in.
     pub chain: Chain,
+    /// Auditors that are told of bindings.
+    pub watching: &'static [Auditor],
 }
 
 /// What relocation leaves for the user and for others.
@@ -127,6 +145,9 @@ impl Job<'_> {
         let mut relocator =
             Relocator::new(&map.objects, &mut scope, tls, facts.entries, facts.name);
         relocator.opened = self.opened;
+        relocator.bindings = bindings::wants_bindings(self.watching).then(Vec::new);
+        let (followed, every_call) = bindings::interest(self.watching);
+        let resolver = if followed { facts.entries.audited } else { facts.entries.resolver };
         let mut done = Done::default();
         let mut places: Vec<Option<Words>> = Vec::new();
         places.resize(map.objects.ids(), None);
@@ -147,8 +168,9 @@ impl Job<'_> {
             if !self.opened.is_empty() {
                 relocator.bound = vec![false; map.objects.ids()];
             }
-            let link_map = link_maps.address(id);
-            let lazy = (self.lazy && link_map != 0).then_some(Addr(link_map));
+            let link_map = Addr(link_maps.address(id));
+            let lazy = Lazy { link_map, resolver, every_call };
+            let lazy = (self.lazy && link_map.0 != 0).then_some(lazy);
             trace::tell(Topics::RELOC, || {
                 let lazy = self.lazy && !object.dynamic.binds_now();
                 Event::RelocationBegins { object: object.label(), lazy }
@@ -163,7 +185,7 @@ impl Job<'_> {
                 *place = Some(words);
             }
         }
-        let deferred = relocator.deferred;
+        let (deferred, bindings) = (relocator.deferred, relocator.bindings);
         trace::flush();
         for pending in &deferred.pending {
             let Pending { addend, place, .. } = *pending;
@@ -181,6 +203,10 @@ impl Job<'_> {
                 let words = "IFUNC relocation of a place that is not writable";
                 return Err(Error::words(name_of(map, facts.name, pending.object), words));
             }
+        }
+        if let (Some(bindings), Some(layout)) = (bindings, facts.layout) {
+            let objects = (&map.objects, &*link_maps);
+            bindings::at_once(self.watching, layout, objects, &bindings, &mut places);
         }
         for copy in &deferred.copies {
             let Some(Some(words)) = places.get_mut(copy.object.index()) else { continue };
@@ -202,8 +228,9 @@ impl Job<'_> {
 
 /// The order in which ld.so relocates, so that of several errors the same one is reported: libc.so.6, so that resolvers
 /// find it ready, then every object after what it needs.
-fn order(process: &Process, map: &LinkMap<'_>) -> Vec<ObjectId> {
-    let libc = process.facts.glibc.map(|identified| identified.libc);
+fn order(world: &World) -> Vec<ObjectId> {
+    let map = &world.map;
+    let libc = world.spaces.first().and_then(|space| space.libc);
     let sorted = init::dependants_first(&map.objects, map.search_list(), map.program());
     let rest = sorted.into_iter().rev().filter(|&id| Some(id) != libc);
     libc.into_iter().chain(rest).collect()

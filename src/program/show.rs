@@ -36,13 +36,7 @@ pub fn show(process: &Process, world: World, change: &Change<'_>) {
     let kind = if change.went.is_empty() { debugger::State::Add } else { debugger::State::Delete };
     debugger::begin(process, change.space, kind);
     let layout = process.layout();
-    if let Some(layout) = layout {
-        fill(layout, &world, change);
-    }
-    let generation = change_modules(process, &world, change);
-    if let Some(layout) = layout {
-        project(process, layout, &world, change, generation);
-    }
+    tell(process, &world, change);
     let first = world.link_maps.first_of(change.came);
     process.replace_world(world);
     let world = process.world();
@@ -54,6 +48,18 @@ pub fn show(process: &Process, world: World, change: &Change<'_>) {
         unsafe { early_init(world.map.get(libc), layout, false) };
     }
     debugger::end(process, change.space, first);
+}
+
+/// Writes what libc, debuggers and threads know of a change. The caller shows the world afterwards.
+pub fn tell(process: &Process, world: &World, change: &Change<'_>) {
+    let layout = process.layout();
+    if let Some(layout) = layout {
+        fill(layout, world, change);
+    }
+    let generation = change_modules(process, world, change);
+    if let Some(layout) = layout {
+        project(process, layout, world, change, generation);
+    }
 }
 
 fn fill(layout: &Layout, world: &World, change: &Change<'_>) {
@@ -71,7 +77,7 @@ fn fill(layout: &Layout, world: &World, change: &Change<'_>) {
             let facts = link_maps::Facts {
                 tls: &world.tls,
                 space: change.space,
-                is_opened: true,
+                is_opened: world.life(id).is_none_or(|life| !life.of_start),
                 is_global: world.life(id).is_some_and(|life| life.global),
                 global: None,
                 first: first.map_or(0, |fields| fields.address()),

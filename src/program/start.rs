@@ -8,13 +8,16 @@
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::fmt::Write;
 
 use super::command::{self, Job};
 use super::live::Live;
 use super::terms::{Entry, Own, STDERR, Stop, program_name};
-use super::{adopt, answers, checks, listing, preload, prepare, ready, relocate, tracing};
+use super::{
+    Process, adopt, answers, audit, checks, listing, preload, prepare, ready, relocate, tracing,
+};
 use crate::abi::glibc::{self, cpu};
 use crate::addr::{Addr, ObjectId};
 use crate::arch::vector_state;
@@ -25,6 +28,7 @@ use crate::linkmap::{LinkMap, Linker};
 use crate::object::Object;
 use crate::sys::stack::InitialStack;
 use crate::sys::{file, process};
+use crate::tls::thread;
 use crate::trace::{self, Event, Stage, Topics};
 
 /// Room for the objects of a small program: they are large to move.
@@ -95,13 +99,18 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     let mut search = Box::new(searching.make(&origin));
 
     // The link map: the program, what the kernel and rld bring, what is preloaded, what is needed.
+    let only_a_list = settings.trace_loaded_objects || job.lists();
+    let auditors = match only_a_list {
+        true => Vec::new(),
+        false => audit::load::wanted(&settings, &program, secure),
+    };
     let mut map = LinkMap::default();
     let program = what_is_there(&mut map, program, stack, own)?;
-    let only_a_list = settings.trace_loaded_objects || job.lists();
     let mut linker = Linker {
         map: &mut map,
         space: LinkMap::BASE,
         no_load: false,
+        audits: false,
         search: &mut search,
         source: &mut live,
         program: name,
@@ -109,6 +118,36 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
         // ld.so's --list ends at the first that is missing; its variable, which ldd uses, goes on.
         lists_absent: settings.trace_loaded_objects,
     };
+    if cpu.xsave_area.is_some() {
+        vector_state::use_xsave();
+    }
+    if !auditors.is_empty()
+        && let Some(layout) = audit::start::layout(&mut linker, &auditors)
+    {
+        searching.give_back(search);
+        let auditors_count = u16::try_from(auditors.len()).unwrap_or(u16::MAX);
+        let plan = prepare::Plan {
+            layout: Some(layout),
+            libc: None,
+            auditors: auditors_count,
+            executable_stack: false,
+            cpu: &cpu,
+            settings: &settings,
+            values,
+        };
+        let found = audit::start::Found {
+            stack,
+            own,
+            job: &job,
+            settings: &settings,
+            names: &auditors,
+            secure,
+        };
+        // SAFETY: the one thread of the process has no thread pointer yet.
+        let process = unsafe { found.start(map, plan, searching)? };
+        // SAFETY: everything is relocated.
+        return unsafe { finish(process, program) };
+    }
     begins(Stage::Load);
     let preloaded = preload::all(&mut linker, &settings, &job, secure);
     linker.load_dependencies(program, &preloaded)?;
@@ -123,14 +162,19 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     // What must hold before anything is written.
     checks::versions(&map, name)?;
     checks::instruction_sets(map.in_search_order().map(|(_, it)| it), cpu.isa_1, name)?;
-    if cpu.xsave_area.is_some() {
-        vector_state::use_xsave();
-    }
     let glibc = glibc::identify(&map)?;
     let executable_stack = checks::stack(&map, stack, job.is_direct())?;
 
     // Thread-local storage, the thread pointer, and what libc will read.
-    let plan = prepare::Plan { glibc, executable_stack, cpu: &cpu, settings: &settings, values };
+    let plan = prepare::Plan {
+        layout: glibc.map(|glibc| glibc.layout),
+        libc: glibc.map(|glibc| glibc.libc),
+        auditors: 0,
+        executable_stack,
+        cpu: &cpu,
+        settings: &settings,
+        values,
+    };
     // SAFETY: the one thread of the process has no thread pointer yet.
     let process = unsafe { plan.carry_out(map, stack, own, searching)? };
 
@@ -140,7 +184,19 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     // SAFETY: no code of the program has run.
     unsafe { relocate::all(process)? };
     ends(Stage::Relocate);
-    // SAFETY: everything is relocated.
+    // SAFETY: the main thread's DTV has room for all modules; then everything is relocated.
+    unsafe {
+        thread::initialise(process.facts.main_thread);
+        finish(process, program)
+    }
+}
+
+/// The last steps before the program's entry point.
+///
+/// # Safety
+/// Everything is relocated.
+unsafe fn finish(process: &'static Process, program: ObjectId) -> Result<Entry, Stop> {
+    // SAFETY: as the caller promises.
     unsafe { ready::make(process)? };
     let address = process.world().map.get(program).map_or(Addr(0), |program| program.entry);
     trace::tell(Topics::REQUESTS, || Event::Entry { address });

@@ -69,6 +69,13 @@ pub fn platform(stack: &InitialStack) -> Option<&'static CStr> {
     stack.string(libc::AT_PLATFORM)
 }
 
+/// A problem as ld.so has it where the program starts without an object: what the kernel said is left out.
+#[must_use]
+pub fn short(problem: &str) -> &str {
+    const OPEN: &str = "cannot open shared object file";
+    if problem.starts_with(OPEN) { OPEN } else { problem }
+}
+
 /// Prints lines to standard error, as one write.
 pub fn warn(lines: impl Iterator<Item = String>) {
     let mut text = String::new();

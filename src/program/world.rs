@@ -16,6 +16,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
+use super::audit::plt::Slot;
 use crate::abi::glibc::link_maps::LinkMaps;
 use crate::addr::ObjectId;
 use crate::elf::dynamic::Flags1;
@@ -131,7 +132,7 @@ impl Drop for Bound {
 }
 
 /// What has become of an object since it was loaded.
-#[derive(Default, Debug)]
+#[derive(Default)]
 pub struct Life {
     /// The namespace it was loaded into.
     pub space: usize,
@@ -155,6 +156,8 @@ pub struct Life {
     pub seen: Arc<Vec<ObjectId>>,
     /// What its TLS descriptors refer to.
     pub indices: Arc<Indices>,
+    /// What its functions are bound to, if auditors follow their calls.
+    pub slots: Option<Arc<[Slot]>>,
 }
 
 impl Clone for Life {
@@ -171,6 +174,7 @@ impl Clone for Life {
             bound: Arc::clone(&self.bound),
             seen: Arc::clone(&self.seen),
             indices: Arc::clone(&self.indices),
+            slots: self.slots.clone(),
         }
     }
 }
@@ -215,22 +219,31 @@ impl World {
         global: Arc<Kept>,
         libc: Option<ObjectId>,
     ) -> Self {
-        let spaces = Vec::from([Space { global: Vec::from([global]), libc, ..Space::default() }]);
-        let mut lives = Vec::new();
-        lives.resize_with(map.objects.ids(), || Life {
-            of_start: true,
-            pinned: true,
-            ..Life::default()
-        });
+        let (spaces, lives) = (Vec::from([Space::default()]), Vec::new());
+        let (chains, lists) = (Vec::new(), Vec::new());
+        let mut world = Self { chains, lives, lists, spaces, tls, link_maps, map };
+        world.begin_start(global, libc);
+        world
+    }
+
+    /// Enters the objects of start-up.
+    pub fn begin_start(&mut self, global: Arc<Kept>, libc: Option<ObjectId>) {
+        let Self { map, lives, .. } = self;
+        lives.resize_with(map.objects.ids().max(lives.len()), Life::default);
+        for &id in map.spaces.iter().take(1).flat_map(|space| &space.members) {
+            if let Some(life) = lives.get_mut(id.index()) {
+                (life.of_start, life.pinned) = (true, true);
+            }
+        }
         for &id in map.search_list() {
             if let Some(life) = lives.get_mut(id.index()) {
                 life.global = true;
             }
         }
-        let lists = Vec::new();
-        let mut world = Self { chains: Vec::new(), lives, lists, spaces, tls, link_maps, map };
-        world.link_chains();
-        world
+        if let Some(space) = self.spaces.first_mut() {
+            (space.global, space.libc) = (Vec::from([global]), libc);
+        }
+        self.link_chains();
     }
 
     /// An object's life.

@@ -22,7 +22,7 @@ use crate::lookup::quick::Quick;
 use crate::lookup::scope::{Scope, Undefined};
 use crate::lookup::told;
 use crate::object::{Definition, Object, Role};
-use crate::reloc::lazy::Plt;
+use crate::reloc::lazy::{Lazy, Plt};
 use crate::text::Text;
 use crate::tls::Layout;
 use crate::tls::layout::NoRoom;
@@ -43,6 +43,19 @@ pub struct Entries {
     pub dynamic: Addr,
     /// For a PLT: binds the function that is called for the first time.
     pub resolver: Addr,
+    /// The same for a PLT whose calls auditors follow.
+    pub audited: Addr,
+}
+
+/// A function of a PLT that was bound before anything runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Binding {
+    /// The object that calls it.
+    pub from: ObjectId,
+    /// The word.
+    pub place: Addr,
+    /// What it was bound to.
+    pub found: Definition,
 }
 
 /// A word that an IFUNC resolver decides.
@@ -104,6 +117,8 @@ pub struct Relocator<'r, 'm, 'a> {
     pub program: &'r [u8],
     /// By object: whether the object that is being relocated binds to it. Empty where nobody asks.
     pub bound: Vec<bool>,
+    /// Functions that were bound at once, where somebody asks.
+    pub bindings: Option<Vec<Binding>>,
     last: Option<Last>,
     /// Whether somebody listens to lookups; `last` is not used then.
     told: bool,
@@ -157,6 +172,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             deferred: Deferred::default(),
             program,
             bound: Vec::new(),
+            bindings: None,
             last: None,
             told: told::wanted(),
             asked: None,
@@ -164,12 +180,11 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         }
     }
 
-    /// Relocates one object. With the address of its link map, functions called through its PLT are bound when they are
-    /// first called.
+    /// Relocates one object. With `lazy`, functions called through its PLT are bound when they are first called.
     ///
     /// # Errors
     /// An undefined symbol, an unknown relocation type, a value that does not fit, or a place that is not writable.
-    pub fn relocate(&mut self, id: ObjectId, words: &mut Words, lazy: Option<Addr>) -> Result<()> {
+    pub fn relocate(&mut self, id: ObjectId, words: &mut Words, lazy: Option<Lazy>) -> Result<()> {
         let Some(object) = self.objects.get(id) else { return Ok(()) };
         (self.last, self.asked) = (None, None);
         let tables = object.relocations;
@@ -180,11 +195,36 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         }
         relr(object, tables.relr, words).map_err(|outside| self.outside(object, outside))?;
         self.table(id, object, tables.rela, words)?;
-        match lazy.and_then(|link_map| Plt::prepare(object, words, link_map, self.entries.resolver))
-        {
+        match lazy.and_then(|lazy| Plt::prepare(object, words, lazy)) {
             Some(plt) => self.lazy_table(id, object, &plt, words),
-            None => self.table(id, object, tables.plt, words),
+            None => {
+                self.table(id, object, tables.plt, words)?;
+                if self.bindings.is_some() {
+                    tables.plt.iter().try_for_each(|it| self.note_binding(id, object, &it))?;
+                }
+                Ok(())
+            }
         }
+    }
+
+    /// Notes what a function was bound to.
+    #[cold]
+    fn note_binding(
+        &mut self,
+        id: ObjectId,
+        object: &'m Object<'a>,
+        relocation: &Relocation,
+    ) -> Result<()> {
+        if Kind::from_number(relocation.kind) != Some(Kind::JumpSlot) {
+            return Ok(());
+        }
+        let class = Class { definition_only: true, ..Class::default() };
+        let found = self.definition(id, object, (relocation.symbol, None), class)?;
+        let place = object.image.address(relocation.offset);
+        if let (Some(bindings), Some(found)) = (&mut self.bindings, found) {
+            bindings.push(Binding { from: id, place, found });
+        }
+        Ok(())
     }
 
     /// Lets the PLT's words lead to where the binding starts; what is no function is bound at once.
@@ -198,6 +238,9 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         for relocation in object.relocations.plt.iter() {
             if !plt.defer(&relocation, words) {
                 self.at_once(id, object, &relocation, words)?;
+                if self.bindings.is_some() {
+                    self.note_binding(id, object, &relocation)?;
+                }
             }
         }
         Ok(())

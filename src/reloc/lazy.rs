@@ -8,23 +8,31 @@ use crate::elf::segment::Access;
 use crate::image::Words;
 use crate::object::Object;
 
+/// How the functions of an object are bound when they are first called.
+#[derive(Clone, Copy, Debug)]
+pub struct Lazy {
+    /// The address of the object's link map.
+    pub link_map: Addr,
+    /// The code that binds.
+    pub resolver: Addr,
+    /// Every call leads to that code, not the first alone: no word is ever written.
+    pub every_call: bool,
+}
+
 /// An object's PLT, prepared for binding on the first call.
 pub struct Plt<'p, 'a> {
     object: &'p Object<'a>,
+    every_call: bool,
 }
 
 impl<'p, 'a> Plt<'p, 'a> {
     /// Tells the first PLT entry which object it belongs to, and where the loader is: the second and third words of
     /// DT_PLTGOT. `None` where that cannot be, or is not wanted: then all is bound at once.
     #[must_use]
-    pub fn prepare(
-        object: &'p Object<'a>,
-        words: &mut Words,
-        link_map: Addr,
-        resolver: Addr,
-    ) -> Option<Self> {
-        let this = Self { object };
-        if object.dynamic.binds_now() || object.relocations.plt.is_empty() {
+    pub fn prepare(object: &'p Object<'a>, words: &mut Words, lazy: Lazy) -> Option<Self> {
+        let Lazy { link_map, resolver, every_call } = lazy;
+        let this = Self { object, every_call };
+        if object.dynamic.binds_now() && !every_call || object.relocations.plt.is_empty() {
             return None;
         }
         let got = object.dynamic.pltgot?;
@@ -45,7 +53,7 @@ impl<'p, 'a> Plt<'p, 'a> {
     /// stay writable.
     pub fn defer(&self, relocation: &Relocation, words: &mut Words) -> bool {
         if Kind::from_number(relocation.kind) != Some(Kind::JumpSlot)
-            || !self.stays_open(relocation.offset)
+            || !(self.every_call || self.stays_open(relocation.offset))
         {
             return false;
         }

@@ -72,6 +72,13 @@ const DEBUG_CALLS: u32 = 1 << 1;
 /// The depth-first sort (contract: initial state; `glibc.rtld.dynamic_sort=2`).
 const SORT_DEPTH_FIRST: u32 = 1;
 
+/// Writes where the global scope is: an array of link maps, and its length.
+pub fn set_global_scope(layout: &Layout, ro: &Fields, (list, count): (u64, u32)) {
+    let at = layout.rtld_global_ro.initial_searchlist;
+    ro.set(at + ScopeElem::LIST as u16, list);
+    ro.set(at + ScopeElem::COUNT as u16, count);
+}
+
 /// Fills `_rtld_global_ro`.
 pub fn write(layout: &Layout, ro: &Fields, functions: &Functions, facts: &Facts<'_>) {
     let at = &layout.rtld_global_ro;
@@ -83,8 +90,7 @@ pub fn write(layout: &Layout, ro: &Fields, functions: &Functions, facts: &Facts<
     }
     ro.set(at.pagesize, facts.page_size);
     ro.set(at.minsigstacksize, facts.cpu.minsigstacksize(facts.min_signal_stack));
-    ro.set(at.initial_searchlist + ScopeElem::LIST as u16, facts.global_scope.0);
-    ro.set(at.initial_searchlist + ScopeElem::COUNT as u16, facts.global_scope.1);
+    set_global_scope(layout, ro, facts.global_scope);
     ro.set(at.clktck, u32::try_from(facts.clock_ticks).unwrap_or(100));
     ro.set(at.debug_fd, STDERR);
     // libc shows when it calls the program's initialisers, and main.

@@ -26,6 +26,8 @@ pub struct LinkMaps {
     by_object: Vec<Option<Arc<Block>>>,
     shadows: BTreeMap<usize, Arc<Block>>,
     by_address: Addresses,
+    /// How many auditors there may be.
+    auditors: u16,
 }
 
 /// Objects by the address of their link map: an open hash table, for programs that look up names by handle.
@@ -105,20 +107,29 @@ const HEAD: usize = 2;
 /// Words after it: `struct libname_list` (contract 8.4) with name, next, dont_free; and the object's own scope.
 const LIBNAME_WORDS: usize = 3;
 const SCOPE_WORDS: usize = 1;
+/// Then, for each auditor, its cookie, and what it wants to know of the object.
+const AUDITOR_WORDS: usize = 2;
 /// Types of objects in `l_type`.
 const EXECUTABLE: u8 = 0;
 const LIBRARY: u8 = 1;
 const LOADED: u8 = 2;
 
 impl Block {
-    fn new(layout: &Layout, id: ObjectId, directory: &[u8]) -> Arc<Self> {
-        let words = HEAD + words_of(layout) + LIBNAME_WORDS + SCOPE_WORDS;
+    fn new(layout: &Layout, id: ObjectId, directory: &[u8], auditors: u16) -> Arc<Self> {
+        let audit_words = AUDITOR_WORDS * usize::from(auditors);
+        let words = HEAD + words_of(layout) + LIBNAME_WORDS + SCOPE_WORDS + audit_words;
         let mut memory = vec![0u64; words].into_boxed_slice();
         if let Some(head) = memory.first_mut() {
             *head = id.0.into();
         }
         let origin = CString::new(directory).unwrap_or_default();
-        Arc::new(Self { words: Box::into_raw(memory), origin })
+        let this = Self { words: Box::into_raw(memory), origin };
+        let fields = this.fields();
+        for auditor in 0..auditors {
+            // Until its auditor changes it, a cookie leads to the link map (rtld-audit(7)).
+            fields.set(cookie_at(layout, auditor), fields.address());
+        }
+        Arc::new(this)
     }
 
     fn fields(&self) -> Fields {
@@ -137,6 +148,12 @@ impl Drop for Block {
 
 fn words_of(layout: &Layout) -> usize {
     usize::from(layout.link_map.size).div_ceil(8)
+}
+
+/// Where an auditor's words of an object begin.
+fn cookie_at(layout: &Layout, auditor: u16) -> u16 {
+    let before = words_of(layout) + LIBNAME_WORDS + SCOPE_WORDS;
+    u16::try_from((before + AUDITOR_WORDS * usize::from(auditor)) * 8).unwrap_or(u16::MAX)
 }
 
 /// The object whose link map is at `address`.
@@ -167,9 +184,18 @@ pub struct Facts<'f> {
 }
 
 impl LinkMaps {
-    /// Makes a link map for an object, still empty.
+    /// Link maps with room for what this many auditors have of each object.
+    #[must_use]
+    pub fn for_auditors(auditors: u16) -> Self {
+        Self { auditors, ..Self::default() }
+    }
+
+    /// Makes a link map for an object, still empty; nothing is done if it has one.
     pub fn add(&mut self, layout: &Layout, id: ObjectId, object: &Object<'_>) {
-        let block = Block::new(layout, id, object.directory());
+        if self.get(id).is_some() {
+            return;
+        }
+        let block = Block::new(layout, id, object.directory(), self.auditors);
         self.by_address.insert(block.fields().address(), id);
         if self.by_object.len() <= id.index() {
             self.by_object.resize(id.index() + 1, None);
@@ -181,7 +207,7 @@ impl LinkMaps {
 
     /// Makes a link map for rld in one more namespace.
     pub fn add_shadow(&mut self, layout: &Layout, id: ObjectId, object: &Object<'_>, space: usize) {
-        let block = Block::new(layout, id, object.directory());
+        let block = Block::new(layout, id, object.directory(), 0);
         self.by_address.insert(block.fields().address(), id);
         self.shadows.insert(space, block);
     }
@@ -221,6 +247,27 @@ impl LinkMaps {
     #[must_use]
     pub fn address(&self, id: ObjectId) -> u64 {
         self.get(id).map_or(0, |fields| fields.address())
+    }
+
+    /// Where an auditor's cookie of an object is; null if there is none.
+    #[must_use]
+    pub fn cookie(&self, layout: &Layout, id: ObjectId, auditor: u16) -> *mut u64 {
+        let known = self.get(id).filter(|_| auditor < self.auditors);
+        known.map_or(0, |fields| fields.at(cookie_at(layout, auditor))) as *mut u64
+    }
+
+    /// What an auditor wants to know of an object (`LA_FLG_*`).
+    #[must_use]
+    pub fn audit_flags(&self, layout: &Layout, id: ObjectId, auditor: u16) -> u32 {
+        let known = self.get(id).filter(|_| auditor < self.auditors);
+        known.and_then(|fields| fields.get(cookie_at(layout, auditor) + 8)).unwrap_or_default()
+    }
+
+    /// Notes what an auditor wants to know of an object.
+    pub fn set_audit_flags(&self, layout: &Layout, id: ObjectId, auditor: u16, flags: u32) {
+        if let Some(fields) = self.get(id).filter(|_| auditor < self.auditors) {
+            fields.set(cookie_at(layout, auditor) + 8, flags);
+        }
     }
 
     /// The link map of the first of some objects; 0 if there is none.

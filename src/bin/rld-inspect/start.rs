@@ -183,6 +183,7 @@ impl Start {
             program: &program,
             origin,
             lists_absent: false,
+            audits: false,
         };
         let requests = Walk { linker, requests: Vec::new() }.run(&environment.preload)?;
         let dynamic_weak = environment.dynamic_weak;

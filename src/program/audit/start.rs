@@ -1,0 +1,238 @@
+//! A start with auditors. They are told of the program's libraries while these are looked for, so that they run before
+//! there are any: in a process that is the program, the vDSO and rld, with the layout of the libc that the program
+//! would find.
+//!
+//! # Safety
+//!
+//! As for [`super::super::start`]: the functions here are stages of it.
+#![allow(unsafe_code)]
+
+use super::super::command::Job;
+use super::super::live::Live;
+use super::super::open::{Loading, with_linker};
+use super::super::prepare::{self, Plan};
+use super::super::process::Process;
+use super::super::searching::Searching;
+use super::super::show::{self, Change};
+use super::super::terms::{Own, Stop};
+use super::super::world::{Kept, World};
+use super::super::{checks, preload, relocate};
+use super::load::{load, reason, refuse};
+use super::{Activity, activity_in, opened, plt};
+use crate::abi::glibc::cpu::{self, Cpuid};
+use crate::abi::glibc::exports::RTLD_GLOBAL_SIZE;
+use crate::abi::glibc::fields::Fields;
+use crate::abi::glibc::layout::Layout;
+use crate::abi::glibc::{self, global};
+use crate::addr::ObjectId;
+use crate::arch::vector_state;
+use crate::env::Settings;
+use crate::error::{Error, Result};
+use crate::linkmap::{LinkMap, Linker};
+use crate::object::Role;
+use crate::search::Purpose;
+use crate::sys::process as kernel;
+use crate::sys::stack::InitialStack;
+use crate::tls::{modules, thread};
+
+/// The layout of the libc.so.6 that the program would find, which auditors find as well. The file is only looked at.
+/// `None` where there is none, or its build is not known: then no auditor can be loaded, which is said.
+pub fn layout(
+    linker: &mut Linker<'_, 'static, Live>,
+    auditors: &[&[u8]],
+) -> Option<&'static Layout> {
+    let say = |error: Error| refuse(auditors, &reason(&error));
+    find_layout(linker).map_err(say).ok()
+}
+
+fn find_layout(linker: &mut Linker<'_, 'static, Live>) -> Result<&'static Layout> {
+    let program = linker.map.program();
+    let libc = linker.open(glibc::SONAME, Some(program), Purpose::Library)?;
+    let layout = match linker.map.get(libc) {
+        Some(object) => glibc::layout_of(object),
+        None => Err(Error::words(glibc::SONAME, "cannot open shared object file")),
+    };
+    linker.map.remove(libc);
+    linker.search.forget(libc);
+    layout
+}
+
+/// Auditors know that the program's libraries come.
+const LOADING: Loading = Loading { no_load: false, audits: false, announced: true };
+
+/// What a start has found so far.
+pub struct Found<'f> {
+    /// The kernel's stack.
+    pub stack: &'f InitialStack,
+    /// What the binary knows of itself.
+    pub own: &'f Own,
+    /// The command line.
+    pub job: &'f Job,
+    /// The environment's settings.
+    pub settings: &'f Settings<'static>,
+    /// The names of the auditors.
+    pub names: &'f [&'static [u8]],
+    /// Whether the process has more rights than its caller.
+    pub secure: bool,
+}
+
+impl Found<'_> {
+    /// Starts with the program alone, loads the auditors, then all that the program needs.
+    ///
+    /// # Errors
+    /// The program cannot be started.
+    ///
+    /// # Safety
+    /// As this file's head says.
+    pub unsafe fn start(
+        &self,
+        mut map: LinkMap<'static>,
+        plan: Plan<'_>,
+        searching: Searching,
+    ) -> core::result::Result<&'static Process, Stop> {
+        let program = map.program();
+        if let Some(space) = map.spaces.get_mut(LinkMap::BASE) {
+            space.search_list = alloc::vec![program];
+        }
+        let (layout, isa) = (plan.layout, plan.cpu.isa_1);
+        find_vectors();
+        // SAFETY: as the caller promises.
+        let process = unsafe { plan.carry_out(map, self.stack, self.own, searching)? };
+        // SAFETY: the main thread's DTV has room for the program's module, whose image is copied again when it is
+        // relocated.
+        unsafe { thread::initialise(process.facts.main_thread) };
+        for name in self.names {
+            // SAFETY: the process has one thread that rld knows of; thread pointer and libc's data are in place.
+            unsafe { load(process, name, self.secure) };
+        }
+        let watching = process.auditors.all();
+        let loader = process.world().map.by_role(Role::Loader);
+        if let Some(layout) = layout {
+            for id in [program].into_iter().chain(loader) {
+                opened(watching, layout, &process.world().link_maps, id, LinkMap::BASE);
+            }
+        }
+        activity_in(process, process.world(), LinkMap::BASE, Activity::Add);
+
+        // What auditors open meanwhile would be lost: it is refused.
+        process.changing.store(kernel::thread_id(), core::sync::atomic::Ordering::Relaxed);
+        let fresh = self.load(process, isa)?;
+        let mut relocated = fresh.clone();
+        relocated.push(program);
+        // SAFETY: as the caller promises. Whoever looks something up meanwhile does so in what is relocated.
+        unsafe { relocate::start(process, process.world_mut(), &relocated)? };
+        process.changing.store(0, core::sync::atomic::Ordering::Relaxed);
+        let change = Change { space: LinkMap::BASE, came: &fresh, went: &[] };
+        show::tell(process, process.world(), &change);
+        if let Some(layout) = layout {
+            prepare::show_start(process, layout);
+        }
+        refill(process, program);
+        process.show_places();
+        Ok(process)
+    }
+
+    /// Loads what is preloaded and what is needed, and makes it the world; returns what has come.
+    fn load(
+        &self,
+        process: &'static Process,
+        isa: u32,
+    ) -> core::result::Result<alloc::vec::Vec<ObjectId>, Stop> {
+        let name = process.facts.name;
+        let mut world = process.world().clone();
+        let (program, vdso) = (world.map.program(), world.map.by_role(Role::Vdso));
+        if let Some(known) = world.map.objects.share(program) {
+            // What it needs is noted in a copy that nobody else has yet; the first keeps the memory, for good.
+            world.map.replace(program, known.again()?);
+            core::mem::forget(known);
+        }
+        let preloaded = with_linker(process, &mut world, LinkMap::BASE, LOADING, |linker| {
+            Ok(preload::all(linker, self.settings, self.job, self.secure))
+        })?;
+        if let (Some(vdso), Some(layout)) = (vdso, process.layout()) {
+            opened(process.auditors.all(), layout, &world.link_maps, vdso, LinkMap::BASE);
+        }
+        with_linker(process, &mut world, LinkMap::BASE, LOADING, |linker| {
+            linker.load_dependencies(program, &preloaded)
+        })?;
+        checks::versions(&world.map, name)?;
+        checks::instruction_sets(world.map.in_search_order().map(|(_, it)| it), isa, name)?;
+        let executable = checks::stack(&world.map, self.stack, self.job.is_direct())?;
+        let libc = glibc::identify(&world.map)?;
+        if let (Some(layout), Some(found)) = (process.layout(), libc)
+            && !core::ptr::eq(found.layout, layout)
+        {
+            let words = "another build of glibc than the auditors' cannot be loaded beside it";
+            let object = world.map.get(found.libc);
+            let object = object.map_or(&b""[..], |object| object.name.to_bytes());
+            return Err(Error::words(object, words).into());
+        }
+        let old = process.world();
+        let is_new = |id: &ObjectId| old.map.get(*id).is_none();
+        let ids = world.map.objects.iter().map(|(id, _)| id);
+        let fresh: alloc::vec::Vec<_> = ids.filter(is_new).collect();
+        begin(process, &mut world, &fresh)?;
+        world.begin_start(
+            Kept::new(
+                &world.map.objects,
+                world.map.search_list(),
+                relocate::references(&world.map, process.facts.bind_now),
+            ),
+            libc.map(|found| found.libc),
+        );
+        process.replace_world(world);
+        if let (true, Some(layout)) = (executable, process.layout()) {
+            let start = process.facts.exports.data.rtld_global.0 as *mut u8;
+            // SAFETY: the binary's own variable of this size.
+            let global = unsafe { Fields::new(start, RTLD_GLOBAL_SIZE) };
+            global::set_stack_flags(layout, &global, true);
+        }
+        Ok(fresh)
+    }
+}
+
+/// Finds out where the processor puts vector registers that auditors may change.
+fn find_vectors() {
+    const AVX: u32 = 2;
+    const UPPER_ZMM: u32 = 6;
+    let enabled = if vector_state::has_xsave() { cpu::Native.xgetbv0() } else { 0 };
+    let offset = |part: u32| match enabled >> part & 1 {
+        0 => 0,
+        _ => cpu::Native.cpuid(0xd, part)[1],
+    };
+    vector_state::find_upper_halves(offset(AVX), offset(UPPER_ZMM));
+}
+
+/// Gives new objects their modules, link maps and, where auditors follow their calls, what these are bound to.
+fn begin(process: &Process, world: &mut World, fresh: &[ObjectId]) -> Result<()> {
+    let watching = process.auditors.all();
+    let ids = world.map.objects.ids().max(world.lives.len());
+    world.lives.resize_with(ids, Default::default);
+    let World { map, tls, link_maps, lives, .. } = world;
+    for id in fresh.iter().copied().chain([map.program()]) {
+        let Some(object) = map.get(id) else { continue };
+        checks::tls_image(object, process.facts.name)?;
+        if let Some(segment) = object.segments.tls.filter(|_| object.role != Role::Program) {
+            tls.add(id, object.image.address(segment.image), segment);
+        }
+        if let Some(layout) = process.layout() {
+            link_maps.add(layout, id, object);
+        }
+        if let Some(life) = lives.get_mut(id.index()) {
+            life.slots = plt::slots(watching, object);
+        }
+    }
+    Ok(())
+}
+
+/// Copies an object's image of thread-local variables, now that it is relocated, to all threads.
+fn refill(process: &Process, id: ObjectId) {
+    let module = process.world().tls.module(id).map(|module| module.id);
+    let Some(shape) = module.and_then(modules::shape).filter(|shape| shape.offset != 0) else {
+        return;
+    };
+    process.locks.each_thread(|thread| {
+        // SAFETY: the block is part of every thread's static area, and no code of the object has run.
+        unsafe { thread::fill(thread.0 - shape.offset, &shape) };
+    });
+}
