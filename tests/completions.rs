@@ -21,7 +21,7 @@ const SHELLS: [(&str, &[&str]); 3] =
     [("bash", &["--norc", "--noprofile"]), ("zsh", &["-f"]), ("fish", &["--no-config"])];
 
 /// Lines, each with the candidates for its last word. `prog` completes to `alpha` and `beta`.
-const LINES: [(&str, &str); 30] = [
+const LINES: [(&str, &str); 34] = [
     ("rld --pre", "--preload"),
     ("rld --list p", "prog"),
     ("rld ", "file.txt lib liba.so libexec prog"),
@@ -48,6 +48,10 @@ const LINES: [(&str, &str); 30] = [
     ("rld-inspect tree -v --library-path lib l", "lib liba.so libexec"),
     ("rld-inspect tree --library-path=", "lib libexec"),
     ("rld-inspect tree --library-path=lib:l", "lib libexec"),
+    ("rld-inspect tree --sysroot l", "lib libexec"),
+    ("rld-inspect tree --format ", "text json"),
+    ("rld-inspect tree --format=j", "json"),
+    ("rld-inspect why lib p", "prog"),
     ("rld-inspect bindings prog ", ""),
     ("rld-inspect libc prog l", "lib liba.so libexec"),
     ("rld-inspect generate ", "man bash zsh fish"),
@@ -74,24 +78,23 @@ fn completes(name: &str, (shell, options): &(&str, &[&str])) -> Verdict {
     }
     let work = work(scripts)?;
     let driver = package().join(format!("tests/completions/complete.{shell}"));
-    let complete = |line: &str| {
-        let path = format!("{}:{}", work.display(), std::env::var("PATH").unwrap_or_default());
-        let mut command = Command::new(shell);
-        command.args(*options).arg(&driver).arg(scripts).arg(line);
-        said(command.current_dir(&work).env("PATH", path).env("HOME", scripts))
-            .lines()
-            .map(last_part)
-            .collect::<BTreeSet<_>>()
-    };
-    let mut wrong = Vec::new();
     let expected = LINES.map(|(line, words)| (line.to_owned(), words.to_owned()));
-    for (line, words) in expected.into_iter().chain(from_help()) {
+    let expected: Vec<_> = expected.into_iter().chain(from_help()).collect();
+    let path = format!("{}:{}", work.display(), std::env::var("PATH").unwrap_or_default());
+    let mut command = Command::new(shell);
+    command.args(*options).arg(&driver).arg(scripts).args(expected.iter().map(|(line, _)| line));
+    let said = said(command.current_dir(&work).env("PATH", path).env("HOME", scripts));
+    let mut lines = said.lines();
+    let mut wrong = Vec::new();
+    for (line, words) in &expected {
+        let found: BTreeSet<_> =
+            lines.by_ref().take_while(|line| !line.is_empty()).map(last_part).collect();
         let words: BTreeSet<_> = words.split_whitespace().map(str::to_owned).collect();
-        let found = complete(&line);
         if found != words {
             wrong.push(format!("'{line}': {found:?}, not {words:?}"));
         }
     }
+    assert_eq!(lines.next(), None);
     assert!(wrong.is_empty(), "{shell} completes\n{}", wrong.join("\n"));
     scratch.passed();
     Ok(libtest_mimic::Completion::Completed)

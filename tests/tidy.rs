@@ -363,7 +363,7 @@ fn the_manual_has_the_variables_of_the_readme() {
     let items = manual.lines().take_while(|line| !line.starts_with(".Sh "));
     let items: BTreeSet<_> = items.filter_map(|line| line.strip_prefix(".It Ev ")).collect();
     assert!(told.len() > 5);
-    assert_eq!(items, told);
+    assert_eq!(items, told, "variables of rld.8, and those of README.md");
 }
 
 #[test]

@@ -1,26 +1,27 @@
-# complete.bash FOLDER LINE: what bash would complete LINE to, one candidate a line. FOLDER holds the scripts.
-set -u
-folder=$1 line=$2
+# complete.bash FOLDER LINE...: what bash would complete each LINE to, a candidate in a line and an empty line behind
+# them. FOLDER holds the scripts.
+folder=$1
+shift
 # Functions of this package pass the rest of a line on to another command's completion.
 package=/usr/share/bash-completion/bash_completion
-set +u
 if [[ -r $package ]]; then source "$package"; fi
-set -u
+# There is no readline here that could be told how to insert a candidate.
 compopt() { :; }
-source "$folder/${line%% *}.bash"
 complete -W 'alpha beta' prog
-
-# The words, divided as readline divides them.
 COMP_WORDBREAKS=$' \t\n"\'><=;|&(:'
-COMP_LINE=$line COMP_POINT=${#line} COMP_TYPE=9 COMP_KEY=9 COMP_WORDS=()
-rest=$line
-while [[ $rest =~ ^(' '*)([:=]+|[^:=' ']+)(.*)$ ]]; do
-    COMP_WORDS+=("${BASH_REMATCH[2]}") rest=${BASH_REMATCH[3]}
-done
-if [[ $rest ]]; then COMP_WORDS+=(''); fi
-COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
 
-[[ $(complete -p "${COMP_WORDS[0]}") =~ ' -F '([^ ]+) ]] || exit 1
-set +u
-"${BASH_REMATCH[1]}"
-((${#COMPREPLY[@]} == 0)) || printf '%s\n' "${COMPREPLY[@]}"
+for COMP_LINE; do
+    source "$folder/${COMP_LINE%% *}.bash"
+    # The words, divided as readline divides them.
+    COMP_POINT=${#COMP_LINE} COMP_TYPE=9 COMP_KEY=9 COMP_WORDS=() COMPREPLY=()
+    rest=$COMP_LINE
+    while [[ $rest =~ ^(' '*)([:=]+|[^:=' ']+)(.*)$ ]]; do
+        COMP_WORDS+=("${BASH_REMATCH[2]}") rest=${BASH_REMATCH[3]}
+    done
+    if [[ $rest ]]; then COMP_WORDS+=(''); fi
+    COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+    [[ $(complete -p "${COMP_WORDS[0]}") =~ ' -F '([^ ]+) ]] || exit 1
+    "${BASH_REMATCH[1]}"
+    ((${#COMPREPLY[@]} == 0)) || printf '%s\n' "${COMPREPLY[@]}"
+    echo
+done
