@@ -16,6 +16,7 @@ use crate::text::Text;
 ///
 /// # Errors
 /// The answer is given, and no program is to start.
+#[inline(never)]
 pub fn give(
     job: &Job,
     stack: &InitialStack,

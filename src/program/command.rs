@@ -45,6 +45,7 @@ impl Job {
     ///
     /// # Errors
     /// It makes no sense, which is said.
+    #[inline(never)]
     pub fn new(stack: &InitialStack, own: &Own, secure: bool) -> Result<Self, Stop> {
         let own_header = own.header;
         if stack.aux(libc::AT_ENTRY) != Some(own.entry.0) {
@@ -131,6 +132,7 @@ impl Job {
     ///
     /// # Errors
     /// It is not found or cannot be loaded.
+    #[inline(never)]
     pub fn program(
         &self,
         stack: &mut InitialStack,
@@ -214,6 +216,7 @@ impl Job {
     ///
     /// # Errors
     /// It has no entry point; or its dependencies were asked for, of which there are none.
+    #[cold]
     pub fn alone(&self, program: Object<'_>) -> Result<Entry, Stop> {
         if self.lists() {
             file::write_all(STDOUT, b"\tstatically linked\n");
