@@ -157,6 +157,11 @@ impl Namespace {
     /// it.
     fn enter(&mut self, id: ObjectId, object: &Object<'_>) {
         let path = object.name.to_bytes();
+        self.members.push(id);
+        // What is absent is looked for again by whoever asks for it next.
+        if object.role == Role::Absent {
+            return;
+        }
         for name in [Some(path), object.soname].into_iter().flatten() {
             if !name.is_empty() {
                 self.names.entry(name.into()).or_insert(id);
@@ -165,7 +170,6 @@ impl Namespace {
         if let Some(identity) = object.identity {
             self.files.entry(identity).or_insert(id);
         }
-        self.members.push(id);
     }
 }
 
@@ -256,7 +260,7 @@ impl<'a> LinkMap<'a> {
     }
 
     /// Lets `id` go by one more name.
-    fn alias(&mut self, space: usize, id: ObjectId, name: &[u8]) {
+    pub fn alias(&mut self, space: usize, id: ObjectId, name: &[u8]) {
         let Some(names) = self.spaces.get_mut(space).map(|space| &mut space.names) else { return };
         let known = match names.get(name) {
             Some(&known) => known,
@@ -375,6 +379,12 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
                 Event::SearchEnds { name, found }
             });
         }
+        if matches!(found, Err(Failure::NotFound(_)))
+            && self.lists_absent
+            && purpose == Purpose::Library
+        {
+            return Ok(self.map.add_to(self.space, Object::absent(name)));
+        }
         let found = found.map_err(|failure| self.failure(failure, requester))?;
         let identity = self.source.identity(&found.file);
         let same = self.map.spaces.get(self.space).and_then(|space| space.by_file(identity));
@@ -482,7 +492,6 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
         let mut filtees = Vec::new();
         for (how, name) in names {
             let other = match self.open(name, Some(id), Purpose::Library) {
-                Err(_) if self.lists_absent => self.map.add_to(self.space, Object::absent(name)),
                 Err(_) if how == Dependency::Auxiliary => continue,
                 opened => opened?,
             };

@@ -25,7 +25,11 @@ fn lines(loader: &str, arguments: &[&str], variable: bool) -> Vec<String> {
     let output = command.args(arguments).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{loader} {arguments:?}");
     let text = String::from_utf8(output.stdout).unwrap();
-    let strip = |line: &str| line.rsplit_once(" (0x").map_or(line, |(line, _)| line).to_owned();
+    // The loader is listed by the path that it was called by; the system's is what programs ask for.
+    let own = format!(" => {loader}");
+    let strip = |line: &str| {
+        line.rsplit_once(" (0x").map_or(line, |(line, _)| line).trim_end_matches(&own).to_owned()
+    };
     text.lines().map(strip).collect()
 }
 

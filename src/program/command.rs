@@ -24,7 +24,7 @@ use crate::text::Text;
 use crate::trace::{self, Event, Topics};
 
 /// What rld calls itself where no program's PT_INTERP names it.
-pub const DEFAULT_LOADER_NAME: &CStr = c"/lib64/ld-linux-x86-64.so.2";
+const DEFAULT_LOADER_NAME: &CStr = c"/lib64/ld-linux-x86-64.so.2";
 /// Exit status of a command line that makes no sense, as ld.so has it.
 const BAD_USAGE: i32 = 1;
 /// Exit status of `--verify`, which ldd(1) asks for, for a dynamically linked file that names no loader.
@@ -36,6 +36,8 @@ const NOT_VERIFIED: i32 = 1;
 pub struct Job {
     /// The command line; `None` when the kernel has started rld as a program's interpreter.
     options: Option<Options>,
+    /// rld's path in that case.
+    own_name: Option<&'static CStr>,
     own_header: Addr,
     secure: bool,
 }
@@ -49,8 +51,9 @@ impl Job {
     pub fn new(stack: &InitialStack, own: &Own, secure: bool) -> Result<Self, Stop> {
         let own_header = own.header;
         if stack.aux(libc::AT_ENTRY) != Some(own.entry.0) {
-            return Ok(Self { options: None, own_header, secure });
+            return Ok(Self { options: None, own_name: None, own_header, secure });
         }
+        let path = stack.arguments().next();
         let own_name = Text(program_name(stack));
         let options = Options::parse(stack.arguments()).map_err(|usage| {
             let text = alloc::format!(
@@ -59,7 +62,7 @@ impl Job {
             file::write_all(STDERR, text.as_bytes());
             Stop::Exit(BAD_USAGE)
         })?;
-        Ok(Self { options: Some(options), own_header, secure })
+        Ok(Self { options: Some(options), own_name: path, own_header, secure })
     }
 
     /// What the program will see as its name.
@@ -68,6 +71,12 @@ impl Job {
         let options = self.options.as_ref();
         let given = options.and_then(|it| Some(it.argv0.unwrap_or(it.program?.1).to_bytes()));
         given.unwrap_or_else(|| program_name(stack))
+    }
+
+    /// What rld is called in the list of objects: how the user called it, or else how the program does.
+    #[must_use]
+    pub fn loader_name<'n>(&self, interpreter: Option<&'n CStr>) -> &'n CStr {
+        self.own_name.or(interpreter).unwrap_or(DEFAULT_LOADER_NAME)
     }
 
     /// Whether rld maps the program itself.
@@ -207,29 +216,32 @@ impl Job {
         // The kernel would have mapped it; under ld.so such a program is no file that a library could be the same as.
         mapped.identity = None;
         let mut program = Object::parse(path, Role::Program, *mapped)?;
+        if !program.name.to_bytes().starts_with(b"/") {
+            program.set_relative_to(&live.current_dir());
+        }
         program.become_nameless();
         trace::tell(Topics::FILES, || program.mapped());
         Ok(program)
     }
+}
 
-    /// Where a program starts that needs no loader.
-    ///
-    /// # Errors
-    /// It has no entry point; or its dependencies were asked for, of which there are none.
-    #[cold]
-    pub fn alone(&self, program: Object<'_>) -> Result<Entry, Stop> {
-        if self.lists() {
-            file::write_all(STDOUT, b"\tstatically linked\n");
-            return Err(Stop::Exit(0));
-        }
-        if !program.image.holds(program.entry) {
-            return Err(Error::words(b"", "the program has no entry point").into());
-        }
-        let address = program.entry;
-        // Its memory stays.
-        core::mem::forget(program);
-        Ok(Entry { address, finaliser: false })
+/// Where a program starts that needs no loader.
+///
+/// # Errors
+/// It has no entry point; or its dependencies were asked for, of which there are none.
+#[cold]
+pub fn alone(program: Object<'_>, only_a_list: bool) -> Result<Entry, Stop> {
+    if only_a_list {
+        file::write_all(STDOUT, b"\tstatically linked\n");
+        return Err(Stop::Exit(0));
     }
+    if !program.image.holds(program.entry) {
+        return Err(Error::words(b"", "the program has no entry point").into());
+    }
+    let address = program.entry;
+    // Its memory stays.
+    core::mem::forget(program);
+    Ok(Entry { address, finaliser: false })
 }
 
 /// The answer to `--verify`.

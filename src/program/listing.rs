@@ -1,39 +1,127 @@
-//! The list of a program's objects, as ldd(1) shows it.
+//! The list of a program's objects, as ldd(1) shows it: with LD_VERBOSE the versions that they need, with LD_WARN the
+//! references that nothing defines.
 
 use alloc::string::String;
+use alloc::vec::Vec;
+use core::ffi::CStr;
 use core::fmt::Write;
 
+use super::terms::{STDOUT, warn};
+use super::{adopt, unresolved, versions};
+use crate::addr::ObjectId;
+use crate::elf::version::{definitions, needs};
+use crate::env::Settings;
 use crate::linkmap::LinkMap;
-use crate::object::Role;
+use crate::object::{Object, Role};
 use crate::sys::file;
 use crate::text::Text;
 
-/// Prints all objects but the program: the name asked for, the path found, the address.
-pub fn print(map: &LinkMap<'_>) {
-    let program = map.by_role(Role::Program).and_then(|id| map.get(id));
-    if program.is_some_and(|program| program.dynamic.needed.is_empty()) {
-        return file::write_all(1, b"\tstatically linked\n");
-    }
-    let mut text = String::new();
-    for id in map.visible() {
-        let Some(object) = map.get(id).filter(|object| object.role != Role::Program) else {
-            continue;
-        };
-        let path = object.name.to_bytes();
-        if object.role == Role::Absent {
-            let _ = writeln!(text, "\t{} => not found", Text(path));
-            continue;
+/// What is to be shown.
+pub struct List<'l> {
+    /// The environment's settings.
+    pub settings: &'l Settings<'l>,
+    /// The program's name.
+    pub program: &'l [u8],
+    /// Whether the variable asks for the list, and not the option: then its companions count as well.
+    pub traced: bool,
+}
+
+impl List<'_> {
+    /// Prints all objects: the name asked for, the path found, the address. What is wrong does not end it.
+    pub fn print(&self, map: &LinkMap<'_>) {
+        let program = Text(self.program);
+        let objects = map.in_search_order().map(|(_, object)| object);
+        let findings = versions::check(map, LinkMap::BASE, objects, self.program, false);
+        let lines = findings.warnings.iter().chain(&findings.errors);
+        warn(lines.map(|line| alloc::format!("{program}: {line}")));
+
+        let order = order(map);
+        file::write_all(STDOUT, self.objects(map, &order).as_bytes());
+        if self.traced && self.settings.warn {
+            warn(unresolved::lines(map, self.settings, self.program).into_iter());
         }
-        let start = object.image.bias.0;
-        let asked = match object.role {
-            Role::Library => object.aliases.first().map_or(path, |alias| alias),
-            _ => path,
-        };
-        let _ = if asked == path {
-            writeln!(text, "\t{} ({start:#018x})", Text(path))
-        } else {
-            writeln!(text, "\t{} => {} ({start:#018x})", Text(asked), Text(path))
-        };
+        if self.traced && self.settings.verbose {
+            file::write_all(STDOUT, self.versions(map, &order).as_bytes());
+        }
     }
-    file::write_all(1, text.as_bytes());
+
+    fn objects(&self, map: &LinkMap<'_>, order: &[ObjectId]) -> String {
+        let program = map.get(map.program());
+        if program.is_some_and(|program| program.needed.is_empty()) {
+            return "\tstatically linked\n".into();
+        }
+        // The program asks for rld by its PT_INTERP.
+        let interpreter = program.and_then(adopt::interpreter);
+        let mut text = String::new();
+        for object in order.iter().filter_map(|&id| map.get(id)) {
+            let path = object.name.to_bytes();
+            let asked = match object.role {
+                Role::Program if !(self.traced && self.settings.trace_program) => continue,
+                Role::Absent => {
+                    let _ = writeln!(text, "\t{} => not found", Text(path));
+                    continue;
+                }
+                Role::Library => object.aliases.first().map_or(path, |alias| alias),
+                Role::Loader => interpreter.map_or(path, CStr::to_bytes),
+                Role::Program | Role::Vdso => path,
+            };
+            let start = object.image.bias.0;
+            let _ = if asked == path {
+                writeln!(text, "\t{} ({start:#018x})", Text(path))
+            } else {
+                writeln!(text, "\t{} => {} ({start:#018x})", Text(asked), Text(path))
+            };
+        }
+        text
+    }
+
+    /// Each version that an object needs, and where it is.
+    fn versions(&self, map: &LinkMap<'_>, order: &[ObjectId]) -> String {
+        let mut text = String::new();
+        for object in order.iter().filter_map(|&id| map.get(id)) {
+            let Some(table) = object.exports.verneed else { continue };
+            if text.is_empty() {
+                text.push_str("\n\tVersion information:\n");
+            }
+            let _ = writeln!(text, "\t{}:", Text(object.display_name(self.program)));
+            let walked = needs(table, object.exports.strings, |_, need| {
+                let needed = map.by_name(need.file).and_then(|id| map.get(id));
+                let definer = needed.filter(|needed| defines(needed, need.version.name));
+                let (file, version) = (Text(need.file), Text(need.version.name));
+                let weak = if need.weak { "[WEAK] " } else { "" };
+                let definer = definer.map_or(&b"not found"[..], |it| it.name.to_bytes());
+                let _ = writeln!(text, "\t\t{file} ({version}) {weak}=> {}", Text(definer));
+            });
+            if let Err(malformed) = walked {
+                let _ = writeln!(text, "\t\t{malformed}");
+            }
+        }
+        text
+    }
+}
+
+fn defines(object: &Object<'_>, version: &[u8]) -> bool {
+    let Some(table) = object.exports.verdef else { return false };
+    let found = definitions(table, |record| {
+        Ok((record.name(object.exports.strings)? == version).then_some(()))
+    });
+    matches!(found, Ok(Some(())))
+}
+
+/// The objects in the order in which they were loaded; rld, if something needs it, behind the one that it follows in
+/// the search list.
+fn order(map: &LinkMap<'_>) -> Vec<ObjectId> {
+    let loader = map.by_role(Role::Loader);
+    let members = map.spaces.first().map_or(&[][..], |space| &space.members);
+    let mut order: Vec<_> = members.iter().copied().filter(|&id| Some(id) != loader).collect();
+    let is_there = |object: &Object<'_>| object.role != Role::Absent;
+    let found = map.in_search_order().filter(|(_, object)| is_there(object));
+    let found: Vec<_> = found.map(|(id, _)| id).collect();
+    let place = found.iter().position(|&id| Some(id) == loader);
+    let before = place.and_then(|at| found.get(at.checked_sub(1)?));
+    if let (Some(before), Some(loader)) = (before, loader) {
+        let at = order.iter().position(|id| id == before).map_or(order.len(), |at| at + 1);
+        order.insert(at, loader);
+    }
+    order
 }

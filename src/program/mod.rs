@@ -29,6 +29,7 @@ pub mod start;
 pub mod symbols;
 pub mod terms;
 pub mod tracing;
+pub mod unresolved;
 pub mod versions;
 pub mod world;
 

@@ -128,6 +128,7 @@ impl Plan<'_> {
             bind_now,
             bind_not: self.settings.bind_not,
             dynamic_weak: self.settings.dynamic_weak,
+            strict: self.settings.warn,
             isa: self.cpu.isa_1,
             memory_refused: own.memory_refused,
             searching,

@@ -58,6 +58,8 @@ pub struct Facts {
     pub dynamic_weak: bool,
     /// The instruction set levels of the CPU.
     pub isa: u32,
+    /// LD_WARN: what is only odd is said, too.
+    pub strict: bool,
     /// Says whether the kernel has refused memory since this was last asked.
     pub memory_refused: fn() -> bool,
     /// How libraries are found.

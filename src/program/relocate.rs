@@ -148,6 +148,7 @@ impl Job<'_> {
         relocator.bindings = bindings::wants_bindings(self.watching).then(Vec::new);
         let (followed, every_call) = bindings::interest(self.watching);
         let resolver = if followed { facts.entries.audited } else { facts.entries.resolver };
+        relocator.strict = facts.strict;
         let mut done = Done::default();
         let mut places: Vec<Option<Words>> = Vec::new();
         places.resize(map.objects.ids(), None);

@@ -5,7 +5,6 @@
 //! [`start`] runs once, on the initial stack, before any other code of the process.
 #![allow(unsafe_code)]
 
-use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -90,8 +89,11 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     answers::give(&job, stack, &cpu, &values)?;
     settings.audit.extend(job.audit());
     let program = job.program(stack, &mut live, &cpu)?;
+    // The option counts more than the variable, which ldd(1) uses.
+    let traced = settings.trace_loaded_objects && !job.lists();
+    let only_a_list = traced || job.lists();
     if command::runs_alone(&program) {
-        return job.alone(program);
+        return command::alone(program, only_a_list);
     }
     let name = program_name(stack);
     let searching = job.searching(stack, &settings, &cpu);
@@ -99,13 +101,12 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     let mut search = Box::new(searching.make(&origin));
 
     // The link map: the program, what the kernel and rld bring, what is preloaded, what is needed.
-    let only_a_list = settings.trace_loaded_objects || job.lists();
     let auditors = match only_a_list {
         true => Vec::new(),
         false => audit::load::wanted(&settings, &program, secure),
     };
     let mut map = LinkMap::default();
-    let program = what_is_there(&mut map, program, stack, own)?;
+    let program = what_is_there(&mut map, program, stack, own, &job)?;
     let mut linker = Linker {
         map: &mut map,
         space: LinkMap::BASE,
@@ -115,8 +116,8 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
         source: &mut live,
         program: name,
         origin: &origin,
-        // ld.so's --list ends at the first that is missing; its variable, which ldd uses, goes on.
-        lists_absent: settings.trace_loaded_objects,
+        // The option ends at the first that is missing; the variable goes on.
+        lists_absent: traced,
     };
     if cpu.xsave_area.is_some() {
         vector_state::use_xsave();
@@ -155,7 +156,7 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     live.forget_cache();
     searching.give_back(search);
     if only_a_list {
-        listing::print(&map);
+        listing::List { settings: &settings, program: name, traced }.print(&map);
         return Err(Stop::Exit(0));
     }
 
@@ -212,15 +213,18 @@ fn what_is_there(
     program: Object<'static>,
     stack: &InitialStack,
     own: &Own,
+    job: &Job,
 ) -> Result<ObjectId, Stop> {
     let interpreter = adopt::interpreter(&program);
-    let loader_name = interpreter.unwrap_or(command::DEFAULT_LOADER_NAME).to_owned();
     map.objects.reserve(USUAL_OBJECTS);
     let program = map.add(program);
     if let Some(vdso) = adopt::vdso(stack) {
         map.add(vdso);
     }
-    map.add(adopt::loader(own.header, &loader_name)?);
+    let loader = map.add(adopt::loader(own.header, job.loader_name(interpreter))?);
+    if let Some(interpreter) = interpreter {
+        map.alias(LinkMap::BASE, loader, interpreter.to_bytes());
+    }
     Ok(program)
 }
 

@@ -6,6 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::Relocation;
+use super::copy::{Copy, differing_sizes};
 use super::value::{Operands, Store, value};
 use crate::addr::{Addr, ObjectId};
 use crate::arch::x86_64::RelocationKind as Kind;
@@ -73,19 +74,6 @@ pub struct Pending {
     pub place: Addr,
 }
 
-/// Bytes that a program keeps in place of a library's (R_X86_64_COPY).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Copy {
-    /// The object that holds the copy.
-    pub object: ObjectId,
-    /// The original.
-    pub source: Addr,
-    /// The copy.
-    pub target: Addr,
-    /// Bytes.
-    pub size: u64,
-}
-
 /// What remains to be done when all objects are relocated.
 #[derive(Debug, Default)]
 pub struct Deferred {
@@ -115,6 +103,8 @@ pub struct Relocator<'r, 'm, 'a> {
     pub deferred: Deferred,
     /// The program's name, for messages about it.
     pub program: &'r [u8],
+    /// LD_WARN: a copy that is larger than its original is worth a line, too.
+    pub strict: bool,
     /// By object: whether the object that is being relocated binds to it. Empty where nobody asks.
     pub bound: Vec<bool>,
     /// Functions that were bound at once, where somebody asks.
@@ -171,6 +161,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             entries,
             deferred: Deferred::default(),
             program,
+            strict: false,
             bound: Vec::new(),
             bindings: None,
             last: None,
@@ -575,14 +566,9 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
     ) -> Result<()> {
         let own = object.exports.symbols.get(index as usize).unwrap_or_default();
         let original = definition.symbol.size;
-        if original > own.size {
-            let name = Text(self.symbol_name(object, index));
-            let program = Text(self.program);
-            self.deferred.warnings.push(alloc::format!(
-                "{program}: Symbol `{name}' has different size in shared object, consider \
-                 re-linking"
-            ));
-        }
+        let name = self.symbol_name(object, index);
+        let warning = differing_sizes(self.program, name, own.size, original, self.strict);
+        self.deferred.warnings.extend(warning);
         let size = own.size.min(original);
         let source = Addr(operands.symbol);
         let definer = self.objects.get(definition.object);

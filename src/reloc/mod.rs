@@ -1,6 +1,7 @@
 //! Relocation: the value that a record stores, the loops that apply it, and what waits for the end.
 
 pub mod apply;
+pub mod copy;
 pub mod lazy;
 pub mod value;
 

@@ -1,0 +1,94 @@
+//! References that nothing defines, found without relocating anything: what `ldd -d` and `ldd -r` report (LD_WARN).
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::addr::ObjectId;
+use crate::arch::x86_64::RelocationKind as Kind;
+use crate::env::Settings;
+use crate::error::Problem;
+use crate::init::dependants_first;
+use crate::linkmap::LinkMap;
+use crate::lookup::Class;
+use crate::lookup::prepared::Prepared;
+use crate::lookup::run::Run;
+use crate::lookup::scope::{Scope, Undefined, Unique, Uniqueness};
+use crate::object::{Object, Role};
+use crate::reloc::Relocation;
+use crate::reloc::copy::differing_sizes;
+use crate::text::Text;
+
+/// A line for each, in the order in which ld.so would meet them: objects behind what they need. Functions that are
+/// bound when they are first called count under LD_BIND_NOW only.
+#[must_use]
+pub fn lines(map: &LinkMap<'_>, settings: &Settings<'_>, program: &[u8]) -> Vec<String> {
+    let run = Run::new(map.in_search_order(), usize::MAX);
+    let (runs, mut unique) = ([&run], Unique::new());
+    let uniqueness = Uniqueness::Settles(&mut unique);
+    let scope = Scope::new(&runs, settings.dynamic_weak, uniqueness);
+    let mut check = Check { map, scope, program, lines: Vec::new() };
+    let order = dependants_first(&map.objects, map.search_list(), map.program());
+    for id in order.into_iter().rev() {
+        let Some(object) = map.get(id).filter(|object| object.role != Role::Loader) else {
+            continue;
+        };
+        check.table(id, object, object.relocations.rela.iter());
+        if settings.bind_now || object.dynamic.binds_now() {
+            check.table(id, object, object.relocations.plt.iter());
+        }
+    }
+    check.lines
+}
+
+struct Check<'c, 's, 'm, 'a> {
+    map: &'m LinkMap<'a>,
+    scope: Scope<'s, 'm, 'a>,
+    program: &'c [u8],
+    lines: Vec<String>,
+}
+
+impl<'m, 'a> Check<'_, '_, 'm, 'a> {
+    fn table(
+        &mut self,
+        id: ObjectId,
+        object: &'m Object<'a>,
+        relocations: impl Iterator<Item = Relocation>,
+    ) {
+        // Link editors put the relocations of one symbol behind one another; ld.so looks it up once for them.
+        let mut last = None;
+        for relocation in relocations {
+            let Some(kind) = Kind::from_number(relocation.kind) else { continue };
+            if matches!(kind, Kind::None | Kind::Relative | Kind::IRelative) {
+                continue;
+            }
+            let class = Class {
+                definition_only: kind.needs_definition(),
+                skip_program: kind == Kind::Copy,
+                newest: false,
+            };
+            let reference = Some((relocation.symbol, class));
+            if core::mem::replace(&mut last, reference) == reference {
+                continue;
+            }
+            let Some(prepared) = Prepared::new(object, relocation.symbol) else { continue };
+            match self.scope.resolve(&self.map.objects, id, &prepared, class) {
+                Ok(Some(found)) if kind == Kind::Copy => {
+                    let (own, original) = (prepared.symbol.size, found.symbol.size);
+                    let line = differing_sizes(self.program, prepared.name, own, original, true);
+                    self.lines.extend(line);
+                }
+                Ok(_) => {}
+                Err(undefined) => self.undefined(object, &undefined),
+            }
+        }
+    }
+
+    fn undefined(&mut self, object: &Object<'_>, undefined: &Undefined<'_>) {
+        let problem = Problem::UndefinedSymbol {
+            name: undefined.name.to_vec(),
+            version: undefined.version.map(|version| version.name.to_vec()),
+        };
+        let name = Text(object.display_name(self.program));
+        self.lines.push(alloc::format!("{problem}\t({name})"));
+    }
+}
