@@ -199,3 +199,33 @@ fn options_do_not_reach_children() {
     ];
     assert_eq!(environment(&options), plain);
 }
+
+/// Auditors of the option come after those of the environment, and all of them before the program's own.
+#[test]
+fn auditors_are_named_as_under_ld_so() {
+    let scratch = Scratch::new("auditors_are_named_as_under_ld_so");
+    let folder = scratch.path();
+    fs::write(
+        folder.join("auditor.c"),
+        "#include <unistd.h>\n\
+         unsigned la_version(unsigned version) {\n\
+             return write(2, NAME \"\\n\", sizeof NAME) < 0 ? 0 : version;\n\
+         }\n",
+    )
+    .unwrap();
+    for name in ["a", "b", "c", "d"] {
+        let define = format!("-DNAME=\"{name}\"");
+        let library = format!("{name}.so");
+        let gcc = ["-shared", "-fPIC", "-O1", &define, "auditor.c", "-o", &library];
+        assert!(Command::new("gcc").args(gcc).current_dir(folder).status().unwrap().success());
+    }
+    let run = |loader: &Path| {
+        let mut command = Command::new(loader);
+        command.args(["--audit", "./b.so:./c.so", "--audit", "./d.so:./none.so", "/bin/echo", "x"]);
+        command.env("LD_AUDIT", "./a.so").current_dir(folder).output().unwrap()
+    };
+    let (expected, actual) = (run(loader::system()), run(loader::subject()));
+    assert!(expected.stderr.starts_with(b"a\nb\nc\nd\nERROR: "), "{expected:?}");
+    assert_eq!(actual, expected);
+    scratch.passed();
+}

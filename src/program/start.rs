@@ -228,10 +228,10 @@ fn what_is_there(
     Ok(program)
 }
 
-fn begins(stage: Stage) {
+pub(super) fn begins(stage: Stage) {
     trace::tell(Topics::STATISTICS, || Event::StageBegins { stage });
 }
 
-fn ends(stage: Stage) {
+pub(super) fn ends(stage: Stage) {
     trace::tell(Topics::STATISTICS, || Event::StageEnds { stage });
 }

@@ -95,6 +95,8 @@ struct Block {
     words: *mut [u64],
     /// The directory, to which `l_origin` points.
     origin: CString,
+    /// What the object was asked for as, for auditors: some show it in place of the path.
+    asked: Option<CString>,
 }
 
 // SAFETY: the words are reached through `Fields` alone, under the rules of glibc's lists.
@@ -115,15 +117,17 @@ const LIBRARY: u8 = 1;
 const LOADED: u8 = 2;
 
 impl Block {
-    fn new(layout: &Layout, id: ObjectId, directory: &[u8], auditors: u16) -> Arc<Self> {
+    fn new(layout: &Layout, id: ObjectId, object: &Object<'_>, auditors: u16) -> Arc<Self> {
         let audit_words = AUDITOR_WORDS * usize::from(auditors);
         let words = HEAD + words_of(layout) + LIBNAME_WORDS + SCOPE_WORDS + audit_words;
         let mut memory = vec![0u64; words].into_boxed_slice();
         if let Some(head) = memory.first_mut() {
             *head = id.0.into();
         }
-        let origin = CString::new(directory).unwrap_or_default();
-        let this = Self { words: Box::into_raw(memory), origin };
+        let origin = CString::new(object.directory()).unwrap_or_default();
+        let asked = object.aliases.first().filter(|_| auditors != 0);
+        let asked = asked.and_then(|name| CString::new(&name[..]).ok());
+        let this = Self { words: Box::into_raw(memory), origin, asked };
         let fields = this.fields();
         for auditor in 0..auditors {
             // Until its auditor changes it, a cookie leads to the link map (rtld-audit(7)).
@@ -195,7 +199,7 @@ impl LinkMaps {
         if self.get(id).is_some() {
             return;
         }
-        let block = Block::new(layout, id, object.directory(), self.auditors);
+        let block = Block::new(layout, id, object, self.auditors);
         self.by_address.insert(block.fields().address(), id);
         if self.by_object.len() <= id.index() {
             self.by_object.resize(id.index() + 1, None);
@@ -207,7 +211,7 @@ impl LinkMaps {
 
     /// Makes a link map for rld in one more namespace.
     pub fn add_shadow(&mut self, layout: &Layout, id: ObjectId, object: &Object<'_>, space: usize) {
-        let block = Block::new(layout, id, object.directory(), 0);
+        let block = Block::new(layout, id, object, 0);
         self.by_address.insert(block.fields().address(), id);
         self.shadows.insert(space, block);
     }
@@ -292,6 +296,9 @@ impl LinkMaps {
         identity(layout, &fields, object);
         if let Some(block) = self.by_object.get(id.index()).and_then(Option::as_ref) {
             fields.set(links.l_origin, block.origin.as_ptr() as u64);
+            if let Some(asked) = &block.asked {
+                fields.set(links.size.next_multiple_of(8), asked.as_ptr() as u64);
+            }
         }
         symbols(layout, &fields, object);
         flags(layout, &fields, object, facts);

@@ -14,6 +14,7 @@ use super::super::prepare::{self, Plan};
 use super::super::process::Process;
 use super::super::searching::Searching;
 use super::super::show::{self, Change};
+use super::super::start::{begins, ends};
 use super::super::terms::{Own, Stop};
 use super::super::world::{Kept, World};
 use super::super::{checks, preload, relocate};
@@ -34,6 +35,7 @@ use crate::search::Purpose;
 use crate::sys::process as kernel;
 use crate::sys::stack::InitialStack;
 use crate::tls::{modules, thread};
+use crate::trace::Stage;
 
 /// The layout of the libc.so.6 that the program would find, which auditors find as well. The file is only looked at.
 /// `None` where there is none, or its build is not known: then no auditor can be loaded, which is said.
@@ -116,11 +118,15 @@ impl Found<'_> {
 
         // What auditors open meanwhile would be lost: it is refused.
         process.changing.store(kernel::thread_id(), core::sync::atomic::Ordering::Relaxed);
+        begins(Stage::Load);
         let fresh = self.load(process, isa)?;
+        ends(Stage::Load);
+        begins(Stage::Relocate);
         let mut relocated = fresh.clone();
         relocated.push(program);
         // SAFETY: as the caller promises. Whoever looks something up meanwhile does so in what is relocated.
         unsafe { relocate::start(process, process.world_mut(), &relocated)? };
+        ends(Stage::Relocate);
         process.changing.store(0, core::sync::atomic::Ordering::Relaxed);
         let change = Change { space: LinkMap::BASE, came: &fresh, went: &[] };
         show::tell(process, process.world(), &change);
