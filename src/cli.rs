@@ -19,6 +19,8 @@ pub enum Command {
     Verify,
     /// `--list-tunables`: print all tunables.
     ListTunables,
+    /// `--list-diagnostics`: print what a report about a problem should hold.
+    ListDiagnostics,
     /// `--help`.
     Help,
     /// `--version`.
@@ -49,6 +51,7 @@ const TABLE: &str = "\
 --audit|LIST|let the objects in LIST watch what is done
 --argv0|STRING|let the program see STRING as its name
 --list-tunables||show all tunables with their bounds and exit
+--list-diagnostics||show facts about machine and environment and exit
 --help||show this and exit
 --version||show the version and exit
 ";
@@ -189,6 +192,7 @@ impl Options {
             "--audit" => self.audit.extend(value),
             "--argv0" => self.argv0 = value,
             "--list-tunables" => self.command = Command::ListTunables,
+            "--list-diagnostics" => self.command = Command::ListDiagnostics,
             "--help" => self.command = Command::Help,
             "--version" => self.command = Command::Version,
             _ => return false,

@@ -80,6 +80,7 @@ fn each_option_succeeds_as_under_ld_so() {
         &["--glibc-hwcaps-prepend", "x"],
         &["--glibc-hwcaps-mask", "x86-64-v3"],
         &["--list-tunables"],
+        &["--list-diagnostics"],
         &["--help"],
         &["--version"],
     ];
@@ -144,12 +145,19 @@ fn files_are_verified_as_by_ld_so() {
     scratch.passed();
 }
 
+/// Whether the system's loader is that of which rld has the tables; says which test is skipped if not.
+fn is_debian_2_36(test: &str) -> bool {
+    let version = run(loader::system(), ["--version"]).stdout;
+    let is_it = String::from_utf8_lossy(&version).contains("Debian GLIBC 2.36-");
+    if !is_it {
+        println!("SKIPPED (not glibc 2.36 of Debian): {test}");
+    }
+    is_it
+}
+
 #[test]
 fn tunables_are_listed_as_by_ld_so() {
-    if !String::from_utf8_lossy(&run(loader::system(), ["--version"]).stdout)
-        .contains("Debian GLIBC 2.36-")
-    {
-        println!("SKIPPED (not glibc 2.36 of Debian): tunables_are_listed_as_by_ld_so");
+    if !is_debian_2_36("tunables_are_listed_as_by_ld_so") {
         return;
     }
     let list = |loader: &Path, tunables: &str| {
@@ -228,4 +236,75 @@ fn auditors_are_named_as_under_ld_so() {
     assert!(expected.stderr.starts_with(b"a\nb\nc\nd\nERROR: "), "{expected:?}");
     assert_eq!(actual, expected);
     scratch.passed();
+}
+
+/// Lines as keys and values.
+fn pairs(text: &str) -> Vec<(String, String)> {
+    let split = |line: &str| line.split_once('=').map(|(key, value)| (key.into(), value.into()));
+    text.lines().filter_map(split).collect()
+}
+
+#[test]
+fn diagnostics_have_ld_so_s_keys_and_values() {
+    if !is_debian_2_36("diagnostics_have_ld_so_s_keys_and_values") {
+        return;
+    }
+    let list = |loader: &Path| {
+        let mut command = Command::new(loader);
+        command.env_clear().env("PATH", "/bin").env("SECRET", "x").env("LC_ALL", "a\"\\b");
+        let output = command.arg("--list-diagnostics").output().unwrap();
+        pairs(&String::from_utf8(output.stdout).unwrap())
+    };
+    let (expected, actual) = (list(loader::system()), list(loader::subject()));
+    assert!(expected.len() > 150, "{expected:?}");
+    let keys =
+        |pairs: &[(String, String)]| pairs.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
+    assert_eq!(keys(&actual), keys(&expected));
+    let mut compared = 0;
+    for ((key, expected), (_, actual)) in expected.iter().zip(&actual) {
+        // Addresses and paths differ, and rld says its own version; the APIC id is that of the CPU at hand.
+        let differs = ["auxv[", "version.", "x86.cpu_features.features[0x0].cpuid[0x1]"];
+        if !differs.iter().any(|prefix| key.starts_with(prefix)) {
+            compared += 1;
+            assert_eq!(actual, expected, "{key}");
+        }
+    }
+    assert!(compared > 100, "only {compared}");
+    assert!(actual.contains(&("env_filtered[0x2]".into(), "\"SECRET\"".into())), "{actual:?}");
+}
+
+#[test]
+fn the_auxiliary_vector_is_shown_as_by_ld_so() {
+    let show = |loader: &Path| {
+        let mut command = Command::new(loader);
+        let output = command.arg("/bin/true").env("LD_SHOW_AUXV", "").output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    // Addresses and the loader's own headers differ.
+    let own = ["SYSINFO_EHDR", "PHDR", "PHNUM", "BASE", "ENTRY", "RANDOM", "EXECFN"];
+    let own: Vec<_> = own.iter().map(|name| format!("AT_{name}:")).collect();
+    let lines = |text: &str| {
+        let short = |line: &str| match own.iter().find(|name| line.starts_with(*name)) {
+            Some(name) => name.clone(),
+            None => line.to_owned(),
+        };
+        text.lines().map(short).collect::<Vec<_>>()
+    };
+    let (expected, actual) = (show(loader::system()), show(loader::subject()));
+    assert!(expected.lines().count() > 15, "{expected}");
+    assert_eq!(lines(&actual), lines(&expected));
+    let path = |text: &str, loader: &Path| {
+        text.contains(&format!("AT_EXECFN:            {}\n", loader.display()))
+    };
+    assert!(path(&expected, loader::system()) && path(&actual, loader::subject()), "{actual}");
+}
+
+#[test]
+fn a_profile_is_refused_in_words() {
+    let mut command = Command::new(loader::subject());
+    let output = command.arg("/bin/true").env("LD_PROFILE", "libc.so.6").output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let words = "/bin/true: warning: LD_PROFILE is ignored: rld profiles nothing\n";
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), words);
 }

@@ -1,12 +1,15 @@
-//! What rld prints when it is asked about itself and not for a program: `--help`, `--list-tunables`.
+//! What rld prints when it is asked about itself and not for a program: `--help`, `--list-tunables`, and what
+//! the environment wants to hear.
 
 use alloc::string::String;
 use core::fmt::Write;
 
 use super::command::Job;
-use super::terms::{STDOUT, Stop, program_name};
+use super::terms::{STDOUT, Stop, program_name, warn};
+use super::{auxv, diagnostics};
 use crate::abi::glibc::cpu::{CpuFeatures, NON_TEMPORAL_MAXIMUM, NON_TEMPORAL_MINIMUM};
 use crate::cli::{self, Command};
+use crate::env::Settings;
 use crate::env::tunables::{Kind, Value, Values};
 use crate::sys::file;
 use crate::sys::stack::InitialStack;
@@ -22,15 +25,30 @@ pub fn give(
     stack: &InitialStack,
     cpu: &CpuFeatures,
     values: &Values<'_>,
+    settings: &Settings<'_>,
 ) -> Result<(), Stop> {
     let text = match job.command() {
         Command::Help => cli::help(Text(program_name(stack))),
+        Command::ListDiagnostics => diagnostics::lines(stack, settings, cpu),
         Command::ListTunables => tunables(values, cpu),
         Command::Version => concat!("rld ", env!("CARGO_PKG_VERSION"), "\n").into(),
         Command::Run | Command::List | Command::Verify => return Ok(()),
     };
     file::write_all(STDOUT, text.as_bytes());
     Err(Stop::Exit(0))
+}
+
+/// Shows the auxiliary vector where that is asked for (LD_SHOW_AUXV), and says that nothing is profiled (LD_PROFILE).
+pub fn environment(job: &Job, stack: &InitialStack, settings: &Settings<'_>) {
+    if settings.show_auxv {
+        file::write_all(STDOUT, auxv::lines(stack).as_bytes());
+    }
+    if settings.profile.is_some() && job.command() == Command::Run && !settings.trace_loaded_objects
+    {
+        let name = Text(job.program_name(stack));
+        let line = alloc::format!("{name}: warning: LD_PROFILE is ignored: rld profiles nothing");
+        warn(core::iter::once(line));
+    }
 }
 
 /// All tunables with values and bounds, as ld.so prints them.

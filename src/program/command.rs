@@ -24,7 +24,7 @@ use crate::text::Text;
 use crate::trace::{self, Event, Topics};
 
 /// What rld calls itself where no program's PT_INTERP names it.
-const DEFAULT_LOADER_NAME: &CStr = c"/lib64/ld-linux-x86-64.so.2";
+pub const DEFAULT_LOADER_NAME: &CStr = c"/lib64/ld-linux-x86-64.so.2";
 /// Exit status of a command line that makes no sense, as ld.so has it.
 const BAD_USAGE: i32 = 1;
 /// Exit status of `--verify`, which ldd(1) asks for, for a dynamically linked file that names no loader.

@@ -5,12 +5,14 @@
 pub mod adopt;
 pub mod answers;
 pub mod audit;
+pub mod auxv;
 pub mod bind;
 pub mod calls;
 pub mod checks;
 pub mod close;
 pub mod command;
 pub mod debugger;
+pub mod diagnostics;
 pub mod info;
 pub mod listing;
 pub mod live;

@@ -74,6 +74,9 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
         });
     }
     let job = Job::new(stack, own, secure)?;
+    if settings.show_auxv || settings.profile.is_some() {
+        answers::environment(&job, stack, &settings);
+    }
     tracing::begin(&settings, job.program_name(stack))?;
     begins(Stage::Start);
     let values = match secure {
@@ -86,7 +89,7 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
 
     // The program: mapped by the kernel, or named on the command line.
     let mut live = Live::default();
-    answers::give(&job, stack, &cpu, &values)?;
+    answers::give(&job, stack, &cpu, &values, &settings)?;
     settings.audit.extend(job.audit());
     let program = job.program(stack, &mut live, &cpu)?;
     // The option counts more than the variable, which ldd(1) uses.

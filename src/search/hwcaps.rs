@@ -37,6 +37,11 @@ impl Hwcaps {
         Self { names, isa_1, legacy: LEGACY }
     }
 
+    /// The built-in names, best first.
+    pub fn built_in() -> impl ExactSizeIterator<Item = &'static [u8]> {
+        BUILT_IN.iter().map(|(name, _)| *name)
+    }
+
     /// With other legacy hwcap bits than those every x86-64 has; what LD_HWCAP_MASK selects from.
     #[must_use]
     pub fn with_legacy(self, legacy: u64) -> Self {

@@ -30,6 +30,27 @@ pub fn id() -> u32 {
     }
 }
 
+/// What uname(2) says: six strings, each ended by NUL.
+pub struct KernelNames([[u8; NAME_SIZE]; 6]);
+
+/// `__NEW_UTS_LEN` and the NUL.
+const NAME_SIZE: usize = 65;
+
+impl KernelNames {
+    /// System, node, release, version, machine, domain.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.iter().map(|name| name.split(|byte| *byte == 0).next().unwrap_or_default())
+    }
+}
+
+/// The kernel's names for itself and the machine.
+#[must_use]
+pub fn kernel_names() -> Option<KernelNames> {
+    let mut names = KernelNames([[0; NAME_SIZE]; 6]);
+    // SAFETY: the kernel fills a `struct new_utsname`, which is six strings of that size.
+    unsafe { call(libc::SYS_uname, [(&raw mut names) as u64]) }.ok().map(|_| names)
+}
+
 /// Sets the FS base, which is the thread pointer (psABI, "Thread-Local Storage").
 ///
 /// # Errors
