@@ -134,9 +134,11 @@ fn steps() -> Vec<Step> {
     vec![
         shell("printf 'V1 { global: one; };\n' > old.map"),
         shell("printf 'V1 { global: one; };\nV2 { global: two; } V1;\n' > new.map"),
-        shell("mkdir old new plain symbol other"),
+        shell("mkdir old new moved plain symbol other"),
+        shell("printf 'V1 { global: one; two; };\nV2 { global: three; } V1;\n' > moved.map"),
         link(true, "old/libpart.so", "part.c -DOLD -Wl,--version-script=old.map"),
         link(true, "new/libpart.so", "part.c -Wl,--version-script=new.map"),
+        link(true, "moved/libpart.so", "part.c -Wl,--version-script=moved.map"),
         link(true, "plain/libpart.so", "part.c"),
         link(true, "symbol/libpart.so", "part.c -DOLD"),
         link(false, "main", user),
@@ -177,24 +179,80 @@ struct Lack {
     /// Folders for LD_LIBRARY_PATH.
     path: &'static [&'static str],
     bind_now: bool,
+    /// What rld says below ld.so's line.
+    more: &'static [&'static str],
 }
 
 const LACKS: &[Lack] = &[
-    Lack { name: "missing-version", program: "main", path: &["old"], bind_now: false },
-    Lack { name: "no-versions-at-all", program: "main", path: &["symbol"], bind_now: true },
-    Lack { name: "missing-symbol", program: "unversioned", path: &["symbol"], bind_now: true },
-    Lack { name: "missing-lazily", program: "unversioned", path: &["symbol"], bind_now: false },
+    Lack {
+        name: "missing-version",
+        program: "main",
+        path: &["old"],
+        bind_now: false,
+        more: &[
+            "\tit defines V1",
+            "\tV1 is its newest: it is older than the one that $DIR/main was linked with",
+        ],
+    },
+    Lack {
+        name: "no-versions-at-all",
+        program: "main",
+        path: &["symbol"],
+        bind_now: true,
+        more: &["\tV2 is a version of libpart.so, which should define it"],
+    },
+    Lack {
+        name: "another-version",
+        program: "main",
+        path: &["moved"],
+        bind_now: true,
+        more: &[
+            "\tV2 is a version of libpart.so, which should define it",
+            "\t$DIR/moved/libpart.so defines two, version V1",
+        ],
+    },
+    Lack {
+        name: "another-version-lazily",
+        program: "main",
+        path: &["moved"],
+        bind_now: false,
+        more: &["\t$DIR/moved/libpart.so defines two, version V1"],
+    },
+    Lack {
+        name: "missing-symbol",
+        program: "unversioned",
+        path: &["symbol"],
+        bind_now: true,
+        more: &[],
+    },
+    Lack {
+        name: "missing-lazily",
+        program: "unversioned",
+        path: &["symbol"],
+        bind_now: false,
+        more: &[],
+    },
     Lack {
         name: "missing-symbol-of-library",
         program: "through",
         path: &["other", "symbol"],
         bind_now: true,
+        more: &[],
     },
-    Lack { name: "missing-second-level", program: "through", path: &["other"], bind_now: false },
+    Lack {
+        name: "missing-second-level",
+        program: "through",
+        path: &["other"],
+        bind_now: false,
+        more: &[
+            "\tneeded by $DIR/other/libuser.so",
+            "\ttried $DIR/other (LD_LIBRARY_PATH): No such file or directory",
+        ],
+    },
 ];
 
 fn lacking(name: &str, material: &Material, lack: &Lack, way: Way) -> Verdict {
-    compare(name, Scratch::new(name), material, way, |tree| {
+    compare(name, Scratch::new(name), material, way, lack.more, |tree| {
         let mut run = Run::new(tree.join(lack.program), tree);
         let folders: Vec<_> = lack.path.iter().map(|folder| tree.join(folder)).collect();
         let path = std::env::join_paths(folders).map_err(|e| e.to_string())?;
@@ -222,7 +280,7 @@ fn damaged(name: &str, material: &Material, damage: Damage, role: Role, way: Way
         // Mounting needs rights that the reader must not have.
         return skipped(name, "a namespace and another user at once");
     }
-    compare(name, scratch, material, way, |tree| {
+    compare(name, scratch, material, way, &[], |tree| {
         let (program, sound, bad) = match role {
             Role::Environment => ("bare", "new/libpart.so", tree.join("path/libpart.so")),
             Role::Runpath => ("main", "new/libpart.so", tree.join("run/libpart.so")),
@@ -252,6 +310,7 @@ fn compare(
     scratch: Scratch,
     material: &Material,
     way: Way,
+    more: &[&str],
     prepare: impl Fn(&Path) -> Result<Run, String>,
 ) -> Verdict {
     if let Some(reason) = way.obstacle() {
@@ -276,7 +335,12 @@ fn compare(
         outcomes
             .push(outcome.replacing(&copy.to_string_lossy(), "$LOADER").replacing(&here, "$DIR"));
     }
-    if let Err(why) = judge(&outcomes[0], &outcomes[1]) {
+    let said = |line: &&&str| outcomes[1].stderr.lines().any(|said| said == **line);
+    let verdict = judge(&outcomes[0], &outcomes[1]).and_then(|()| {
+        let missing = more.iter().find(|line| !said(line) && !loader::subject_is_the_systems());
+        missing.map_or(Ok(()), |line| Err(format!("this line is not there: {line}")))
+    });
+    if let Err(why) = verdict {
         return Err(format!(
             "{why}\nthe system's loader: {}under test: {}kept: {}",
             outcomes[0],

@@ -13,6 +13,7 @@ pub mod run;
 pub mod scan;
 pub mod scope;
 pub mod told;
+pub mod undefined;
 
 use crate::elf::hash::gnu;
 use crate::elf::version::Version;

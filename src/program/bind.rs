@@ -22,6 +22,7 @@ use crate::lookup::prepared::Prepared;
 use crate::lookup::quick::{self, Quick};
 use crate::lookup::scope::{Scope, Undefined, Uniqueness};
 use crate::lookup::told;
+use crate::lookup::undefined;
 use crate::object::{Definition, Object};
 use crate::reloc::Relocation;
 use crate::sys::{file, process as kernel};
@@ -172,10 +173,12 @@ fn thoroughly(
         true => told::resolve(&mut scope, objects, from, prepared, class, How::FirstCall),
     };
     Some(found.unwrap_or_else(|Undefined { name, version }| {
-        let version = version.map(|version| version.name.to_vec());
-        let problem = Problem::UndefinedSymbol { name: name.to_vec(), version };
-        let error = Error::new(process.name_of(object), problem);
+        let version = version.map(|version| version.name);
+        let problem =
+            Problem::UndefinedSymbol { name: name.to_vec(), version: version.map(<[u8]>::to_vec) };
+        let mut error = Error::new(process.name_of(object), problem);
         told::tell_undefined(&error);
+        error.details = undefined::explain(objects, object, name, version);
         fail(process, &error)
     }))
 }

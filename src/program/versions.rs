@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::cache;
 use crate::elf::version::{Need, definitions, needs};
 use crate::error::{Error, Problem};
 use crate::linkmap::LinkMap;
@@ -113,11 +114,34 @@ fn judge(
                 version: wanted.name.to_vec(),
                 requester: requester.to_vec(),
             };
-            let line = describe(table, needed);
-            Err(Finding::Error(Error::new(library, problem).with(line)))
+            let error = Error::new(library, problem).with(describe(table, needed));
+            Err(Finding::Error(match newest(table, needed, wanted.name) {
+                Some(newest) => error.with(alloc::format!(
+                    "{} is its newest: it is older than the one that {} was linked with",
+                    Text(newest),
+                    Text(requester)
+                )),
+                None => error,
+            }))
         }
         Err(malformed) => Err(Finding::Error(Error::malformed(library, malformed))),
     }
+}
+
+/// The newest of a library's versions that differ from `wanted` in their number alone, if that is newer still.
+fn newest<'a>(table: &[u8], library: &Object<'a>, wanted: &[u8]) -> Option<&'a [u8]> {
+    let series = |name: &[u8]| name.iter().position(u8::is_ascii_digit).filter(|at| *at > 0);
+    let stem = wanted.get(..series(wanted)?)?;
+    let mut newest: Option<&[u8]> = None;
+    let walked = definitions(table, |record| {
+        let name = record.name(library.exports.strings)?;
+        let same = series(name).is_some_and(|at| name.get(..at) == Some(stem));
+        if same && newest.is_none_or(|newest| cache::compare(name, newest).is_gt()) {
+            newest = Some(name);
+        }
+        Ok(None::<()>)
+    });
+    newest.filter(|newest| walked.is_ok() && cache::compare(wanted, newest).is_gt())
 }
 
 /// How many of a library's versions a message names.
@@ -135,7 +159,7 @@ fn describe(table: &[u8], library: &Object<'_>) -> String {
     if walked.is_err() || names.is_empty() {
         return "it defines no version".into();
     }
-    names.sort_unstable_by(|a, b| crate::cache::compare(b, a));
+    names.sort_unstable_by(|a, b| cache::compare(b, a));
     let newest = names.iter().take(NAMED).map(|name| alloc::format!("{}", Text(name)));
     let newest: Vec<String> = newest.collect();
     let more = if names.len() > NAMED { " …" } else { "" };

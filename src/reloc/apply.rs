@@ -21,7 +21,7 @@ use crate::lookup::ahead::{self, BATCH};
 use crate::lookup::prepared::Prepared;
 use crate::lookup::quick::Quick;
 use crate::lookup::scope::{Scope, Undefined};
-use crate::lookup::told;
+use crate::lookup::{told, undefined};
 use crate::object::{Definition, Object, Role};
 use crate::reloc::lazy::{Lazy, Plt};
 use crate::text::Text;
@@ -650,8 +650,10 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             name: undefined.name.to_vec(),
             version: undefined.version.map(|version| version.name.to_vec()),
         };
-        let error = self.error(object, problem);
+        let mut error = self.error(object, problem);
         told::tell_undefined(&error);
+        let version = undefined.version.map(|version| version.name);
+        error.details = undefined::explain(self.objects, object, undefined.name, version);
         error
     }
 
