@@ -49,6 +49,7 @@ const TABLE: &str = "\
 --glibc-hwcaps-mask|LIST|search only these of the built-in subdirectories
 --preload|LIST|load the objects in LIST first
 --audit|LIST|let the objects in LIST watch what is done
+--trace|FILE|append what rld does to FILE, as lines of JSON
 --argv0|STRING|let the program see STRING as its name
 --list-tunables||show all tunables with their bounds and exit
 --list-diagnostics||show facts about machine and environment and exit
@@ -76,6 +77,8 @@ pub struct Options {
     pub preload: Option<&'static CStr>,
     /// `--audit`, besides LD_AUDIT; all occurrences add up.
     pub audit: Vec<&'static CStr>,
+    /// `--trace`, in place of RLD_TRACE.
+    pub trace: Option<&'static CStr>,
     /// `--argv0`: what the program sees as its name.
     pub argv0: Option<&'static CStr>,
     /// `--inhibit-cache`.
@@ -143,6 +146,7 @@ impl Options {
             library_path: None,
             preload: None,
             audit: Vec::new(),
+            trace: None,
             argv0: None,
             inhibit_cache: false,
             inhibit_rpath: None,
@@ -190,6 +194,7 @@ impl Options {
             "--glibc-hwcaps-mask" => self.hwcaps_mask = value,
             "--preload" => self.preload = value,
             "--audit" => self.audit.extend(value),
+            "--trace" => self.trace = value,
             "--argv0" => self.argv0 = value,
             "--list-tunables" => self.command = Command::ListTunables,
             "--list-diagnostics" => self.command = Command::ListDiagnostics,

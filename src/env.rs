@@ -36,6 +36,8 @@ pub struct Settings<'a> {
     pub debug: Vec<&'a [u8]>,
     /// LD_DEBUG_OUTPUT: where the trace goes, before the process number is appended.
     pub debug_output: Option<&'a [u8]>,
+    /// RLD_TRACE: the file for a trace in JSON; an empty value is none.
+    pub trace: Option<&'a [u8]>,
     /// LD_AUDIT; all occurrences add up.
     pub audit: Vec<&'a [u8]>,
     /// LD_PROFILE; an empty value is none.
@@ -80,6 +82,7 @@ impl<'a> Settings<'a> {
             b"LD_SHOW_AUXV" => self.show_auxv = true,
             b"LD_DEBUG" => self.debug.push(value),
             b"LD_DEBUG_OUTPUT" => self.debug_output = Some(value),
+            b"RLD_TRACE" => self.trace = given.then_some(value),
             b"LD_AUDIT" => self.audit.push(value),
             b"LD_PROFILE" if given => self.profile = Some(value),
             b"LD_PROFILE_OUTPUT" if given => self.profile_output = Some(value),

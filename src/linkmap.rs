@@ -368,17 +368,19 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
         if self.audits {
             chain.extend(program_runpath(&chain));
         }
-        let is_name = !name.contains(&b'/');
-        if is_name {
+        let since = trace::now();
+        if !name.contains(&b'/') {
             trace::tell(Topics::LIBS, || Event::SearchBegins { name, space: self.space });
         }
         let found = self.search.find(self.source, name, &chain, purpose);
-        if is_name && !matches!(found, Err(Failure::Fatal { .. })) {
-            trace::tell(Topics::LIBS, || {
-                let found = found.as_ref().ok().map(|found| &*found.path);
-                Event::SearchEnds { name, found }
-            });
-        }
+        trace::tell(Topics::LIBS, || Event::SearchEnds {
+            name,
+            by: requester.and_then(|id| self.map.get(id)).map(Object::label),
+            space: self.space,
+            found: found.as_ref().ok().map(|found| &*found.path),
+            cut_short: matches!(found, Err(Failure::Fatal { .. })),
+            since,
+        });
         if matches!(found, Err(Failure::NotFound(_)))
             && self.lists_absent
             && purpose == Purpose::Library
@@ -397,6 +399,7 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
             return Err(Error::new(name, Problem::NotLoaded));
         }
         let path = found.path.clone();
+        let since = trace::now();
         trace::tell(Topics::FILES, || Event::MapBegins {
             name,
             path: path.to_bytes(),
@@ -417,7 +420,7 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
             self.map.alias(self.space, id, asked_for);
         }
         if let Some(object) = self.map.get(id) {
-            trace::tell(Topics::FILES, || object.mapped());
+            trace::tell(Topics::FILES, || object.mapped(since));
             self.source.entered(id, object);
         }
         Ok(id)
@@ -496,6 +499,9 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
                 opened => opened?,
             };
             needed.push(other);
+            if trace::on(Topics::FILES) {
+                self.tell_needed(id, name, other);
+            }
             if how != Dependency::Needed {
                 filtees.push(other);
             }
@@ -504,6 +510,13 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
             (object.needed, object.filtees) = (needed, filtees);
         }
         Ok(())
+    }
+
+    #[cold]
+    fn tell_needed(&self, id: ObjectId, name: &[u8], to: ObjectId) {
+        if let (Some(object), Some(to)) = (self.map.get(id), self.map.get(to)) {
+            trace::emit(&Event::Needed { object: object.label(), name, to: to.label() });
+        }
     }
 
     /// A failed search as an error of the loader, with what rld adds to ld.so's line.

@@ -331,20 +331,38 @@ impl<'a> Object<'a> {
         Label { name: self.name.to_bytes(), space: self.space }
     }
 
-    /// Says where it was mapped.
+    /// Says where it was mapped, which began at a time.
     #[must_use]
-    pub fn mapped(&self) -> Event<'_> {
+    pub fn mapped(&self, since: u64) -> Event<'_> {
         let (start, _) = self.segments.extent();
         let end = self.segments.loads.last().map_or(start, Segment::end);
         Event::MapEnds {
             object: self.label(),
             dynamic: self.segments.dynamic.map_or(Addr(0), |span| self.image.address(span.vaddr)),
             base: Addr(self.image.bias.0),
+            start: self.image.address(Vaddr(start)),
             size: end.wrapping_sub(start),
             entry: self.entry,
             phdr: self.phdr,
             phnum: self.phnum,
+            since,
         }
+    }
+
+    /// Says where the kernel has mapped it.
+    #[must_use]
+    pub fn found(&self) -> Event<'_> {
+        let (start, end) = self.segments.extent();
+        let size = end.wrapping_sub(start);
+        Event::Found { object: self.label(), start: self.image.address(Vaddr(start)), size }
+    }
+
+    /// Says that its words are written, which began at a time.
+    #[must_use]
+    pub fn relocated(&self, lazy: bool, since: u64) -> Event<'_> {
+        let Relocations { rela, relr, plt, .. } = &self.relocations;
+        let [rela, relr, plt] = [rela.len(), relr.len(), plt.len()].map(|length| length as u64);
+        Event::RelocationEnds { object: self.label(), lazy, rela, relr, plt, since }
     }
 
     /// The directory it lies in, which `$ORIGIN` means in its strings.

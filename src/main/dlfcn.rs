@@ -16,6 +16,7 @@ use rld::program::locks::{Lock, while_reading};
 use rld::program::names::{self, Failure, Query};
 use rld::program::open::{self, For, OF_CALLER, Request};
 use rld::program::process::Process;
+use rld::program::recording::OpenCall;
 use rld::program::{close, info};
 use rld::tls::thread;
 
@@ -137,6 +138,8 @@ global_asm!(
 struct Opening {
     calls: Calls,
     outer: *mut Opening,
+    link_map: u64,
+    told: Option<OpenCall>,
 }
 
 /// The innermost, under the loader's lock.
@@ -155,17 +158,22 @@ unsafe extern "C" fn begin(
     // SAFETY: the caller's string; none is the program.
     let name = if file.is_null() { c"" } else { unsafe { CStr::from_ptr(file) } };
     let request = Request { name: name.to_bytes(), mode, caller, namespace, purpose: For::Program };
+    let mut told = OpenCall::begins(request.name);
     process.begin();
     let opened = open::open(process, &request);
     let (link_map, opening) = match opened {
         Ok(opened) if opened.calls.is_empty() => (opened.link_map, null_mut()),
         Ok(opened) => {
             let outer = OPENING.load(Ordering::Relaxed);
-            let opening = Box::into_raw(Box::new(Opening { calls: opened.calls, outer }));
+            let (calls, link_map, told) = (opened.calls, opened.link_map, told.take());
+            let opening = Box::into_raw(Box::new(Opening { calls, outer, link_map, told }));
             OPENING.store(opening, Ordering::Relaxed);
-            (opened.link_map, opening)
+            (link_map, opening)
         }
         Err(error) => {
+            if let Some(told) = told.take() {
+                told.fails(&error);
+            }
             if !error.problem.is_silent() {
                 remember(&error);
             }
@@ -173,6 +181,9 @@ unsafe extern "C" fn begin(
         }
     };
     if opening.is_null() {
+        if let Some(told) = told {
+            told.ends(process, link_map);
+        }
         process.end();
     }
     // SAFETY: the word is the caller's.
@@ -197,8 +208,11 @@ unsafe extern "C" fn end(opening: *mut Opening) {
         return;
     }
     // SAFETY: `begin` made it, and initialisers that were opened inside have come to their end.
-    let Opening { outer, .. } = *unsafe { Box::from_raw(opening) };
+    let Opening { outer, link_map, told, .. } = *unsafe { Box::from_raw(opening) };
     OPENING.store(outer, Ordering::Relaxed);
+    if let Some(told) = told {
+        told.ends(process(), link_map);
+    }
     process().end();
 }
 

@@ -36,6 +36,22 @@ const AGAIN: u32 = 2;
 pub fn close(process: &Process, handle: u64) -> Result<()> {
     let world = process.world();
     let id = world.link_maps.object(handle);
+    let told =
+        id.filter(|_| trace::on(Topics::REQUESTS)).and_then(|id| world.map.objects.share(id));
+    if let Some(object) = &told {
+        trace::emit(&Event::CloseBegins { object: object.label() });
+    }
+    let since = trace::now();
+    let done = close_one(process, id);
+    if let Some(object) = &told {
+        trace::emit(&Event::CloseEnds { object: object.label(), since });
+        trace::flush();
+    }
+    done
+}
+
+fn close_one(process: &Process, id: Option<ObjectId>) -> Result<()> {
+    let world = process.world();
     let not_open = |name: &[u8]| Error::words(name, "shared object not open");
     let Some((id, life)) = id.and_then(|id| Some((id, world.life(id)?))) else {
         return Err(not_open(b""));
@@ -198,7 +214,7 @@ pub unsafe fn finalise_all(process: &Process) {
         finalise_at_exit(process, list);
         audit::activity_at_exit(process, space, Activity::Consistent);
     }
-    trace::tell(Topics::STATISTICS, || Event::Exit);
+    trace::tell(Topics::STATISTICS | Topics::REQUESTS, || Event::Exit);
     trace::flush();
 }
 

@@ -108,6 +108,29 @@ impl Job {
         self.options.iter().flat_map(|options| options.audit.iter().map(|list| list.to_bytes()))
     }
 
+    /// `--trace`.
+    #[must_use]
+    pub fn trace(&self) -> Option<&'static [u8]> {
+        Some(self.options.as_ref()?.trace?.to_bytes())
+    }
+
+    /// The path of the program that is to be started or listed, if the command line names it; and its arguments, as
+    /// long as the stack is the kernel's. Nothing, where another thing is asked for.
+    pub fn program_and_arguments(
+        &self,
+        stack: &InitialStack,
+    ) -> Option<(Option<&'static CStr>, impl Iterator<Item = &'static CStr>)> {
+        let (position, path, name) = match &self.options {
+            None => (0, None, None),
+            Some(Options { command: Command::Run | Command::List, program, argv0, .. }) => {
+                let (position, path) = (*program)?;
+                (position + 1, Some(path), Some(argv0.unwrap_or(path)))
+            }
+            Some(_) => return None,
+        };
+        Some((path, name.into_iter().chain(stack.arguments().skip(position))))
+    }
+
     /// How libraries are found.
     #[must_use]
     pub fn searching(
@@ -208,6 +231,7 @@ impl Job {
             })?;
             (found.file, found.path)
         };
+        let since = trace::now();
         trace::tell(Topics::FILES, || {
             let space = LinkMap::BASE;
             Event::MapBegins { name, path: path.to_bytes(), space }
@@ -220,7 +244,7 @@ impl Job {
             program.set_relative_to(&live.current_dir());
         }
         program.become_nameless();
-        trace::tell(Topics::FILES, || program.mapped());
+        trace::tell(Topics::FILES, || program.mapped(since));
         Ok(program)
     }
 }

@@ -24,6 +24,7 @@ pub mod preload;
 pub mod prepare;
 pub mod process;
 pub mod ready;
+pub mod recording;
 pub mod relocate;
 pub mod searching;
 pub mod show;

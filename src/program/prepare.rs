@@ -30,7 +30,7 @@ use crate::error::{Error, Result};
 use crate::init::Arguments;
 use crate::linkmap::{LinkMap, Objects};
 use crate::lookup::{Class, Reference, one, told};
-use crate::object::Role;
+use crate::object::{Object, Role};
 use crate::sys::stack::InitialStack;
 use crate::tls;
 use crate::tls::block;
@@ -304,7 +304,7 @@ fn vdso(layout: &Layout, map: &LinkMap<'static>, link_maps: &LinkMaps) -> global
     let Some((id, object)) = map.by_role(Role::Vdso).and_then(|id| Some((id, map.get(id)?))) else {
         return global_ro::Vdso::default();
     };
-    let function = |name: &[u8]| vdso_function(&map.objects, id, name).0;
+    let function = |name: &[u8]| told_vdso_function(&map.objects, id, name).0;
     global_ro::Vdso {
         header: object.image.segments().next().map_or(0, |load| object.image.address(load.vaddr).0),
         map: link_maps.address(id),
@@ -320,15 +320,24 @@ fn vdso(layout: &Layout, map: &LinkMap<'static>, link_maps: &LinkMaps) -> global
     }
 }
 
-fn vdso_function(objects: &Objects<'_>, id: ObjectId, name: &[u8]) -> Addr {
-    const VERSION: &[u8] = b"LINUX_2.6";
+fn told_vdso_function(objects: &Objects<'_>, id: ObjectId, name: &[u8]) -> Addr {
     let Some(vdso) = objects.get(id) else { return Addr(0) };
-    let version = Version { hash: sysv(VERSION), name: VERSION, hidden: true };
-    let reference = Reference::new(name, Some(version), Class::default());
-    let found = one::find(&vdso.exports, &reference);
+    let found = vdso_function(vdso, name);
     if told::wanted() {
         let lookup = told::Lookup { objects, from: vdso, how: How::Own, is_protected: false };
-        lookup.tell(&reference, &[id], found.map(|_| id));
+        lookup.tell(&vdso_reference(name), &[id], found.map(|_| id));
     }
-    found.map_or(Addr(0), |(_, symbol)| vdso.image.address(symbol.vaddr()))
+    found.unwrap_or_default()
+}
+
+/// The address of a function of the vDSO, if it has one of that name.
+pub fn vdso_function(vdso: &Object<'_>, name: &[u8]) -> Option<Addr> {
+    let (_, symbol) = one::find(&vdso.exports, &vdso_reference(name))?;
+    Some(vdso.image.address(symbol.vaddr()))
+}
+
+fn vdso_reference(name: &[u8]) -> Reference<'_> {
+    const VERSION: &[u8] = b"LINUX_2.6";
+    let version = Version { hash: sysv(VERSION), name: VERSION, hidden: true };
+    Reference::new(name, Some(version), Class::default())
 }

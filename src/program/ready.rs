@@ -145,6 +145,7 @@ fn find_error_functions(process: &Process) {
     let Some((libc, loader)) = libc(process).zip(loader) else { return };
     let is_needed = map.search_list().iter().any(|&id| map.by_role(Role::Loader) == Some(id));
     let object = loader.label();
+    let since = trace::now();
     if is_needed {
         trace::tell(Topics::RELOC, || Event::RelocationBegins { object, lazy: false });
     }
@@ -171,7 +172,7 @@ fn find_error_functions(process: &Process) {
         function.store(address.map_or(0, |Addr(address)| address), Ordering::Release);
     }
     if is_needed {
-        trace::tell(Topics::RELOC, || Event::RelocationEnds { object });
+        trace::tell(Topics::RELOC, || loader.relocated(false, since));
     }
 }
 
@@ -245,9 +246,11 @@ pub fn calls(function: Function, object: &Object<'_>, work: impl FnOnce()) {
         trace::emit(&Event::CallBegins { object: object.label(), function });
         trace::flush();
     }
+    // What it takes to tell is not the functions'.
+    let since = trace::now();
     work();
     if told {
-        trace::emit(&Event::CallEnds { object: object.label(), function });
+        trace::emit(&Event::CallEnds { object: object.label(), function, since });
     }
 }
 

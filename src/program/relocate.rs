@@ -172,12 +172,14 @@ impl Job<'_> {
             let link_map = Addr(link_maps.address(id));
             let lazy = Lazy { link_map, resolver, every_call };
             let lazy = (self.lazy && link_map.0 != 0).then_some(lazy);
-            trace::tell(Topics::RELOC, || {
-                let lazy = self.lazy && !object.dynamic.binds_now();
-                Event::RelocationBegins { object: object.label(), lazy }
+            let since = trace::now();
+            let is_lazy = self.lazy && !object.dynamic.binds_now();
+            trace::tell(Topics::RELOC, || Event::RelocationBegins {
+                object: object.label(),
+                lazy: is_lazy,
             });
             relocator.relocate(id, &mut words, lazy)?;
-            trace::tell(Topics::RELOC, || Event::RelocationEnds { object: object.label() });
+            trace::tell(Topics::RELOC, || object.relocated(is_lazy, since));
             if !self.opened.is_empty() {
                 let bound = (0..).map(ObjectId).zip(&relocator.bound);
                 done.bound.push(bound.filter(|(_, is)| **is).map(|(id, _)| id).collect());

@@ -15,7 +15,8 @@ use super::command::{self, Job};
 use super::live::Live;
 use super::terms::{Entry, Own, STDERR, Stop, program_name};
 use super::{
-    Process, adopt, answers, audit, checks, listing, preload, prepare, ready, relocate, tracing,
+    Process, adopt, answers, audit, checks, listing, preload, prepare, ready, recording, relocate,
+    tracing,
 };
 use crate::abi::glibc::{self, cpu};
 use crate::addr::{Addr, ObjectId};
@@ -43,18 +44,24 @@ pub unsafe fn start(stack: *mut u64, own: &Own) -> Entry {
     let mut stack = unsafe { InitialStack::new(stack) };
     // SAFETY: as the caller promises.
     match unsafe { run(&mut stack, own) } {
-        Ok(entry) => entry,
+        Ok(entry) => {
+            trace::tell(Topics::REQUESTS, || Event::Entry { address: entry.address });
+            trace::flush();
+            entry
+        }
         Err(Stop::Exit(status)) => {
             trace::flush();
             process::exit(status)
         }
         Err(Stop::Errors(errors)) => {
-            trace::flush();
             let program = program_name(&stack);
             let mut text = String::new();
             for error in &errors {
                 let _ = write!(text, "{}", Report { program, error });
             }
+            let words = text.trim_end();
+            trace::tell(Topics::REQUESTS, || Event::Failed { words: &words });
+            trace::flush();
             file::write_all(STDERR, text.as_bytes());
             process::exit(CANNOT_START)
         }
@@ -77,6 +84,7 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     if settings.show_auxv || settings.profile.is_some() {
         answers::environment(&job, stack, &settings);
     }
+    recording::begin(&settings, &job, stack);
     tracing::begin(&settings, job.program_name(stack))?;
     begins(Stage::Start);
     let values = match secure {
@@ -110,6 +118,9 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     };
     let mut map = LinkMap::default();
     let program = what_is_there(&mut map, program, stack, own, &job)?;
+    if trace::on(Topics::TIMES) {
+        recording::begin_map(&map, &job);
+    }
     let mut linker = Linker {
         map: &mut map,
         space: LinkMap::BASE,
@@ -203,8 +214,6 @@ unsafe fn finish(process: &'static Process, program: ObjectId) -> Result<Entry, 
     // SAFETY: as the caller promises.
     unsafe { ready::make(process)? };
     let address = process.world().map.get(program).map_or(Addr(0), |program| program.entry);
-    trace::tell(Topics::REQUESTS, || Event::Entry { address });
-    trace::flush();
     Ok(Entry { address, finaliser: true })
 }
 

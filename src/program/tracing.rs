@@ -43,12 +43,13 @@ pub fn begin(settings: &Settings<'_>, program: &'static [u8]) -> Result<(), Stop
 /// Where lines go. A file that cannot be made gives way to standard output, as under ld.so.
 fn target(output: Option<&[u8]>) -> Target {
     let Some(output) = output else { return Target::Descriptor(STDERR) };
-    let path = absolute(output).filter(|path| Fd::append(path).is_ok());
+    let number = alloc::format!(".{}", process::id());
+    let path = absolute(output, number.as_bytes()).filter(|path| Fd::append(path).is_ok());
     path.map_or(Target::Descriptor(STDOUT), Target::File)
 }
 
-/// The path with the process's number, which means the same when the program has changed its directory.
-fn absolute(output: &[u8]) -> Option<&'static CStr> {
+/// The path, with something added, that means the same when the program has changed its directory.
+pub fn absolute(output: &[u8], end: &[u8]) -> Option<&'static CStr> {
     let mut path = Vec::new();
     if !output.starts_with(b"/") {
         let mut buffer = vec![0; libc::PATH_MAX as usize];
@@ -56,7 +57,7 @@ fn absolute(output: &[u8]) -> Option<&'static CStr> {
         path.push(b'/');
     }
     path.extend_from_slice(output);
-    path.extend_from_slice(alloc::format!(".{}", process::id()).as_bytes());
+    path.extend_from_slice(end);
     Some(Box::leak(CString::new(path).ok()?.into_boxed_c_str()))
 }
 

@@ -3,6 +3,7 @@
 //! x86-64 Linux only. Nothing here allocates.
 
 mod call;
+pub mod clock;
 pub mod file;
 pub mod fork;
 pub mod memory;

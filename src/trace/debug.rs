@@ -159,11 +159,12 @@ fn topic(event: &Event<'_>) -> Topics {
     match event {
         // ld.so says nothing of a name that is a path.
         Event::Attempt { origin: Origin::Slash | Origin::Preload, .. } => Topics::empty(),
+        Event::SearchEnds { name, .. } if name.contains(&b'/') => Topics::empty(),
         Event::SearchBegins { .. }
         | Event::SearchList { .. }
         | Event::SearchCache { .. }
         | Event::Attempt { .. }
-        | Event::SearchEnds { .. } => Topics::LIBS,
+        | Event::SearchEnds { cut_short: false, .. } => Topics::LIBS,
         Event::Wanted { by: Some(_), .. }
         | Event::MapBegins { .. }
         | Event::MapEnds { .. }

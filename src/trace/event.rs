@@ -60,20 +60,35 @@ pub enum Event<'e> {
     SearchCache { path: &'e CStr },
     /// A file was tried; `why` it was not taken, if so.
     Attempt { path: &'e [u8], origin: &'e Origin<'e>, why: Option<&'e dyn fmt::Display> },
-    /// The search is over.
-    SearchEnds { name: &'e [u8], found: Option<&'e CStr> },
+    /// The search is over; `since` is when it began. It is cut short by a file that cannot be loaded.
+    SearchEnds {
+        name: &'e [u8],
+        by: Option<Label<'e>>,
+        space: usize,
+        found: Option<&'e CStr>,
+        cut_short: bool,
+        since: u64,
+    },
+    /// What a DT_NEEDED of an object means.
+    Needed { object: Label<'e>, name: &'e [u8], to: Label<'e> },
 
+    /// An object that the kernel has mapped.
+    Found { object: Label<'e>, start: Addr, size: u64 },
     /// A file that was found begins to be mapped. `name` is what was asked for.
     MapBegins { name: &'e [u8], path: &'e [u8], space: usize },
     /// It is mapped and read.
     MapEnds {
         object: Label<'e>,
         dynamic: Addr,
+        /// The load bias.
         base: Addr,
+        /// Its lowest address.
+        start: Addr,
         size: u64,
         entry: Addr,
         phdr: Addr,
         phnum: u16,
+        since: u64,
     },
 
     /// A library is asked whether it defines a version.
@@ -90,7 +105,17 @@ pub enum Event<'e> {
     /// An object begins to be relocated.
     RelocationBegins { object: Label<'e>, lazy: bool },
     /// All its words are written, but for those that wait for a resolver.
-    RelocationEnds { object: Label<'e> },
+    RelocationEnds {
+        object: Label<'e>,
+        lazy: bool,
+        /// Records of DT_RELA.
+        rela: u64,
+        /// Words of DT_RELR.
+        relr: u64,
+        /// Records of DT_JMPREL.
+        plt: u64,
+        since: u64,
+    },
     /// A symbol is looked up in an object.
     Lookup { symbol: &'e [u8], object: Label<'e> },
     /// A lookup is over: what defines the symbol, if anything.
@@ -110,29 +135,36 @@ pub enum Event<'e> {
     /// An object's functions begin to be called.
     CallBegins { object: Label<'e>, function: Function },
     /// They have returned.
-    CallEnds { object: Label<'e>, function: Function },
+    CallEnds { object: Label<'e>, function: Function, since: u64 },
     /// The program's entry point is jumped to.
     Entry { address: Addr },
     /// The finalisers of the exit have run.
     Exit,
 
     /// dlopen(3) or dlmopen(3) is called.
-    OpenBegins { name: &'e [u8], mode: i32, space: i64, caller: Addr },
+    OpenBegins { name: &'e [u8] },
     /// An object was opened, once more if it was open before.
     Opened { object: Label<'e>, count: u32 },
-    /// The call returns: a handle, or 0.
-    OpenEnds { handle: u64 },
+    /// The call is about to return what was opened, or an error.
+    OpenEnds {
+        name: &'e [u8],
+        object: Option<Label<'e>>,
+        error: Option<&'e dyn fmt::Display>,
+        since: u64,
+    },
     /// dlclose(3) is called.
-    CloseBegins { handle: u64 },
+    CloseBegins { object: Label<'e> },
     /// An object was closed and is still open, or needed.
     StillOpen { object: Label<'e>, count: u32 },
     /// An object is taken out of memory.
     Unloaded { object: Label<'e> },
-    /// The call returns.
-    CloseEnds { done: bool },
+    /// The call is about to return.
+    CloseEnds { object: Label<'e>, since: u64 },
     /// An object will never be unloaded.
     Stays { object: Label<'e>, why: Why<'e> },
 
+    /// The program cannot be started.
+    Failed { words: &'e dyn fmt::Display },
     /// Something is wrong with an object. `occasion` is what ld.so calls it; the program goes on if not `fatal`.
     Error { object: &'e [u8], occasion: &'static str, words: &'e dyn fmt::Display, fatal: bool },
 }

@@ -1,20 +1,23 @@
 //! What the loader does, told while it does it.
 //!
 //! Code says that something happens as an [`Event`], which borrows what it names; writers make lines of it. [`debug`]
-//! writes what LD_DEBUG asks for. While nobody listens, a place that could tell something costs one load of a word that
-//! never changes and one branch; the event itself is made behind that branch.
+//! writes what LD_DEBUG asks for, [`json`] a trace for programs. While nobody listens, a place that could tell
+//! something costs one load of a word that never changes and one branch; the event itself is made behind that branch.
 //!
 //! Lines wait in the writers' buffers, so that a start is not slowed by hundreds of small writes. Whoever is about to
 //! run foreign code calls [`flush`] first: that code may end the process, or write lines of its own.
 
 pub mod debug;
 mod event;
+pub mod json;
 pub mod options;
 mod origin;
 pub mod sink;
 pub mod statistics;
 
 use core::sync::atomic::{AtomicU32, Ordering};
+
+use crate::sys::clock;
 
 pub use event::{Event, Function, How, Label, Stage, Strings, Why};
 pub use origin::Origin;
@@ -45,6 +48,8 @@ bitflags::bitflags! {
         const REQUESTS = 1 << 9;
         /// References and versions that nothing defines.
         const ERRORS = 1 << 10;
+        /// When what is told at its end has begun.
+        const TIMES = 1 << 12;
         /// Dependencies that nothing is bound to: no event, but a way to list a program's dependencies.
         const UNUSED = 1 << 11;
     }
@@ -85,6 +90,7 @@ fn told<'e>(event: impl FnOnce() -> Event<'e>) {
 pub fn emit(event: &Event<'_>) {
     statistics::note(event);
     debug::write(event);
+    json::write(event);
 }
 
 /// Writes out what waits in buffers.
@@ -99,6 +105,14 @@ pub fn flush() {
 #[inline(never)]
 fn flush_all() {
     debug::flush();
+    json::flush();
+}
+
+/// The time, if somebody wants to know when something began.
+#[inline(always)]
+#[must_use]
+pub fn now() -> u64 {
+    if on(Topics::TIMES) { clock::monotonic() } else { 0 }
 }
 
 /// A writer wants to be told of these from now on.

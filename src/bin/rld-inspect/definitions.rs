@@ -75,6 +75,7 @@ pub enum Action {
     Check,
     Diff,
     Libc,
+    Timeline,
     Generate,
 }
 
@@ -184,6 +185,17 @@ static SIDES: [Opt; 8] = [
 ];
 
 const OTHER: Operand = Operand { name: "OTHER", kind: Kind::Program, count: Count::AtMostOnce };
+/// The options of `timeline`.
+static TIMELINE: [Opt; 2] = [
+    with_value("format", "FORMAT", Kind::OneOf(&["html", "perfetto"]), "what to make"),
+    Opt {
+        short: Some('o'),
+        long: "output",
+        value: Some(Value { name: "FILE", kind: Kind::File }),
+        meaning: "write it to this file, not to standard output",
+    },
+];
+
 const PROGRAM: Operand = Operand { name: "PROGRAM", kind: Kind::Program, count: Count::Once };
 
 static WHY: [Opt; 1] =
@@ -278,6 +290,16 @@ pub static COMMANDS: &[Command] = &[
         options: &[&FORMAT],
         summary: "Say which layout of glibc's private data a libc.so.6 has, by which evidence.",
         about: &[],
+    },
+    Command {
+        action: Action::Timeline,
+        name: "timeline",
+        operands: &[Operand { name: "TRACE", kind: Kind::File, count: Count::Once }],
+        options: &[&TIMELINE],
+        summary: "Make a page, or a file for Perfetto, of a trace that rld wrote while a program ran.",
+        about: &[
+            "RLD_TRACE=FILE in the environment, or --trace FILE on rld's command line, writes a trace.",
+        ],
     },
     Command {
         action: Action::Generate,

@@ -13,6 +13,7 @@ mod resolve;
 mod root;
 mod start;
 mod symbols;
+mod timeline;
 mod tree;
 mod why;
 
@@ -114,6 +115,7 @@ fn act(arguments: &Arguments, out: &mut dyn Write) -> Result<Verdict, Failure> {
         Action::Check => check::run(arguments, out),
         Action::Diff => diff::run(arguments, out),
         Action::Libc => glibc::run(arguments, out),
+        Action::Timeline => timeline::run(arguments, out),
         Action::Generate => generate::run(arguments, out),
     }
 }
