@@ -81,6 +81,9 @@ fn sweep(process: &Process) {
         let unused = unused(process, process.world());
         if !unused.is_empty() {
             finalise(process, &unused);
+            for space in spaces_of(process, &unused) {
+                audit::activity_in(process, process.world(), space, Activity::Delete);
+            }
             // What a finaliser has opened again stays, finalised as it is.
             let mut gone = self::unused(process, process.world());
             gone.retain(|id| unused.contains(id));
@@ -136,15 +139,17 @@ fn finalise(process: &Process, ids: &[ObjectId]) {
     }
 }
 
+/// The namespaces of some objects.
+fn spaces_of(process: &Process, ids: &[ObjectId]) -> Vec<usize> {
+    let of = |id: &ObjectId| process.world().life(*id).map(|life| life.space);
+    let mut spaces: Vec<_> = ids.iter().filter_map(of).collect();
+    spaces.sort_unstable();
+    spaces.dedup();
+    spaces
+}
+
 fn remove(process: &Process, gone: &[ObjectId]) {
-    let spaces: Vec<usize> = {
-        let of = |id: &ObjectId| process.world().life(*id).map(|life| life.space);
-        let mut spaces: Vec<_> = gone.iter().filter_map(of).collect();
-        spaces.sort_unstable();
-        spaces.dedup();
-        spaces
-    };
-    for space in spaces {
+    for space in spaces_of(process, gone) {
         let of_space =
             |id: &ObjectId| process.world().life(*id).is_some_and(|it| it.space == space);
         let went: Vec<_> = gone.iter().copied().filter(of_space).collect();
@@ -159,7 +164,6 @@ fn remove(process: &Process, gone: &[ObjectId]) {
             let objects = &process.world().map.objects;
             went.iter().filter_map(|&id| objects.share(id)).collect()
         };
-        audit::activity_in(process, process.world(), space, Activity::Delete);
         show::show(process, world, &Change { space, came: &[], went: &went });
         let mappings = objects.into_iter().filter_map(Arc::into_inner);
         unmap_all(mappings.filter_map(|object| object.into_memory().mapping).collect());

@@ -200,6 +200,11 @@ fn load(
     let space = space.unwrap_or_else(|| new_space(&mut world));
     match prepare(process, &mut world, request, caller, space) {
         Ok((root, fresh)) => {
+            // Auditors may have opened and closed what was there already.
+            world.take_counts(process.world());
+            if let Some(life) = world.life(root) {
+                life.opens.fetch_add(1, Ordering::Relaxed);
+            }
             show::show(process, world, &Change { space, came: &fresh, went: &[] });
             Ok((root, fresh))
         }
@@ -496,7 +501,6 @@ fn begin_lives(
         }
     }
     if let Some(life) = world.lives.get_mut(root.index()) {
-        life.opens.fetch_add(1, Ordering::Relaxed);
         life.pinned |= request.has(libc::RTLD_NODELETE);
     }
 }

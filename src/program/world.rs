@@ -395,6 +395,15 @@ impl World {
         members.copied().filter(|&id| !is_used(id)).collect()
     }
 
+    /// Takes over how often objects are open in the world that this one is a copy of.
+    pub fn take_counts(&self, from: &Self) {
+        for (id, _) in from.map.objects.iter() {
+            if let (Some(old), Some(new)) = (from.life(id), self.life(id)) {
+                new.opens.store(old.opens.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+        }
+    }
+
     /// Adds definitions to a namespace's global scope, after all that are there.
     pub fn make_global(&mut self, space: usize, ids: &[ObjectId]) {
         let is_new = |id: &&ObjectId| self.life(**id).is_some_and(|life| !life.global);

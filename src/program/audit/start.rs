@@ -186,6 +186,7 @@ impl Found<'_> {
             ),
             libc.map(|found| found.libc),
         );
+        world.take_counts(old);
         process.replace_world(world);
         if let (true, Some(layout)) = (executable, process.layout()) {
             let start = process.facts.exports.data.rtld_global.0 as *mut u8;
