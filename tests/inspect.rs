@@ -310,9 +310,10 @@ fn the_command_line() {
     let version = format!("rld-inspect {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(inspect(&["--version"]), (0, version, String::new()));
 
-    let wrong: [(&[&str], &str); 8] = [
+    let wrong: [(&[&str], &str); 9] = [
         (&[], "expected a command"),
         (&["branch"], "there is no command 'branch'"),
+        (&["simbols"], "there is no command 'simbols'; did you mean 'symbols'?"),
         (&["tree"], "expected PROGRAM"),
         (&["tree", "/bin/ls", "/bin/cat"], "unexpected operand '/bin/cat'"),
         (&["tree", "--no-such", "/bin/ls"], "invalid option '--no-such'"),
@@ -382,6 +383,54 @@ fn what_cannot_be_looked_at() {
         assert_eq!(inspect(&["bindings", &file]).0, 0);
         assert_eq!(inspect(&["why", "libc.so.6", &file]).0, 1);
     }
+}
+
+/// Damage ends in words, whatever it hits; all copies in one process, and some by each command.
+#[test]
+fn damaged_files() {
+    let directory = scratch("damage");
+    let Some(original) = programs().find_map(|program| fs::read(program).ok()) else { return };
+    // Headers, and the dynamic section with the tables around it: where a loader looks.
+    let dynamic = |at: usize| u32::from_le_bytes(original[at..at + 4].try_into().unwrap()) == 2;
+    let header =
+        (0..usize::from(original[56])).map(|index| 64 + index * 56).find(|&at| dynamic(at));
+    let word = |at: usize| u64::from_le_bytes(original[at..at + 8].try_into().unwrap()) as usize;
+    let section = header.map_or(64, |at| word(at + 8));
+    let places: Vec<_> = (16..64 + 56 * usize::from(original[56]))
+        .chain(section..section + 400)
+        .chain(0x300..0x1800)
+        .collect();
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let mut random = |limit: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) as usize % limit
+    };
+    let mut copies = Vec::new();
+    for number in 0..400 {
+        let mut copy = original.clone();
+        for _ in 0..1 + random(3) {
+            let at = places[random(places.len())];
+            copy[at] ^= 1 + random(255) as u8;
+        }
+        let path = directory.join(format!("copy-{number}"));
+        fs::write(&path, copy).unwrap();
+        copies.push(path.to_str().unwrap().to_owned());
+    }
+    let all: Vec<_> = copies.iter().map(String::as_str).collect();
+    let (status, text, errors) = inspect(&[&["check", "--severity", "note"], &all[..]].concat());
+    assert!([0, 1, 3].contains(&status) && errors.is_empty(), "{status}: {errors}");
+    assert!(text.matches("[broken]").count() > 20, "{text}");
+    for (number, copy) in all.iter().enumerate().take(80) {
+        let commands: [&[&str]; 4] = [
+            &["tree", copy],
+            &["symbols", copy, "malloc"],
+            &["bindings", copy],
+            &["diff", copy, all[number + 1]],
+        ];
+        let (status, _, errors) = inspect(commands[number % commands.len()]);
+        assert!(status == 0 || status == 1, "{copy}: {status}: {errors}");
+    }
+    fs::remove_dir_all(directory).unwrap();
 }
 
 /// Colours are for terminals, and only if nobody objects.

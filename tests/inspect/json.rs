@@ -61,6 +61,21 @@ fn documents_fit_the_schema() {
     }
 }
 
+/// Every kind of finding that the schema knows is explained.
+#[test]
+fn kinds_are_documented() {
+    let text =
+        fs::read_to_string(SCHEMA.replace("inspect.schema.json", "inspect-json.md")).unwrap();
+    let schema: Value = serde_json::from_str(&fs::read_to_string(SCHEMA).unwrap()).unwrap();
+    let kinds = schema["$defs"]["kind"]["enum"].as_array().unwrap();
+    let rows =
+        |kind: &str| text.lines().filter(|line| line.starts_with(&format!("| `{kind}` |"))).count();
+    for kind in kinds {
+        assert_eq!(rows(kind.as_str().unwrap()), 1, "{kind}");
+    }
+    assert_eq!(text.matches("\n| `").count(), kinds.len());
+}
+
 #[test]
 fn the_schema_has_teeth() {
     let (_, good) = json(&["tree", "/bin/sh"]);

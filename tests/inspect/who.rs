@@ -94,6 +94,8 @@ fn every_chain_to_a_library() {
 
     let (status, text, _) = inspect(&["why", "libother.so", &program]);
     assert_eq!((status, text), (1, format!("{program} does not need libother.so\n")));
+    let (_, text, _) = inspect(&["why", "libdepe.so.1", &program]);
+    assert!(text.ends_with("need libdepe.so.1; did you mean 'libdeep.so.1'?\n"), "{text}");
     let (status, _, errors) = inspect(&["why", "--limit", "many", "libc.so.6", &program]);
     assert_eq!(status, 2);
     assert!(errors.contains("--limit is a number, not 'many'"), "{errors}");
@@ -155,8 +157,10 @@ fn who_defines_a_symbol() {
         assert_eq!(strings(&document["definitions"], "version"), ["GLIBC_2.14"]);
     }
 
-    let (status, text, _) = inspect(&["symbols", &program, "nobody"]);
-    assert_eq!((status, text.as_str()), (1, "nobody\n  nothing defines it\n"));
+    let (status, text, _) = inspect(&["symbols", &program, "nobody_at_all_here"]);
+    assert_eq!((status, text.as_str()), (1, "nobody_at_all_here\n  nothing defines it\n"));
+    let (_, document) = json(&["symbols", &program, "twise"]);
+    assert_eq!(document["near"], "twice");
     fs::remove_file(&left).unwrap();
     let (status, text, errors) = inspect(&["symbols", &program, "left"]);
     assert_eq!(status, 1, "{text}");

@@ -5,12 +5,14 @@ use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 
 use lexopt::{Arg, Parser};
+use rld::near;
 
 use super::Failure;
 use super::definitions::{
     COMMANDS, Command, Count, ENVIRONMENT, EVERYWHERE, Kind, NAME, Operand, Opt, STATUS, SUMMARY,
     Value,
 };
+use super::output::advice;
 
 /// What the user gave to a command.
 pub struct Arguments {
@@ -106,7 +108,12 @@ pub fn parse(mut parser: Parser) -> Result<Request, Failure> {
             (None, Arg::Value(operand)) if command.is_some() => operands.push(operand),
             (None, Arg::Value(name)) => {
                 let found = COMMANDS.iter().find(|command| *command.name == *name);
-                let unknown = || format!("there is no command '{}'", name.display());
+                let unknown = || {
+                    let names = COMMANDS.iter().map(|command| command.name.as_bytes());
+                    let near = near::nearest(name.as_encoded_bytes(), names);
+                    let near = near.map_or(String::new(), advice);
+                    format!("there is no command '{}'{near}", name.display())
+                };
                 command = Some(found.ok_or_else(|| Failure::Usage(unknown()))?);
             }
             (None, unknown) => return Err(unknown.unexpected().into()),

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
 use rld::search::Origin;
+use rld::text::Text;
 use serde::{Serialize, Serializer};
 
 use super::Failure;
@@ -138,6 +139,11 @@ impl Serialize for Bytes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
+}
+
+/// What was meant, perhaps; for the end of a sentence.
+pub fn advice(near: &[u8]) -> String {
+    format!("; did you mean '{}'?", Text(near))
 }
 
 /// How an object was found, as JSON.

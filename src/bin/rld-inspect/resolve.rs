@@ -2,8 +2,6 @@
 //!
 //! The loader's own references are not among them: rld has none.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fmt;
 
 use rld::addr::ObjectId;
@@ -159,49 +157,54 @@ fn bind_object<'m>(
     uses: &[Use],
 ) -> Result<Vec<Binding>, Error> {
     let mut bindings: Vec<Binding> = Vec::with_capacity(uses.len());
-    // What was looked up: symbol and class.
-    let mut known = HashMap::with_capacity(uses.len());
-    // A call and an address mostly lead to the same place, and need no second line then.
-    let mut seen: HashMap<_, usize> = HashMap::with_capacity(uses.len());
+    let inside = |index: &usize| *index < object.exports.symbols.len();
+    let indices = uses.iter().map(|reference| reference.index as usize);
+    let mut symbols = vec![Met::default(); indices.filter(inside).max().map_or(0, |last| last + 1)];
     for reference in uses {
-        let Entry::Vacant(vacant) =
-            known.entry((reference.index, reference.definition_only, reference.copy))
-        else {
-            continue;
-        };
-        vacant.insert(());
-        let prepared = Prepared::new(object, reference.index).ok_or_else(|| {
+        let prepared = Prepared::new(object, reference.index);
+        let met = symbols.get_mut(reference.index as usize);
+        let (Some(prepared), Some(met)) = (prepared, met) else {
             let words = "relocation names a symbol outside the symbol table";
-            Error::words(object.name.to_bytes(), words)
-        })?;
-        if prepared.symbol.binds_locally() {
+            return Err(Error::words(object.name.to_bytes(), words));
+        };
+        let class = 1 << (u8::from(reference.definition_only) + 2 * u8::from(reference.copy));
+        if met.classes & class != 0 || prepared.symbol.binds_locally() {
             continue;
         }
+        met.classes |= class;
         let found = scope.resolve(&map.objects, requester, &prepared, reference.class());
         let definition = found.unwrap_or_default();
-        let place = definition.map(|definition| (definition.object, definition.symbol.value));
-        match seen.entry((reference.index, reference.copy, place)) {
-            Entry::Occupied(same) => {
-                if let Some(same) = bindings.get_mut(*same.get()) {
-                    same.call &= reference.call;
-                }
-            }
-            Entry::Vacant(new) => {
-                new.insert(bindings.len());
-                bindings.push(Binding {
-                    requester,
-                    index: reference.index,
-                    name: prepared.name,
-                    version: object.exports.wanted_version(reference.index),
-                    weak: prepared.symbol.binding() == SymbolBinding::Weak,
-                    copy: reference.copy,
-                    call: reference.call,
-                    definition,
-                });
-            }
+        let place = |it: Option<Definition>| it.map(|it| (it.object, it.symbol.value));
+        // A call and an address mostly lead to the same place, and need no second line then.
+        if let Some(last) = met.last.and_then(|last| bindings.get_mut(last))
+            && last.copy == reference.copy
+            && place(last.definition) == place(definition)
+        {
+            last.call &= reference.call;
+            continue;
         }
+        met.last = Some(bindings.len());
+        bindings.push(Binding {
+            requester,
+            index: reference.index,
+            name: prepared.name,
+            version: object.exports.wanted_version(reference.index),
+            weak: prepared.symbol.binding() == SymbolBinding::Weak,
+            copy: reference.copy,
+            call: reference.call,
+            definition,
+        });
     }
     Ok(bindings)
+}
+
+/// What is known of a symbol of the object at hand.
+#[derive(Clone, Copy, Default)]
+struct Met {
+    /// The classes that were looked up, a bit each.
+    classes: u8,
+    /// The place of its last binding.
+    last: Option<usize>,
 }
 
 /// A symbol that an object offers to others, or would if it were visible.
@@ -225,6 +228,16 @@ pub fn offers(start: &Start, name: &[u8]) -> Vec<Offer> {
         }
     }
     offers
+}
+
+/// The names of all that is defined for others.
+pub fn defined_names(start: &Start) -> impl Iterator<Item = &'static [u8]> {
+    start.map.in_search_order().flat_map(|(_, object)| {
+        let exports = &object.exports;
+        let symbols = exports.symbols.slice(0, exports.count()).iter();
+        let defined = symbols.filter(|symbol| symbol.can_define(true) && !symbol.is_hidden());
+        defined.filter_map(|symbol| exports.strings.get(symbol.name))
+    })
 }
 
 /// The version of a definition.

@@ -6,12 +6,13 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 
 use rld::elf::symbol::{Binding as SymbolBinding, Symbol, Type};
+use rld::near;
 use rld::object::Definition;
 use rld::text::Text;
 use serde::Serialize;
 
 use super::cli::Arguments;
-use super::output::{Bytes, Out};
+use super::output::{Bytes, Out, advice};
 use super::resolve::{self, Binding, Offer, Versioned};
 use super::start::Start;
 use super::{Failure, Verdict};
@@ -72,11 +73,18 @@ impl<'r> Report<'r> {
         self.definitions.iter().position(same).map(|at| at + 1)
     }
 
+    /// What was meant, perhaps, if nothing is defined.
+    fn near(&self) -> Option<&'static [u8]> {
+        let names = || resolve::defined_names(self.start);
+        self.definitions.is_empty().then(|| near::nearest(self.wanted.name, names()))?
+    }
+
     fn write(&self, out: &mut Out<'_>) -> io::Result<()> {
         let paint = out.paint();
         writeln!(out, "{}", paint.strong(&self.wanted))?;
         if self.definitions.is_empty() {
-            writeln!(out, "  nothing defines it")?;
+            let near = self.near().map_or(String::new(), |near| advice(near));
+            writeln!(out, "  nothing defines it{near}")?;
         }
         for (at, (offer, _)) in self.definitions.iter().enumerate() {
             let Offer { definition, .. } = offer;
@@ -149,6 +157,7 @@ impl<'r> Report<'r> {
             symbol_version: self.wanted.version.map(Bytes),
             definitions: definitions.collect(),
             references: references.collect(),
+            near: self.near().map(Bytes),
             missing: self.start.missing().map(|error| Bytes(&error.object)).collect(),
         }
     }
@@ -222,6 +231,7 @@ struct Document<'d> {
     symbol_version: Option<Bytes<'d>>,
     definitions: Vec<DefinitionEntry<'d>>,
     references: Vec<ReferenceEntry<'d>>,
+    near: Option<Bytes<'d>>,
     missing: Vec<Bytes<'d>>,
 }
 

@@ -5,11 +5,12 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
 use rld::addr::ObjectId;
+use rld::near;
 use rld::text::Text;
 use serde::Serialize;
 
 use super::cli::Arguments;
-use super::output::{Bytes, Out, Way, Words};
+use super::output::{Bytes, Out, Way, Words, advice};
 use super::start::{PROGRAM, Request, Requester, Rule, Start};
 use super::{Failure, Verdict};
 
@@ -51,10 +52,16 @@ pub fn run(arguments: &Arguments, out: &mut Out<'_>) -> Result<Verdict, Failure>
         }
         if found.chains.is_empty() {
             let program = Text(&start.program);
-            writeln!(out, "{program} does not need {}", Text(wanted))?;
+            let near = near(&start, wanted).map_or(String::new(), advice);
+            writeln!(out, "{program} does not need {}{near}", Text(wanted))?;
         }
     }
     Ok(if found.chains.is_empty() { Verdict::Bad } else { Verdict::Good })
+}
+
+/// What was meant, perhaps.
+fn near<'s>(start: &'s Start, wanted: &[u8]) -> Option<&'s [u8]> {
+    near::nearest(wanted, start.requests.iter().map(|request| &request.name[..]))
 }
 
 /// A place in a chain: where it begins, or the request that leads on.
@@ -147,14 +154,15 @@ impl<'g> Graph<'g> {
 
     /// The chains from the program or a preload list to a wanted library, the shortest first.
     fn chains(&self, limit: usize) -> Found<'g> {
-        let mut walk = Walk { graph: self, limit, steps: 0, found: Found::default() };
-        let longest = self.start.map.objects.ids() + 1;
-        for length in 1..=longest {
+        let mut walk =
+            Walk { graph: self, limit, steps: 0, longer: false, found: Found::default() };
+        for length in 1.. {
+            walk.longer = false;
             let mut chain = vec![(Link::Preloads, None)];
             walk.extend(self.start.preloads(), length, &mut chain);
             let mut chain = vec![(Link::Program, Some(Node::Object(PROGRAM)))];
             walk.extend(self.start.needs(PROGRAM), length, &mut chain);
-            if walk.found.unfinished.is_some() {
+            if !walk.longer || walk.found.unfinished.is_some() {
                 break;
             }
         }
@@ -185,6 +193,8 @@ struct Walk<'w, 'g> {
     graph: &'w Graph<'g>,
     limit: usize,
     steps: usize,
+    /// A chain did not fit the length at hand.
+    longer: bool,
     found: Found<'g>,
 }
 
@@ -201,7 +211,11 @@ impl<'g> Walk<'_, 'g> {
             let node = Node::of(request);
             let Some(&distance) = self.graph.distance.get(&node) else { continue };
             let within = chain.iter().any(|(_, known)| *known == Some(node));
-            if within || distance >= left || self.found.unfinished.is_some() {
+            if within || self.found.unfinished.is_some() {
+                continue;
+            }
+            if distance >= left {
+                self.longer = true;
                 continue;
             }
             self.steps += 1;
@@ -234,6 +248,7 @@ struct Document<'d> {
     found: Vec<FoundEntry<'d>>,
     chains: Vec<Vec<Bytes<'d>>>,
     complete: bool,
+    near: Option<Bytes<'d>>,
 }
 
 #[derive(Serialize)]
@@ -260,6 +275,7 @@ impl<'d> Document<'d> {
             found: entries.collect(),
             chains: chains.collect(),
             complete: found.unfinished.is_none(),
+            near: near(start, wanted).filter(|_| found.chains.is_empty()).map(Bytes),
         }
     }
 }
