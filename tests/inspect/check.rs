@@ -296,7 +296,7 @@ fn many_operands() {
     let expected = format!(
         "{here}/libstack.so\n  warning: asks for an executable stack [executable-stack]\n      \
          in {one}, {two}\n\
-         2 programs with 2 libraries: 0 errors, 1 warnings; 2 less severe, see --severity\n\
+         2 programs with 2 libraries: 0 errors, 1 warning; 2 less severe, see --severity\n\
          1 passed over: a directory, not an ELF program\n\
          1 passed over: a script, not an ELF program\n"
     );
@@ -307,7 +307,7 @@ fn many_operands() {
 
     let (status, text, _) = inspect(&["check", "--severity", "error", &one]);
     assert_eq!(status, 0);
-    let summary = "1 programs with 2 libraries: 0 errors; 2 less severe, see --severity\n";
+    let summary = "1 program with 2 libraries: 0 errors; 2 less severe, see --severity\n";
     assert_eq!(text, summary);
 
     let (status, text, _) = inspect(&["check", &one, &none]);

@@ -42,7 +42,7 @@ fn what_differs() {
     let expected = format!(
         "- libanswer.so => {a}/libanswer.so [LD_LIBRARY_PATH]\n\
          + libanswer.so => {b}/libanswer.so [LD_LIBRARY_PATH]\n  the files are equal\n\
-         1 objects changed, 0 added, 0 removed; 0 bindings changed\n"
+         1 object changed, 0 added, 0 removed; 0 bindings changed\n"
     );
     assert_eq!(text, expected);
     let (_, document) = json(&["diff", "--library-path", &a, "--b-library-path", &c, &program]);
@@ -59,7 +59,7 @@ fn what_differs() {
     for part in [
         &format!("+ libmine.so => {mine} [preload]\n"),
         "! (program): answer -> libanswer.so, libmine.so\n",
-        "0 objects changed, 1 added, 0 removed; 1 bindings changed\n",
+        "0 objects changed, 1 added, 0 removed; 1 binding changed\n",
     ] {
         assert!(text.contains(part), "no `{part}` in:\n{text}");
     }
@@ -73,10 +73,7 @@ fn what_differs() {
     assert_eq!(status, 1);
     assert!(text.contains("+ libanswer.so => not found\n"), "{text}");
     assert!(text.contains("! (program): answer -> libanswer.so, nothing\n"), "{text}");
-    assert!(
-        text.ends_with("1 objects changed, 0 added, 0 removed; 1 bindings changed\n"),
-        "{text}"
-    );
+    assert!(text.ends_with("1 object changed, 0 added, 0 removed; 1 binding changed\n"), "{text}");
 
     // Two builds of one program.
     let source = "int main() { return 0; }";

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::cli::Arguments;
 use super::files::Disk;
-use super::output::{Bytes, Out, Way};
+use super::output::{Bytes, Out, Way, counted};
 use super::resolve::{self, Versioned};
 use super::start::{Environment, PROGRAM, Rule, Side, Start};
 use super::{Failure, Verdict};
@@ -212,11 +212,11 @@ impl Difference {
         let count = |holds: fn(&Change) -> bool| self.objects.iter().filter(|it| holds(it)).count();
         writeln!(
             out,
-            "{} objects changed, {} added, {} removed; {} bindings changed",
-            count(|it| it.a.is_some() && it.b.is_some()),
+            "{} changed, {} added, {} removed; {} changed",
+            counted(count(|it| it.a.is_some() && it.b.is_some()), "object"),
             count(|it| it.a.is_none()),
             count(|it| it.b.is_none()),
-            self.bindings.len()
+            counted(self.bindings.len(), "binding")
         )
     }
 }

@@ -141,6 +141,11 @@ impl Serialize for Bytes<'_> {
     }
 }
 
+/// A count of things, with an s where there is not one.
+pub fn counted(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+}
+
 /// What was meant, perhaps; for the end of a sentence.
 pub fn advice(near: &[u8]) -> String {
     format!("; did you mean '{}'?", Text(near))

@@ -12,7 +12,7 @@ use rld::text::Text;
 use serde::Serialize;
 
 use super::cli::Arguments;
-use super::output::{Bytes, Out, advice};
+use super::output::{Bytes, Out, advice, counted};
 use super::resolve::{self, Binding, Offer, Versioned};
 use super::start::Start;
 use super::{Failure, Verdict};
@@ -103,9 +103,7 @@ impl<'r> Report<'r> {
                     writeln!(out, " {}", paint.dim("hidden from other objects"))?;
                 }
                 None => {
-                    let count = self.bound(definition);
-                    let s = if count == 1 { "" } else { "s" };
-                    let words = format!("found; {count} reference{s}");
+                    let words = format!("found; {}", counted(self.bound(definition), "reference"));
                     writeln!(out, " {}", paint.good(words))?;
                 }
             }

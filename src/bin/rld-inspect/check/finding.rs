@@ -16,12 +16,14 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// All of them as options and JSON have them, the worst first.
+    /// All of them, the worst first.
+    pub const ALL: [Self; 3] = [Self::Error, Self::Warning, Self::Note];
+    /// Their names, as options and JSON have them.
     pub const NAMES: [&str; 3] = ["error", "warning", "note"];
 
     /// The one with this name.
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Error, Self::Warning, Self::Note].into_iter().find(|it| it.name() == name)
+        Self::ALL.into_iter().find(|it| it.name() == name)
     }
 
     /// Its name.

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::Outcome;
 use super::finding::{Finding, Kind, Severity};
-use crate::inspect::output::{Bytes, Out};
+use crate::inspect::output::{Bytes, Out, counted};
 use crate::inspect::start::Environment;
 use crate::inspect::{Failure, Verdict};
 
@@ -162,16 +162,15 @@ impl Report {
         for (_, words) in &self.skipped {
             *reasons.entry(words).or_default() += 1;
         }
-        let Self { programs, libraries, .. } = self;
-        let counts = [
-            (Severity::Error, "errors"),
-            (Severity::Warning, "warnings"),
-            (Severity::Note, "notes"),
-        ];
-        let counts = counts.into_iter().filter(|(severity, _)| *severity <= self.least);
-        let counts = counts.map(|(severity, words)| format!("{} {words}", self.count(severity)));
+        let shown = Severity::ALL.into_iter().filter(|severity| *severity <= self.least);
+        let counts = shown.map(|severity| counted(self.count(severity), severity.name()));
         let counts = counts.collect::<Vec<_>>().join(", ");
-        write!(out, "{programs} programs with {libraries} libraries: {counts}")?;
+        let programs = counted(self.programs, "program");
+        let libraries = match self.libraries {
+            1 => "1 library".into(),
+            many => format!("{many} libraries"),
+        };
+        write!(out, "{programs} with {libraries}: {counts}")?;
         match self.hidden {
             0 => writeln!(out)?,
             hidden => writeln!(out, "; {hidden} less severe, see --severity")?,
