@@ -83,7 +83,7 @@ impl<'r> Report<'r> {
         let paint = out.paint();
         writeln!(out, "{}", paint.strong(&self.wanted))?;
         if self.definitions.is_empty() {
-            let near = self.near().map_or(String::new(), |near| advice(near));
+            let near = self.near().map_or(String::new(), advice);
             writeln!(out, "  nothing defines it{near}")?;
         }
         for (at, (offer, _)) in self.definitions.iter().enumerate() {
