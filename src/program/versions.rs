@@ -47,10 +47,6 @@ pub fn check<'o, 'a: 'o>(
                 findings.errors.push(Error::new(name, Problem::Sentence(sentence)));
                 return;
             };
-            // What is missing has been said to be.
-            if needed.role == Role::Absent {
-                return;
-            }
             trace::tell(Topics::VERSIONS, || Event::Version {
                 version: need.version.name,
                 library: needed.label(),

@@ -317,8 +317,28 @@ impl Walk<'_> {
             }
         }
         self.linker.lists_absent = true;
-        self.linker.load_dependencies(PROGRAM, &preloaded)?;
+        if self.linker.load_dependencies(PROGRAM, &preloaded).is_err() {
+            self.list_what_is_there();
+        }
         Ok(self.requests)
+    }
+
+    /// A library that is broken ends the loader's work. Here it stands in the search list as absent.
+    fn list_what_is_there(&mut self) {
+        let map = &mut *self.linker.map;
+        let mut list = vec![PROGRAM];
+        for request in &self.requests {
+            let id = match &request.outcome {
+                Ok((id, _)) => *id,
+                Err(_) => map.add_to(LinkMap::BASE, Object::absent(&request.name)),
+            };
+            if !list.contains(&id) {
+                list.push(id);
+            }
+        }
+        if let Some(space) = map.spaces.get_mut(LinkMap::BASE) {
+            space.search_list = list;
+        }
     }
 
     fn request(&mut self, requester: Requester, name: &[u8], list: &mut Vec<ObjectId>) {
