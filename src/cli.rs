@@ -15,6 +15,8 @@ pub enum Command {
     Run,
     /// `--list`: show its dependencies instead.
     List,
+    /// `--tree`: show them as a tree, with the rules by which they are found.
+    Tree,
     /// `--verify`: say whether it is dynamically linked, as an exit status.
     Verify,
     /// `--list-tunables`: print all tunables.
@@ -41,6 +43,7 @@ pub struct Row {
 /// The table, one row on each line. It is text, since pointers to text would be relocated at every start.
 const TABLE: &str = "\
 --list||show the program's dependencies, do not run it
+--tree||show them as a tree, with how each is found
 --verify||exit with 0 (program), 2 (library) or 1 (neither)
 --library-path|PATH|search PATH in place of LD_LIBRARY_PATH
 --inhibit-cache||do not use /etc/ld.so.cache
@@ -172,8 +175,10 @@ impl Options {
                 return Ok(options);
             }
         }
-        let needs_program =
-            matches!(options.command, Command::Run | Command::List | Command::Verify);
+        let needs_program = !matches!(
+            options.command,
+            Command::ListTunables | Command::ListDiagnostics | Command::Help | Command::Version
+        );
         match options.program {
             None if needs_program => Err(Usage::NoProgram),
             _ => Ok(options),
@@ -183,9 +188,10 @@ impl Options {
     /// Sets what the named option is for; whether there is such an option.
     fn set(&mut self, name: &str, value: Option<&'static CStr>) -> bool {
         match name {
-            // As under ld.so, help is not given up again for these two.
-            "--list" | "--verify" if self.command == Command::Help => {}
+            // As under ld.so, help is not given up again for these.
+            "--list" | "--tree" | "--verify" if self.command == Command::Help => {}
             "--list" => self.command = Command::List,
+            "--tree" => self.command = Command::Tree,
             "--verify" => self.command = Command::Verify,
             "--library-path" => self.library_path = value,
             "--inhibit-cache" => self.inhibit_cache = true,

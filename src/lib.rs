@@ -12,6 +12,8 @@ pub mod text;
 
 pub mod near;
 
+pub mod paint;
+
 pub mod errno;
 
 pub mod elf;

@@ -1,6 +1,8 @@
 //! The objects of a process and how they come together: names, identities, breadth-first dependencies.
 
+pub mod requests;
 mod search_list;
+pub mod tree;
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -17,7 +19,7 @@ use crate::elf::header::Kind;
 use crate::errno::Errno;
 use crate::error::{Error, Problem, Result};
 use crate::object::{Mapped, Object, Role};
-use crate::search::{Failure, Files, NOT_OPENED, NotFound, PathOwner, Purpose, Search};
+use crate::search::{Failure, Files, NOT_OPENED, NotFound, Origin, PathOwner, Purpose, Search};
 use crate::sys::Identity;
 use crate::text::Text;
 use crate::trace::{self, Event, Topics};
@@ -328,6 +330,8 @@ pub struct Linker<'l, 'a, S> {
     pub audits: bool,
     /// Nothing is loaded: what is not there already is [`Problem::NotLoaded`] (RTLD_NOLOAD).
     pub no_load: bool,
+    /// What led to the object that was loaded last.
+    pub origin_of_last: Option<Origin<'static>>,
 }
 
 impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
@@ -415,6 +419,7 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
             self.asked_by(error, requester)
         })?;
         let id = self.map.add_shared(self.space, object);
+        self.origin_of_last = Some(found.origin);
         self.map.alias(self.space, id, name);
         if asked_for != name {
             self.map.alias(self.space, id, asked_for);

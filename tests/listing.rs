@@ -1,9 +1,11 @@
-//! `--list` and LD_TRACE_LOADED_OBJECTS show what ld.so's show, but for the addresses.
+//! `--list` and LD_TRACE_LOADED_OBJECTS show what ld.so's show, but for the addresses; `--tree` shows what
+//! `rld-inspect tree` does.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 const RLD: &str = env!("CARGO_BIN_EXE_rld");
+const INSPECT: &str = env!("CARGO_BIN_EXE_rld-inspect");
 const SYSTEM: &str = "/lib64/ld-linux-x86-64.so.2";
 const PROGRAMS: [&str; 8] = [
     "/bin/ls",
@@ -66,5 +68,58 @@ fn the_list_is_that_of_the_system() {
         assert!(expected.len() >= 3, "{expected:?}");
         assert_eq!(lines(RLD, &["--list", program], false), expected, "{program}");
         assert_eq!(lines(RLD, &[program], true), expected, "{program}");
+    }
+}
+
+fn run(program: &str, arguments: &[&str], preload: &str) -> Output {
+    Command::new(program).args(arguments).env("LD_PRELOAD", preload).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn the_tree_is_that_of_the_tool() {
+    // What is preloaded comes first; what is missing stands in its place.
+    for (preload, status) in [("", 0), ("libm.so.6 /nowhere/libgone.so", 1)] {
+        // The tests run the tool under the system's loader, which reports what it cannot preload on standard error.
+        for program in
+            PROGRAMS.iter().chain(&["/sbin/ldconfig"]).filter(|it| Path::new(it).exists())
+        {
+            let tool = run(INSPECT, &["tree", program], preload);
+            let tree = run(RLD, &["--tree", program], preload);
+            let expected = text(&tool.stdout).replace(SYSTEM, RLD);
+            assert_eq!(text(&tree.stdout), expected, "{program}");
+            assert_eq!(tree.status.code(), Some(status), "{program}");
+            assert_eq!(tool.status.code(), Some(status), "{program}");
+            assert_eq!(text(&tree.stderr), "");
+        }
+    }
+    let tree = run(RLD, &["--tree", "/bin/ls"], "libm.so.6 /nowhere/libgone.so");
+    let lines: Vec<_> = text(&tree.stdout).lines().collect();
+    assert!(lines[1].starts_with("├── libm.so.6 => /") && lines[1].ends_with(" [preload: cache]"));
+    assert!(lines.contains(
+        &"├── /nowhere/libgone.so => not found (cannot open shared object file: No such file or directory)"
+    ));
+}
+
+#[test]
+fn the_tree_has_colours_on_a_terminal() {
+    let on_terminal = |environment: &str| {
+        let line = format!("env {environment} {RLD} --tree /bin/ls");
+        let arguments = ["-qec", &line, "/dev/null"];
+        let output = Command::new("script").args(arguments).env_remove("NO_COLOR").output();
+        output.map(|output| String::from_utf8(output.stdout).unwrap())
+    };
+    let Ok(painted) = on_terminal("TERM=xterm") else {
+        println!("SKIPPED: script(1) is not installed, which gives a terminal");
+        return;
+    };
+    assert!(painted.starts_with("\x1b[1m/bin/ls\x1b[0m\r\n"), "{painted}");
+    assert!(painted.contains(" \x1b[36m[cache]\x1b[0m"), "{painted}");
+    for environment in ["TERM=dumb", "TERM=xterm NO_COLOR=1"] {
+        let plain = on_terminal(environment).unwrap();
+        assert!(plain.contains("[cache]") && !plain.contains('\x1b'), "{environment}: {plain}");
     }
 }

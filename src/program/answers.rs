@@ -32,7 +32,7 @@ pub fn give(
         Command::ListDiagnostics => diagnostics::lines(stack, settings, cpu),
         Command::ListTunables => tunables(values, cpu),
         Command::Version => concat!("rld ", env!("CARGO_PKG_VERSION"), "\n").into(),
-        Command::Run | Command::List | Command::Verify => return Ok(()),
+        Command::Run | Command::List | Command::Tree | Command::Verify => return Ok(()),
     };
     file::write_all(STDOUT, text.as_bytes());
     Err(Stop::Exit(0))

@@ -94,7 +94,7 @@ impl Job {
     /// Whether the dependencies are to be shown.
     #[must_use]
     pub fn lists(&self) -> bool {
-        self.command() == Command::List
+        matches!(self.command(), Command::List | Command::Tree)
     }
 
     /// `--preload`.
@@ -122,7 +122,12 @@ impl Job {
     ) -> Option<(Option<&'static CStr>, impl Iterator<Item = &'static CStr>)> {
         let (position, path, name) = match &self.options {
             None => (0, None, None),
-            Some(Options { command: Command::Run | Command::List, program, argv0, .. }) => {
+            Some(Options {
+                command: Command::Run | Command::List | Command::Tree,
+                program,
+                argv0,
+                ..
+            }) => {
                 let (position, path) = (*program)?;
                 (position + 1, Some(path), Some(argv0.unwrap_or(path)))
             }

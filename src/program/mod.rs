@@ -32,6 +32,7 @@ pub mod start;
 pub mod symbols;
 pub mod terms;
 pub mod tracing;
+pub mod tree;
 pub mod unresolved;
 pub mod versions;
 pub mod world;

@@ -343,6 +343,7 @@ pub(super) fn with_linker<T>(
         program: process.facts.name,
         origin,
         lists_absent: false,
+        origin_of_last: None,
         audits,
         no_load,
     });

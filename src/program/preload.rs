@@ -16,7 +16,24 @@ use crate::text::Text;
 
 const FILE: &CStr = c"/etc/ld.so.preload";
 
-/// Loads what is to come before all dependencies, in ld.so's order. What cannot be loaded is reported and passed over.
+/// The names of what is to come before all dependencies, in ld.so's order, each with where it stands.
+#[must_use]
+pub fn names(settings: &Settings<'_>, job: &Job, secure: bool) -> Vec<(Vec<u8>, &'static str)> {
+    let mut names = Vec::new();
+    let mut add = |name: &[u8], from| names.push((name.to_vec(), from));
+    for name in preload_names(settings.preload.unwrap_or_default(), secure) {
+        add(name, "LD_PRELOAD");
+    }
+    for name in preload_names(job.preload().map_or(&[], CStr::to_bytes), secure) {
+        add(name, "--preload");
+    }
+    for name in preload_file_names(&file_contents()) {
+        add(name, "/etc/ld.so.preload");
+    }
+    names
+}
+
+/// Loads it. What cannot be loaded is reported and passed over.
 pub fn all<S: Source<'static>>(
     linker: &mut Linker<'_, 'static, S>,
     settings: &Settings<'_>,
@@ -25,25 +42,17 @@ pub fn all<S: Source<'static>>(
 ) -> Vec<ObjectId> {
     let mut preloaded = Vec::new();
     let mut warnings: Vec<String> = Vec::new();
-    let mut load =
-        |name: &[u8], from: &str| match linker.open(name, Some(ObjectId(0)), Purpose::Preload) {
+    for (name, from) in names(settings, job, secure) {
+        match linker.open(&name, Some(ObjectId(0)), Purpose::Preload) {
             Ok(id) => preloaded.push(id),
             Err(error) => {
-                let (object, problem) = (Text(name), &error.problem);
+                let (object, problem) = (Text(&name), &error.problem);
                 warnings.push(alloc::format!(
-                "ERROR: ld.so: object '{object}' from {from} cannot be preloaded ({}): ignored.",
-                short(&alloc::format!("{problem}"))
-            ));
+                    "ERROR: ld.so: object '{object}' from {from} cannot be preloaded ({}): ignored.",
+                    short(&alloc::format!("{problem}"))
+                ));
             }
-        };
-    for name in preload_names(settings.preload.unwrap_or_default(), secure) {
-        load(name, "LD_PRELOAD");
-    }
-    for name in preload_names(job.preload().map_or(&[], CStr::to_bytes), secure) {
-        load(name, "--preload");
-    }
-    for name in preload_file_names(&file_contents()) {
-        load(name, "/etc/ld.so.preload");
+        }
     }
     warn(warnings.into_iter());
     preloaded

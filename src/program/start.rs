@@ -16,11 +16,12 @@ use super::live::Live;
 use super::terms::{Entry, Own, STDERR, Stop, program_name};
 use super::{
     Process, adopt, answers, audit, checks, listing, preload, prepare, ready, recording, relocate,
-    tracing,
+    tracing, tree,
 };
 use crate::abi::glibc::{self, cpu};
 use crate::addr::{Addr, ObjectId};
 use crate::arch::vector_state;
+use crate::cli::Command;
 use crate::env::tunables::{Values, glibc_2_36};
 use crate::env::{self, Settings};
 use crate::error::Report;
@@ -103,7 +104,8 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     // The option counts more than the variable, which ldd(1) uses.
     let traced = settings.trace_loaded_objects && !job.lists();
     let only_a_list = traced || job.lists();
-    if command::runs_alone(&program) {
+    let as_tree = job.command() == Command::Tree;
+    if command::runs_alone(&program) && !as_tree {
         return command::alone(program, only_a_list);
     }
     let name = program_name(stack);
@@ -132,9 +134,14 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
         origin: &origin,
         // The option ends at the first that is missing; the variable goes on.
         lists_absent: traced,
+        origin_of_last: None,
     };
     if cpu.xsave_area.is_some() {
         vector_state::use_xsave();
+    }
+    if as_tree {
+        let preload = preload::names(&settings, &job, secure);
+        return Err(tree::print(linker, program, &preload, stack));
     }
     if !auditors.is_empty()
         && let Some(layout) = audit::start::layout(&mut linker, &auditors)

@@ -186,6 +186,14 @@ pub fn current_dir(buffer: &mut [u8]) -> Result<&[u8], Errno> {
     Ok(buffer.get(..(len as usize).saturating_sub(1)).unwrap_or_default())
 }
 
+/// Whether a descriptor of the process is a terminal.
+#[must_use]
+pub fn is_terminal(fd: u64) -> bool {
+    let mut settings = MaybeUninit::<libc::termios>::uninit();
+    // SAFETY: the kernel's structure is shorter than libc's, which is borrowed.
+    unsafe { call(libc::SYS_ioctl, [fd, libc::TCGETS, settings.as_mut_ptr() as u64]) }.is_ok()
+}
+
 /// Writes all of `bytes` to a descriptor of the process, as one write(2) where the kernel takes it whole. Errors end
 /// it: there is nowhere left to report them.
 pub fn write_all(fd: u64, mut bytes: &[u8]) {

@@ -44,7 +44,7 @@ fn refuse_missing(start: &Start) -> Result<(), Failure> {
         Failure::Input(words) => words,
         other => other.to_string(),
     };
-    match start.missing().map(words).collect::<Vec<_>>() {
+    match start.requests.missing().map(words).collect::<Vec<_>>() {
         missing if missing.is_empty() => Ok(()),
         missing => Err(Failure::Input(missing.join("\nrld-inspect: "))),
     }

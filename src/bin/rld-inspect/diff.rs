@@ -9,6 +9,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 use rld::addr::ObjectId;
+use rld::linkmap::requests::Rule;
 use rld::object::{Definition, Object, Role};
 use rld::search::Files;
 use rld::text::Text;
@@ -18,7 +19,7 @@ use super::cli::Arguments;
 use super::files::Disk;
 use super::output::{Bytes, Out, Way, counted};
 use super::resolve::{self, Versioned};
-use super::start::{Environment, PROGRAM, Rule, Side, Start};
+use super::start::{Environment, PROGRAM, Side, Start};
 use super::{Failure, Verdict};
 
 pub fn run(arguments: &Arguments, out: &mut Out<'_>) -> Result<Verdict, Failure> {

@@ -83,8 +83,6 @@ pub struct Disk {
     directories: HashMap<CString, bool>,
     /// The outer level says whether it was looked for.
     cache: Option<Option<Cache<'static>>>,
-    /// What the search that runs, or ran last, is walking; none for a name that is a path.
-    pub walking: Option<Origin<'static>>,
 }
 
 impl Disk {
@@ -96,7 +94,6 @@ impl Disk {
     /// Begins with an empty address space.
     pub fn begin(&mut self) {
         self.objects = 0;
-        self.walking = None;
     }
 
     /// Reads a small file whole; empty if there is none.
@@ -235,7 +232,6 @@ impl Files for Disk {
             let list: Vec<_> = directories.map(|directory| Text(directory).to_string()).collect();
             debug!("searching {origin}: {}", list.join(":"));
         }
-        self.walking = Some(origin.clone().into_owned());
     }
 }
 

@@ -3,14 +3,16 @@
 use std::env;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::os::unix::ffi::OsStringExt;
 
+use rld::linkmap::requests::Rule;
+use rld::paint::{self, Paint};
 use rld::search::Origin;
 use rld::text::Text;
 use serde::{Serialize, Serializer};
 
 use super::Failure;
 use super::cli::Arguments;
-use super::start::Rule;
 
 /// Standard output, and what is known of its reader.
 pub struct Out<'o> {
@@ -23,10 +25,11 @@ pub struct Out<'o> {
 impl<'o> Out<'o> {
     /// For what the user asks for with `--format`. Colours are for terminals, unless NO_COLOR is set.
     pub fn new(stream: &'o mut dyn Write, arguments: &Arguments) -> Self {
-        let unset = |name| env::var_os(name).is_none_or(|value| value.is_empty());
-        let smart = env::var_os("TERM").is_none_or(|terminal| terminal != "dumb");
-        let colours = smart && unset("NO_COLOR") && io::stdout().is_terminal();
-        Self { stream, paint: Paint { colours }, json: arguments.wants_json() }
+        let variable = |name| env::var_os(name).map(OsStringExt::into_vec);
+        let (no_color, term) = (variable("NO_COLOR"), variable("TERM"));
+        let wanted = paint::wanted(no_color.as_deref(), term.as_deref());
+        let paint = Paint::new(wanted && io::stdout().is_terminal());
+        Self { stream, paint, json: arguments.wants_json() }
     }
 
     /// How to colour words.
@@ -57,63 +60,6 @@ impl Write for Out<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.stream.flush()
-    }
-}
-
-/// Colours words, or leaves them as they are.
-#[derive(Clone, Copy)]
-pub struct Paint {
-    colours: bool,
-}
-
-impl Paint {
-    /// What the reader looks for.
-    pub const fn strong<D>(self, words: D) -> Painted<D> {
-        self.with("1", words)
-    }
-
-    /// What the reader may pass over.
-    pub const fn dim<D>(self, words: D) -> Painted<D> {
-        self.with("2", words)
-    }
-
-    /// What is wrong.
-    pub const fn bad<D>(self, words: D) -> Painted<D> {
-        self.with("1;31", words)
-    }
-
-    /// What may be wrong.
-    pub const fn doubtful<D>(self, words: D) -> Painted<D> {
-        self.with("33", words)
-    }
-
-    /// What is right, or new.
-    pub const fn good<D>(self, words: D) -> Painted<D> {
-        self.with("32", words)
-    }
-
-    /// What explains.
-    pub const fn aside<D>(self, words: D) -> Painted<D> {
-        self.with("36", words)
-    }
-
-    const fn with<D>(self, code: &'static str, words: D) -> Painted<D> {
-        Painted { code: if self.colours { Some(code) } else { None }, words }
-    }
-}
-
-/// Words in a colour (ECMA-48, "SGR").
-pub struct Painted<D> {
-    code: Option<&'static str>,
-    words: D,
-}
-
-impl<D: fmt::Display> fmt::Display for Painted<D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.code {
-            Some(code) => write!(f, "\x1b[{code}m{}\x1b[0m", self.words),
-            None => self.words.fmt(f),
-        }
     }
 }
 

@@ -6,47 +6,21 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use rld::abi::glibc::cpu;
 use rld::addr::ObjectId;
-use rld::elf::dynamic::{Dependency, Flags1};
+use rld::elf::dynamic::Flags1;
 use rld::elf::header::Kind;
 use rld::elf::segment::Segment;
 use rld::env::{Settings, preload_file_names, preload_names};
 use rld::error::{Error, Result};
+use rld::linkmap::requests::Requests;
 use rld::linkmap::{LOADER_SONAME, LinkMap, Linker, Source};
 use rld::object::{Object, Role, dirname};
-use rld::search::{Config, Hwcaps, Origin, Purpose, Search, System, Tokens};
+use rld::search::{Config, Hwcaps, Search, System, Tokens};
 use rld::text::Text;
 
 use super::Failure;
 use super::cli::Arguments;
 use super::files::{Disk, OpenFile};
 use super::root::{Root, path};
-
-/// Who asks for an object.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Requester {
-    /// A list of objects to preload.
-    Preload,
-    /// DT_NEEDED of an object.
-    Object(ObjectId),
-}
-
-/// Why a name means an object.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Rule {
-    /// It was found so, and loaded.
-    Found(Origin<'static>),
-    /// The object was there before, under this name or as the same file.
-    AlreadyLoaded,
-    /// It means the loader.
-    Loader,
-}
-
-/// One request for an object and what came of it.
-pub struct Request {
-    pub requester: Requester,
-    pub name: Vec<u8>,
-    pub outcome: Result<(ObjectId, Rule)>,
-}
 
 /// What decides, beside the program, which objects are loaded.
 pub struct Environment {
@@ -136,7 +110,7 @@ pub struct Start {
     /// The program's path, as the user gave it.
     pub program: Vec<u8>,
     /// In the order in which the loader makes them.
-    pub requests: Vec<Request>,
+    pub requests: Requests,
     /// LD_DYNAMIC_WEAK.
     pub dynamic_weak: bool,
 }
@@ -174,7 +148,7 @@ impl Start {
         };
         let levels = (1 << processor.isa_level()) - 1;
         let mut search = Search::new(&config, Hwcaps::new(levels, b"", None));
-        let linker = Linker {
+        let mut linker = Linker {
             map: &mut map,
             space: LinkMap::BASE,
             no_load: false,
@@ -184,15 +158,11 @@ impl Start {
             origin,
             lists_absent: false,
             audits: false,
+            origin_of_last: None,
         };
-        let requests = Walk { linker, requests: Vec::new() }.run(&environment.preload)?;
+        let requests = Requests::make(&mut linker, PROGRAM, &environment.preload)?;
         let dynamic_weak = environment.dynamic_weak;
         Ok(Self { map, program, requests, dynamic_weak })
-    }
-
-    /// The errors of requests that were not met.
-    pub fn missing(&self) -> impl Iterator<Item = &Error> {
-        self.requests.iter().filter_map(|request| request.outcome.as_ref().err())
     }
 
     /// The loader that the program names.
@@ -219,16 +189,6 @@ impl Start {
     /// The same, for people.
     pub fn name(&self, id: ObjectId) -> Text<'_> {
         Text(self.path(id))
-    }
-
-    /// The requests that an object makes.
-    pub fn needs(&self, id: ObjectId) -> impl Iterator<Item = &Request> {
-        self.requests.iter().filter(move |request| request.requester == Requester::Object(id))
-    }
-
-    /// What is preloaded.
-    pub fn preloads(&self) -> impl Iterator<Item = &Request> {
-        self.requests.iter().filter(|request| request.requester == Requester::Preload)
     }
 }
 
@@ -289,79 +249,4 @@ fn find_loader(
             }
         }
     })
-}
-
-/// [`Linker::load_dependencies`] stops at the first request that fails; this walk, in the same order, notes it.
-struct Walk<'l> {
-    linker: Linker<'l, 'static, Disk>,
-    requests: Vec<Request>,
-}
-
-impl Walk<'_> {
-    fn run(mut self, preload: &[Vec<u8>]) -> Result<Vec<Request>> {
-        let mut list = vec![PROGRAM];
-        for name in preload {
-            self.request(Requester::Preload, name, &mut list);
-        }
-        let preloaded: Vec<_> = list.iter().skip(1).copied().collect();
-        let mut next = 0;
-        while let Some(&id) = list.get(next) {
-            next += 1;
-            let names = self.linker.map.get(id).map(Object::needed_names).transpose()?;
-            for (how, name) in names.unwrap_or_default() {
-                self.request(Requester::Object(id), name, &mut list);
-                // What an object only makes use of if it is there is not missed.
-                if how == Dependency::Auxiliary {
-                    self.requests.pop_if(|request| request.outcome.is_err());
-                }
-            }
-        }
-        self.linker.lists_absent = true;
-        if self.linker.load_dependencies(PROGRAM, &preloaded).is_err() {
-            self.list_what_is_there();
-        }
-        Ok(self.requests)
-    }
-
-    /// A library that is broken ends the loader's work. Here it stands in the search list as absent.
-    fn list_what_is_there(&mut self) {
-        let map = &mut *self.linker.map;
-        let mut list = vec![PROGRAM];
-        for request in &self.requests {
-            let id = match &request.outcome {
-                Ok((id, _)) => *id,
-                Err(_) => map.add_to(LinkMap::BASE, Object::absent(&request.name)),
-            };
-            if !list.contains(&id) {
-                list.push(id);
-            }
-        }
-        if let Some(space) = map.spaces.get_mut(LinkMap::BASE) {
-            space.search_list = list;
-        }
-    }
-
-    fn request(&mut self, requester: Requester, name: &[u8], list: &mut Vec<ObjectId>) {
-        let (asking, purpose, path) = match requester {
-            Requester::Object(id) => (Some(id), Purpose::Library, Origin::Slash),
-            Requester::Preload => (None, Purpose::Preload, Origin::Preload),
-        };
-        let before = self.linker.map.objects.ids();
-        self.linker.source.walking = None;
-        let opened = self.linker.open(name, asking, purpose);
-        let outcome = opened.map(|id| {
-            if !list.contains(&id) {
-                list.push(id);
-            }
-            let is_loader = self.linker.map.by_role(Role::Loader) == Some(id);
-            let rule = match self.linker.source.walking.take() {
-                _ if is_loader => Rule::Loader,
-                _ if id.index() < before => Rule::AlreadyLoaded,
-                Some(origin) => Rule::Found(origin),
-                None => Rule::Found(path),
-            };
-            (id, rule)
-        });
-        self.requests.push(Request { requester, name: name.to_vec(), outcome });
-    }
 }

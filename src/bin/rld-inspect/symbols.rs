@@ -27,7 +27,7 @@ pub fn run(arguments: &Arguments, out: &mut Out<'_>) -> Result<Verdict, Failure>
     } else {
         report.write(out)?;
     }
-    for error in start.missing() {
+    for error in start.requests.missing() {
         log::warn!("{error}: what it defines is not shown");
     }
     let nothing = report.definitions.is_empty() && report.bindings.is_empty();
@@ -156,7 +156,7 @@ impl<'r> Report<'r> {
             definitions: definitions.collect(),
             references: references.collect(),
             near: self.near().map(Bytes),
-            missing: self.start.missing().map(|error| Bytes(&error.object)).collect(),
+            missing: self.start.requests.missing().map(|error| Bytes(&error.object)).collect(),
         }
     }
 }

@@ -5,13 +5,14 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
 use rld::addr::ObjectId;
+use rld::linkmap::requests::{Request, Requester, Rule};
 use rld::near;
 use rld::text::Text;
 use serde::Serialize;
 
 use super::cli::Arguments;
 use super::output::{Bytes, Out, Way, Words, advice};
-use super::start::{PROGRAM, Request, Requester, Rule, Start};
+use super::start::{PROGRAM, Start};
 use super::{Failure, Verdict};
 
 /// How many chains are shown if the user does not say.
@@ -114,7 +115,7 @@ impl<'g> Graph<'g> {
             .collect();
         // Breadth-first, from the libraries back to who needs them.
         let mut users: HashMap<Node<'_>, Vec<Node<'_>>> = HashMap::new();
-        for request in &start.requests {
+        for request in start.requests.iter() {
             if let Requester::Object(id) = request.requester {
                 users.entry(Node::of(request)).or_default().push(Node::Object(id));
             }
@@ -159,9 +160,9 @@ impl<'g> Graph<'g> {
         for length in 1.. {
             walk.longer = false;
             let mut chain = vec![(Link::Preloads, None)];
-            walk.extend(self.start.preloads(), length, &mut chain);
+            walk.extend(self.start.requests.preloads(), length, &mut chain);
             let mut chain = vec![(Link::Program, Some(Node::Object(PROGRAM)))];
-            walk.extend(self.start.needs(PROGRAM), length, &mut chain);
+            walk.extend(self.start.requests.of(PROGRAM), length, &mut chain);
             if !walk.longer || walk.found.unfinished.is_some() {
                 break;
             }
@@ -233,7 +234,7 @@ impl<'g> Walk<'_, 'g> {
             } else if distance > 0
                 && let Node::Object(id) = node
             {
-                self.extend(self.graph.start.needs(id), left - 1, chain);
+                self.extend(self.graph.start.requests.of(id), left - 1, chain);
             }
             chain.pop();
         }

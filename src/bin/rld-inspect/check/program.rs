@@ -7,6 +7,7 @@ use rld::elf::symbol::{Binding as SymbolBinding, Type};
 use rld::elf::version::Versym;
 use rld::error::Problem;
 use rld::linkmap::LinkMap;
+use rld::linkmap::requests::{Request, Requester};
 use rld::lookup::{Class, Reference, one};
 use rld::object::{Object, Role};
 use rld::program::versions;
@@ -17,7 +18,7 @@ use super::finding::Kind::*;
 use super::finding::Severity::{Error, Note, Warning};
 use super::finding::{Finding, some_of};
 use crate::inspect::resolve::{self, Binding, Versioned};
-use crate::inspect::start::{PROGRAM, Requester, Start};
+use crate::inspect::start::{PROGRAM, Start};
 
 /// All findings about a program, but for those of each object by itself.
 pub fn check(start: &Start) -> Vec<Finding> {
@@ -45,7 +46,7 @@ pub fn check(start: &Start) -> Vec<Finding> {
 fn missing(start: &Start) -> Vec<Finding> {
     let requests = start.requests.iter();
     let failed = requests.filter_map(|request| Some((request, request.outcome.as_ref().err()?)));
-    let finding = |(request, error): (&crate::inspect::start::Request, &rld::error::Error)| {
+    let finding = |(request, error): (&Request, &rld::error::Error)| {
         let object = match request.requester {
             Requester::Object(id) => start.path(id),
             Requester::Preload => &start.program,
@@ -141,11 +142,11 @@ fn unused(start: &Start, bindings: &[Binding]) -> Vec<Finding> {
         .filter(|binding| binding.requester == PROGRAM)
         .filter_map(|binding| Some(binding.definition?.object))
         .collect();
-    let unused = start.needs(PROGRAM).filter_map(|request| {
+    let unused = start.requests.of(PROGRAM).filter_map(|request| {
         let (id, _) = request.outcome.as_ref().ok()?;
         (!used.contains(id)).then_some(request)
     });
-    let finding = |request: &crate::inspect::start::Request| {
+    let finding = |request: &Request| {
         let message = format!("needs {} and is bound to nothing in it", Text(&request.name));
         Finding::new(&start.program, (Note, UnusedDependency), &request.name, message)
     };
@@ -181,8 +182,9 @@ fn replaced(start: &Start, bindings: &[Binding]) -> Vec<Finding> {
             }
         }
     }
-    let preloaded =
-        |id| start.preloads().any(|it| it.outcome.as_ref().is_ok_and(|(found, _)| *found == id));
+    let preloaded = |id| {
+        start.requests.preloads().any(|it| it.outcome.as_ref().is_ok_and(|(found, _)| *found == id))
+    };
     let finding = |((requester, definer), names): ((_, _), Vec<String>)| {
         // A program, or who preloads something, can mean it.
         let severity = if definer == PROGRAM || preloaded(definer) { Note } else { Warning };
