@@ -16,8 +16,8 @@ use super::super::locks::while_reading;
 use super::super::process::Process;
 use super::Auditor;
 use super::bindings::{
-    Bound, CHANGED, How, NO_ENTER, NO_EXIT, Verdict, current_cookies, interest, quiet_bits, tell,
-    watching,
+    Bound, CHANGED, How, NO_ENTER, NO_EXIT, NO_EXITS, Verdict, current_cookies, interest,
+    quiet_bits, tell, watching,
 };
 use crate::abi::glibc::link_maps;
 use crate::addr::ObjectId;
@@ -183,12 +183,17 @@ fn first(
     let found = bind::find(process, from, index);
     let address = bind::call_if_resolver(&found);
     let definition = found.definition?;
-    let bound = while_reading(|| {
-        Bound::new(from, &definition, process.world().map.get(definition.object)?, address)
+    let (bound, is_waited_for) = while_reading(|| {
+        let definer = process.world().map.get(definition.object)?;
+        let name = definer.exports.strings.get(definition.symbol.name)?;
+        Some((Bound::new(from, &definition, definer, address)?, !returns_twice(name)))
     })?;
     let layout = process.layout()?;
     let cookies = |auditor: &Auditor| current_cookies(process, layout, &bound, auditor);
-    let verdict = tell(watching, cookies, &bound, How::Call);
+    let mut verdict = tell(watching, cookies, &bound, How::Call);
+    if !is_waited_for {
+        verdict.quiet |= NO_EXITS;
+    }
     let stays = !process.facts.bind_not;
     slot.set(&bound, &verdict, stays);
     let (_, every_call) = interest(watching);
@@ -196,6 +201,14 @@ fn first(
         bind::write(&found, verdict.address);
     }
     Some((bound, verdict))
+}
+
+/// Whether a function may return more than once. Nobody can wait for its end: the stub's frame, to which it returns,
+/// is gone the second time, or was written over by the child of a vfork(2).
+fn returns_twice(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 5] = [b"setjmp", b"sigsetjmp", b"getcontext", b"savectx", b"vfork"];
+    let start = name.iter().position(|&byte| byte != b'_').unwrap_or_default();
+    NAMES.iter().any(|known| name.get(start..) == Some(known))
 }
 
 /// A function is called through a PLT that auditors follow. Returns where to go.
