@@ -275,10 +275,10 @@ fn diagnostics_have_ld_so_s_keys_and_values() {
 
 #[test]
 fn the_auxiliary_vector_is_shown_as_by_ld_so() {
-    let show = |loader: &Path| {
+    let show = |loader: &Path, argument: &str, status: i32| {
         let mut command = Command::new(loader);
-        let output = command.arg("/bin/true").env("LD_SHOW_AUXV", "").output().unwrap();
-        assert_eq!(output.status.code(), Some(0));
+        let output = command.arg(argument).env("LD_SHOW_AUXV", "").output().unwrap();
+        assert_eq!(output.status.code(), Some(status));
         String::from_utf8(output.stdout).unwrap()
     };
     // Addresses and the loader's own headers differ.
@@ -291,9 +291,16 @@ fn the_auxiliary_vector_is_shown_as_by_ld_so() {
         };
         text.lines().map(short).collect::<Vec<_>>()
     };
-    let (expected, actual) = (show(loader::system()), show(loader::subject()));
-    assert!(expected.lines().count() > 15, "{expected}");
-    assert_eq!(lines(&actual), lines(&expected));
+    let both = |argument, status| {
+        let (expected, actual) = (loader::system(), loader::subject());
+        let shown = (show(expected, argument, status), show(actual, argument, status));
+        assert!(shown.0.lines().count() > 15, "{}", shown.0);
+        assert_eq!(lines(&shown.1), lines(&shown.0), "{argument}");
+        shown
+    };
+    // Before the command line is read.
+    both("--nonsense", 1);
+    let (expected, actual) = both("/bin/true", 0);
     let path = |text: &str, loader: &Path| {
         text.contains(&format!("AT_EXECFN:            {}\n", loader.display()))
     };

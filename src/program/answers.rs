@@ -38,13 +38,16 @@ pub fn give(
     Err(Stop::Exit(0))
 }
 
-/// Shows the auxiliary vector where that is asked for (LD_SHOW_AUXV), and says that nothing is profiled (LD_PROFILE).
-pub fn environment(job: &Job, stack: &InitialStack, settings: &Settings<'_>) {
-    if settings.show_auxv {
-        file::write_all(STDOUT, auxv::lines(stack).as_bytes());
-    }
-    if settings.profile.is_some() && job.command() == Command::Run && !settings.trace_loaded_objects
-    {
+/// Shows the auxiliary vector (LD_SHOW_AUXV).
+#[cold]
+pub fn auxiliary_vector(stack: &InitialStack) {
+    file::write_all(STDOUT, auxv::lines(stack).as_bytes());
+}
+
+/// Says that nothing is profiled, where that is asked for (LD_PROFILE).
+#[cold]
+pub fn profile(job: &Job, stack: &InitialStack, settings: &Settings<'_>) {
+    if job.command() == Command::Run && !settings.trace_loaded_objects {
         let name = Text(job.program_name(stack));
         let line = alloc::format!("{name}: warning: LD_PROFILE is ignored: rld profiles nothing");
         warn(core::iter::once(line));

@@ -81,9 +81,12 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
             env::split_variable(variable).is_some_and(|(name, _)| env::unsafe_variable(name))
         });
     }
+    if settings.show_auxv {
+        answers::auxiliary_vector(stack);
+    }
     let job = Job::new(stack, own, secure)?;
-    if settings.show_auxv || settings.profile.is_some() {
-        answers::environment(&job, stack, &settings);
+    if settings.profile.is_some() {
+        answers::profile(&job, stack, &settings);
     }
     recording::begin(&settings, &job, stack);
     tracing::begin(&settings, job.program_name(stack))?;
