@@ -30,6 +30,17 @@ pub fn distance(a: &[u8], b: &[u8]) -> Option<usize> {
     last.last().copied()
 }
 
+/// Whether [`distance`] may be at most `most`; a `false` is certain, and cheap: it follows from how often each letter
+/// occurs, which one change alters by two.
+#[must_use]
+pub fn may_be_within(most: usize, a: &[u8], b: &[u8]) -> bool {
+    let mut surplus = [0_isize; 64];
+    let kind = |letter: &u8| usize::from(letter % 64);
+    a.iter().for_each(|letter| surplus[kind(letter)] += 1);
+    b.iter().for_each(|letter| surplus[kind(letter)] -= 1);
+    surplus.iter().map(|count| count.unsigned_abs()).sum::<usize>() <= 2 * most
+}
+
 /// The candidate that was meant, if one is near: at most a third of the word's letters are wrong. The first of equals.
 #[must_use]
 pub fn nearest<'c>(word: &[u8], candidates: impl Iterator<Item = &'c [u8]>) -> Option<&'c [u8]> {
@@ -56,8 +67,10 @@ mod tests {
         ] {
             assert_eq!(distance(a.as_bytes(), b.as_bytes()), Some(expected), "{a} {b}");
             assert_eq!(distance(b.as_bytes(), a.as_bytes()), Some(expected), "{b} {a}");
+            assert!(may_be_within(expected, a.as_bytes(), b.as_bytes()), "{a} {b}");
         }
         assert_eq!(distance(&[b'a'; 300], b"a"), None);
+        assert!(!may_be_within(1, b"kitten", b"sitting"));
     }
 
     #[test]

@@ -5,14 +5,21 @@ use alloc::vec::Vec;
 
 use crate::elf::version::{Versym, needs};
 use crate::linkmap::Objects;
+use crate::near;
 use crate::object::{Object, Role};
 use crate::text::Text;
 
 /// How many definitions are named.
 const NAMED: usize = 4;
+/// How many similar names are shown.
+const SIMILAR: usize = 3;
+/// The most letters that may be wrong in one of those.
+const WRONG: usize = 2;
+/// How many letters are looked at in search of them: some hundredths of a second.
+const WORK: usize = 1 << 24;
 
-/// Who should have had the symbol, and who has it under another version. All symbols of all objects are read: this is
-/// for those errors after which nothing else is done.
+/// Who should have had the symbol, who has it under another version, or else what has a similar name. All symbols of
+/// all objects are read: this is for those errors after which nothing else is done.
 #[must_use]
 pub fn explain(
     objects: &Objects<'_>,
@@ -31,6 +38,7 @@ pub fn explain(
     let others = others.flat_map(|(_, object)| {
         definitions(object, name).map(move |defined| (object.name.to_bytes(), defined))
     });
+    let before = lines.len();
     lines.extend(others.take(NAMED).map(|(object, defined)| {
         let (object, name) = (Text(object), Text(name));
         match defined {
@@ -38,7 +46,41 @@ pub fn explain(
             None => alloc::format!("{object} defines {name} without a version"),
         }
     }));
+    if lines.len() == before {
+        let near = similar(objects, name).into_iter();
+        lines.extend(near.map(|(_, similar, object)| {
+            alloc::format!("near miss: {} defines {}", Text(object), Text(similar))
+        }));
+    }
     lines
+}
+
+/// Names of definitions that differ from `name` in few letters, with their objects: the nearest, those in the objects
+/// that are searched first, as far as the work is allowed.
+fn similar<'o>(objects: &'o Objects<'_>, name: &[u8]) -> Vec<(usize, &'o [u8], &'o [u8])> {
+    let most = WRONG.min(name.len() / 3);
+    let mut found: Vec<(usize, &[u8], &[u8])> = Vec::new();
+    let mut work = WORK;
+    for (_, object) in objects.iter().filter(|(_, object)| object.role == Role::Library) {
+        for (_, own) in defined(object).filter(|(_, own)| own.len().abs_diff(name.len()) <= most) {
+            let compared = near::may_be_within(most, own, name);
+            let cost = if compared { own.len() * name.len() } else { own.len() + name.len() };
+            let Some(left) = work.checked_sub(cost) else { return found };
+            work = left;
+            if !compared {
+                continue;
+            }
+            let distance =
+                near::distance(name, own).filter(|distance| (1..=most).contains(distance));
+            let Some(distance) = distance.filter(|_| found.iter().all(|near| near.1 != own)) else {
+                continue;
+            };
+            let at = found.partition_point(|near| near.0 <= distance);
+            found.insert(at, (distance, own, object.name.to_bytes()));
+            found.truncate(SIMILAR);
+        }
+    }
+    found
 }
 
 /// The library that an object wants a version from.
@@ -58,14 +100,16 @@ fn definitions<'o>(
     name: &'o [u8],
 ) -> impl Iterator<Item = Option<&'o [u8]>> {
     let exports = &object.exports;
-    let symbols = exports.symbols.iter().take(exports.count()).zip(0..);
-    let named = symbols.filter(move |(symbol, _)| {
-        !symbol.is_undefined()
-            && !symbol.is_hidden()
-            && exports.strings.name(symbol.name).is_some_and(|own| own == name)
-    });
-    named.map(|(_, index)| {
+    defined(object).filter(move |(_, own)| *own == name).map(|(index, _)| {
         let version = exports.versions.get(Versym(exports.versyms.get(index)?).index());
         (version.hash != 0).then_some(version.name)
     })
+}
+
+/// What an object defines for others: indices and names.
+fn defined<'o>(object: &'o Object<'_>) -> impl Iterator<Item = (usize, &'o [u8])> {
+    let exports = &object.exports;
+    let symbols = exports.symbols.iter().take(exports.count()).enumerate();
+    let symbols = symbols.filter(|(_, symbol)| !symbol.is_undefined() && !symbol.is_hidden());
+    symbols.filter_map(|(index, symbol)| Some((index, exports.strings.name(symbol.name)?)))
 }
