@@ -1,7 +1,8 @@
 //! What cannot be loaded is refused in words: the first line is the system loader's own, because
 //! scripts match on it, and the exit status is 127. Never a signal.
 //!
-//! rld adds indented lines after the first one, which are not compared here.
+//! rld adds indented lines after the first one. The whole text of each situation stands in
+//! `refusals.txt`, to be read as its user would: what does not say how to go on is an error.
 
 mod support;
 
@@ -134,18 +135,21 @@ fn steps() -> Vec<Step> {
     vec![
         shell("printf 'V1 { global: one; };\n' > old.map"),
         shell("printf 'V1 { global: one; };\nV2 { global: two; } V1;\n' > new.map"),
-        shell("mkdir old new moved plain symbol other"),
+        shell("mkdir old new moved plain symbol other newer misspelt"),
         shell("printf 'V1 { global: one; two; };\nV2 { global: three; } V1;\n' > moved.map"),
         link(true, "old/libpart.so", "part.c -DOLD -Wl,--version-script=old.map"),
         link(true, "new/libpart.so", "part.c -Wl,--version-script=new.map"),
         link(true, "moved/libpart.so", "part.c -Wl,--version-script=moved.map"),
         link(true, "plain/libpart.so", "part.c"),
         link(true, "symbol/libpart.so", "part.c -DOLD"),
+        link(true, "misspelt/libpart.so", "part.c -DMISSPELT"),
+        shell("cp new/libpart.so newer/libpart.so.2"),
         link(false, "main", user),
         link(false, "unversioned", "main.c -Lplain -lpart"),
         link(false, "bare", "main.c -DBARE -Lnew -lpart"),
         shell("ln -s new/libpart.so libpart.so"),
         link(true, "other/libuser.so", "user.c -Lplain -lpart"),
+        link(false, "opens", "opens.c"),
         link(false, "through", "main.c -DBARE -DTHROUGH -Lother -luser -Wl,-rpath-link,plain"),
     ]
 }
@@ -169,6 +173,8 @@ fn main() {
             trials.push(trial(name, &material, move |name, m| lacking(name, m, lack, way)));
         }
     }
+    let names: Vec<_> = trials.iter().map(|trial| trial.name().to_owned()).collect();
+    trials.push(trial("texts".to_owned(), &material, move |_, _| texts_are_of_situations(&names)));
     run_all(trials)
 }
 
@@ -179,8 +185,8 @@ struct Lack {
     /// Folders for LD_LIBRARY_PATH.
     path: &'static [&'static str],
     bind_now: bool,
-    /// What rld says below ld.so's line.
-    more: &'static [&'static str],
+    /// What the program is told to open.
+    opened: Option<&'static str>,
 }
 
 const LACKS: &[Lack] = &[
@@ -189,74 +195,143 @@ const LACKS: &[Lack] = &[
         program: "main",
         path: &["old"],
         bind_now: false,
-        more: &[
-            "\tit defines V1",
-            "\tV1 is its newest: it is older than the one that $DIR/main was linked with",
-        ],
+        opened: None,
     },
     Lack {
         name: "no-versions-at-all",
         program: "main",
         path: &["symbol"],
         bind_now: true,
-        more: &["\tV2 is a version of libpart.so, which should define it"],
+        opened: None,
     },
     Lack {
         name: "another-version",
         program: "main",
         path: &["moved"],
         bind_now: true,
-        more: &[
-            "\tV2 is a version of libpart.so, which should define it",
-            "\t$DIR/moved/libpart.so defines two, version V1",
-        ],
+        opened: None,
     },
     Lack {
         name: "another-version-lazily",
         program: "main",
         path: &["moved"],
         bind_now: false,
-        more: &["\t$DIR/moved/libpart.so defines two, version V1"],
+        opened: None,
     },
     Lack {
         name: "missing-symbol",
         program: "unversioned",
         path: &["symbol"],
         bind_now: true,
-        more: &[],
+        opened: None,
     },
     Lack {
         name: "missing-lazily",
         program: "unversioned",
         path: &["symbol"],
         bind_now: false,
-        more: &[],
+        opened: None,
     },
     Lack {
         name: "missing-symbol-of-library",
         program: "through",
         path: &["other", "symbol"],
         bind_now: true,
-        more: &[],
+        opened: None,
     },
     Lack {
         name: "missing-second-level",
         program: "through",
         path: &["other"],
         bind_now: false,
-        more: &[
-            "\tneeded by $DIR/other/libuser.so",
-            "\ttried $DIR/other (LD_LIBRARY_PATH): No such file or directory",
-        ],
+        opened: None,
+    },
+    Lack {
+        name: "other-version-in-directory",
+        program: "bare",
+        path: &["newer"],
+        bind_now: false,
+        opened: None,
+    },
+    Lack {
+        name: "misspelt-symbol",
+        program: "unversioned",
+        path: &["misspelt"],
+        bind_now: true,
+        opened: None,
+    },
+    Lack {
+        name: "opened-missing",
+        program: "opens",
+        path: &["old"],
+        bind_now: false,
+        opened: Some("libabsent.so"),
+    },
+    Lack {
+        name: "opened-path-missing",
+        program: "opens",
+        path: &[],
+        bind_now: false,
+        opened: Some("./libabsent.so"),
+    },
+    Lack {
+        name: "opened-other-version",
+        program: "opens",
+        path: &["old", "newer"],
+        bind_now: false,
+        opened: Some("libpart.so.1"),
+    },
+    Lack {
+        name: "opened-needs-missing",
+        program: "opens",
+        path: &["other"],
+        bind_now: false,
+        opened: Some("libuser.so"),
+    },
+    Lack {
+        name: "opened-lacks-symbol",
+        program: "opens",
+        path: &["other", "symbol"],
+        bind_now: false,
+        opened: Some("libuser.so"),
+    },
+    Lack {
+        name: "opened-misspelt-symbol",
+        program: "opens",
+        path: &["other", "misspelt"],
+        bind_now: false,
+        opened: Some("libuser.so"),
+    },
+    Lack {
+        name: "opened-folder",
+        program: "opens",
+        path: &[],
+        bind_now: false,
+        opened: Some("./old"),
+    },
+    Lack {
+        name: "opened-text",
+        program: "opens",
+        path: &[],
+        bind_now: false,
+        opened: Some("./old.map"),
+    },
+    Lack {
+        name: "opened-program",
+        program: "opens",
+        path: &[],
+        bind_now: false,
+        opened: Some("./bare"),
     },
 ];
 
 fn lacking(name: &str, material: &Material, lack: &Lack, way: Way) -> Verdict {
-    compare(name, Scratch::new(name), material, way, lack.more, |tree| {
+    compare(name, Scratch::new(name), material, way, |tree| {
         let mut run = Run::new(tree.join(lack.program), tree);
         let folders: Vec<_> = lack.path.iter().map(|folder| tree.join(folder)).collect();
         let path = std::env::join_paths(folders).map_err(|e| e.to_string())?;
         run.env.push(("LD_LIBRARY_PATH".into(), path));
+        run.args.extend(lack.opened.map(Into::into));
         if lack.bind_now {
             run.env.push(("LD_BIND_NOW".into(), "1".into()));
         }
@@ -280,7 +355,7 @@ fn damaged(name: &str, material: &Material, damage: Damage, role: Role, way: Way
         // Mounting needs rights that the reader must not have.
         return skipped(name, "a namespace and another user at once");
     }
-    compare(name, scratch, material, way, &[], |tree| {
+    compare(name, scratch, material, way, |tree| {
         let (program, sound, bad) = match role {
             Role::Environment => ("bare", "new/libpart.so", tree.join("path/libpart.so")),
             Role::Runpath => ("main", "new/libpart.so", tree.join("run/libpart.so")),
@@ -310,7 +385,6 @@ fn compare(
     scratch: Scratch,
     material: &Material,
     way: Way,
-    more: &[&str],
     prepare: impl Fn(&Path) -> Result<Run, String>,
 ) -> Verdict {
     if let Some(reason) = way.obstacle() {
@@ -335,11 +409,7 @@ fn compare(
         outcomes
             .push(outcome.replacing(&copy.to_string_lossy(), "$LOADER").replacing(&here, "$DIR"));
     }
-    let said = |line: &&&str| outcomes[1].stderr.lines().any(|said| said == **line);
-    let verdict = judge(&outcomes[0], &outcomes[1]).and_then(|()| {
-        let missing = more.iter().find(|line| !said(line) && !loader::subject_is_the_systems());
-        missing.map_or(Ok(()), |line| Err(format!("this line is not there: {line}")))
-    });
+    let verdict = judge(&outcomes[0], &outcomes[1]).and_then(|()| wording(name, &outcomes[1]));
     if let Err(why) = verdict {
         return Err(format!(
             "{why}\nthe system's loader: {}under test: {}kept: {}",
@@ -374,6 +444,56 @@ fn judge(oracle: &Outcome, tested: &Outcome) -> Result<(), String> {
             Err("the first lines differ".to_owned())
         }
         _ => Ok(()),
+    }
+}
+
+/// The whole texts: a line with the situation, then what is said.
+const TEXTS: &str = include_str!("refusals.txt");
+/// What stands before a situation.
+const HEADING: &str = "== ";
+
+/// The situations of [`TEXTS`], with what rld says in each.
+fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let blocks = TEXTS.split(HEADING).skip(1).filter_map(|block| block.split_once('\n'));
+    blocks.map(|(situation, text)| (situation, text.trim_end()))
+}
+
+/// The situation of a trial: however the loader is run, it says the same.
+fn situation(trial: &str) -> &str {
+    trial.split("::").next().unwrap_or(trial)
+}
+
+/// Whether all that was said is what [`TEXTS`] has.
+fn wording(name: &str, tested: &Outcome) -> Result<(), String> {
+    if loader::subject_is_the_systems() || tested.end == End::Exit(0) {
+        return Ok(());
+    }
+    let situation = situation(name);
+    let expected = texts().find(|(named, _)| *named == situation).map(|(_, text)| text);
+    let said = without_offsets(tested.stderr.trim_end());
+    if expected == Some(&*said) {
+        return Ok(());
+    }
+    Err(format!("tests/refusals.txt has another text for this:\n{HEADING}{situation}\n{said}\n"))
+}
+
+/// Where segments begin in a file is the link editor's choice.
+fn without_offsets(text: &str) -> String {
+    const WORDS: &str = "p_offset = 0x";
+    let mut parts = text.split(WORDS);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+        format!("{text}{WORDS}N{rest}")
+    })
+}
+
+/// A text that nobody says would never be compared.
+fn texts_are_of_situations(names: &[String]) -> Verdict {
+    let known = |named: &str| names.iter().any(|name| situation(name) == named);
+    match texts().find(|(named, _)| !known(named)) {
+        Some((named, _)) => Err(format!("no trial is called {named}").into()),
+        None => Ok(Completion::Completed),
     }
 }
 

@@ -11,6 +11,7 @@ use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ffi::CStr;
+use core::ops::ControlFlow;
 
 use super::audit::watch::Watch;
 use crate::addr::{Addr, ObjectId, Vaddr};
@@ -29,6 +30,8 @@ use crate::sys::memory::{Backing, Protection};
 
 /// Bytes read from the start of a file: the ELF header and, in all usual files, the program headers.
 const HEAD: usize = 1024;
+/// Bytes of directory entries that are read at a time.
+const NAMES: usize = 1 << 15;
 
 /// A file whose ELF header was found good.
 pub struct Opened {
@@ -93,6 +96,13 @@ impl Files for Live {
 
     fn is_set_user_id(&mut self, file: &Opened) -> bool {
         file.status.is_setuid()
+    }
+
+    fn names(&mut self, directory: &CStr, each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) {
+        if let Ok(directory) = Fd::directory(directory) {
+            // What cannot be read has no near misses.
+            let _ = directory.names(&mut vec![0; NAMES], each);
+        }
     }
 
     fn searching(&mut self, origin: &Origin<'_>, _: &mut dyn Iterator<Item = &[u8]>) {

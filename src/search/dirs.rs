@@ -105,11 +105,16 @@ impl Directories {
 
     /// A directory's name for a reader: without the trailing slash, `.` for the current one.
     pub fn name(&self, id: DirectoryId) -> &[u8] {
-        match self.all.get(id.0 as usize).map_or(&b""[..], |directory| &directory.name) {
+        match self.prefix(id) {
             b"" => b".",
             b"/" => b"/",
             name => name.strip_suffix(b"/").unwrap_or(name),
         }
+    }
+
+    /// What stands before the names of a directory's files: its own with a slash, nothing for the current one.
+    pub fn prefix(&self, id: DirectoryId) -> &[u8] {
+        self.all.get(id.0 as usize).map_or(&[], |directory| &directory.name)
     }
 
     /// Calls `say` with the places that a visit looks into, but for those that are known not to exist.

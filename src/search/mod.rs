@@ -14,6 +14,7 @@
 mod dirs;
 mod dst;
 mod hwcaps;
+mod misses;
 mod outcome;
 #[cfg(test)]
 mod tests;
@@ -21,9 +22,9 @@ mod tests;
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::CStr;
+use core::ops::ControlFlow;
 
 use crate::addr::ObjectId;
 use crate::cache::{self, Cache};
@@ -63,6 +64,10 @@ pub trait Files {
 
     /// Whether an opened file has the set-user-ID bit; asked only for preloading in secure mode.
     fn is_set_user_id(&mut self, file: &Self::File) -> bool;
+
+    /// Calls `each` with the names in a directory, until it breaks off. For what is said about libraries that are not
+    /// found.
+    fn names(&mut self, directory: &CStr, each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>);
 
     /// The library cache, brought into memory on the first call. `None` when there is none, or it is corrupt.
     fn cache(&mut self) -> Option<Cache<'_>>;
@@ -488,22 +493,26 @@ impl Search {
             why: *why,
         });
         let attempts = attempts.collect();
-        let others: Vec<_> = cache.iter().flat_map(|cache| other_versions(cache, name)).collect();
+        let cached = cache.is_some();
         let mut not_found = opener.not_found(chain, attempts);
-        not_found.near.extend(others);
+        let searched = self.worth_listing(&opener.scratch.tries, cached);
+        let known = (&self.directories, &*searched);
+        not_found.near.extend(misses::other_versions(opener.files, name, cached, known));
         not_found
     }
-}
 
-/// The cache's libraries that differ from `name` only behind `.so`; a few of them.
-fn other_versions(cache: &Cache<'_>, name: &[u8]) -> impl Iterator<Item = Near> {
-    let stem = name.windows(3).position(|part| part == b".so").map(|at| at + 3);
-    let stem = stem.and_then(|end| name.get(..end));
-    let other = move |entry: &cache::Entry<'_>| {
-        let found = entry.name.to_bytes();
-        let rest = stem.and_then(|stem| found.strip_prefix(stem));
-        found != name && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"."))
-    };
-    let others = cache.entries().filter(other).take(4);
-    others.map(|entry| Near::OtherVersion { path: CString::from(entry.path) })
+    /// The directories searched that exist, each once. The cache knows what is in default directories. What is in a
+    /// directory that the caller may not read is not told to him.
+    fn worth_listing(&self, tries: &[(Place, Option<DirectoryId>, Why)], cached: bool) -> List {
+        let mut list = Vec::new();
+        for (place, id, why) in tries {
+            let listed = !self.fixed.secure
+                && *why != Why::NoDirectory
+                && !(cached && *place == Place::Default);
+            if let Some(id) = id.filter(|id| listed && !list.contains(id)) {
+                list.push(id);
+            }
+        }
+        list.into()
+    }
 }

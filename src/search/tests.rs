@@ -72,6 +72,14 @@ impl Files for Fake {
         *file
     }
 
+    fn names(&mut self, directory: &CStr, each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) {
+        let directory = format!("{}/", directory.to_str().unwrap());
+        self.calls.push(format!("{directory}*"));
+        let names = self.nodes.keys().filter_map(|path| path.strip_prefix(&directory));
+        let mut names = names.filter(|name| !name.contains('/'));
+        let _ = names.try_for_each(|name| each(name.as_bytes()));
+    }
+
     fn cache(&mut self) -> Option<Cache<'_>> {
         Cache::parse(&self.cache).ok()
     }
@@ -371,6 +379,39 @@ fn another_version_in_the_cache_is_a_near_miss() {
     assert!(result.ends_with("near miss: /lib/libssl.so.3: another version"), "{result}");
     let result = found(&mut search(CONFIG), &mut fake, "libssl2.so.1.1", &[]);
     assert!(!result.contains("near miss"), "{result}");
+}
+
+#[test]
+fn another_version_in_a_searched_directory_is_a_near_miss() {
+    let (a, b) = ("/a/libz.so.2", "/usr/lib/libz.so");
+    let mut fake = Fake::with(&[a, "/a/libzz.so.1", "/a/libz.a", b, "/c/libz.so.3"]);
+    let config = Config { library_path: b"/absent:/a:/a", ..CONFIG };
+    let result = found(&mut search(config), &mut fake, "libz.so.1", &[]);
+    let near: Vec<_> = result.lines().filter(|line| line.contains("near miss")).collect();
+    let expected = [a, b].map(|path| format!("\tnear miss: {path}: another version"));
+    assert_eq!(near, expected);
+    let listed: Vec<_> = fake.calls().into_iter().filter(|call| call.ends_with('*')).collect();
+    assert_eq!(listed, ["/a/*", "/usr/lib/*"]);
+
+    // Where there is a cache, default directories are not read.
+    fake.cache = cache_of("libz.so", b);
+    let result = found(&mut search(config), &mut fake, "libz.so.1", &[]);
+    assert!(result.contains(a) && result.contains(b), "{result}");
+    assert!(!fake.calls().contains(&"/usr/lib/*".to_string()));
+
+    let config = Config { secure: true, ..CONFIG };
+    let chain = [PathOwner { runpath: Some(b"/usr/lib"), ..owner(0, "app") }];
+    found(&mut search(config), &mut fake, "libz.so.1", &chain);
+    assert!(!fake.calls().iter().any(|call| call.ends_with('*')));
+}
+
+#[test]
+fn few_near_misses_are_named() {
+    let paths: Vec<_> = (2..9).map(|version| format!("/a/libz.so.{version}")).collect();
+    let mut fake = Fake::with(&paths.iter().map(String::as_str).collect::<Vec<_>>());
+    let config = Config { library_path: b"/a", ..CONFIG };
+    let result = found(&mut search(config), &mut fake, "libz.so.1", &[]);
+    assert_eq!(result.matches("near miss").count(), 4, "{result}");
 }
 
 #[test]

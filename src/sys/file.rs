@@ -8,6 +8,7 @@
 
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
+use core::ops::ControlFlow;
 
 use super::call::call;
 use crate::errno::Errno;
@@ -106,6 +107,43 @@ impl Fd {
         Ok(Self(fd))
     }
 
+    /// Opens a directory, for [`Self::names`].
+    ///
+    /// # Errors
+    /// What open(2) answers.
+    pub fn directory(path: &CStr) -> Result<Self, Errno> {
+        let flags = (libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC) as u64;
+        // SAFETY: the path is NUL-terminated and only read.
+        let fd = unsafe { call(libc::SYS_openat, [HERE, arg(path), flags]) }?;
+        Ok(Self(fd))
+    }
+
+    /// Calls `each` with the names in an opened directory, until it breaks off. `buffer` has room for many of them.
+    ///
+    /// # Errors
+    /// What getdents64(2) answers.
+    pub fn names(
+        &self,
+        buffer: &mut [u8],
+        each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<(), Errno> {
+        loop {
+            let arguments = [self.0, buffer.as_mut_ptr() as u64, buffer.len() as u64];
+            // SAFETY: the kernel writes at most the length of the borrowed buffer.
+            let size = unsafe { call(libc::SYS_getdents64, arguments) }? as usize;
+            let mut rest = buffer.get(..size).unwrap_or_default();
+            if rest.is_empty() {
+                return Ok(());
+            }
+            while let Some((name, next)) = first_entry(rest) {
+                if each(name).is_break() {
+                    return Ok(());
+                }
+                rest = next;
+            }
+        }
+    }
+
     /// The descriptor's number, for mmap(2).
     #[must_use]
     pub const fn number(&self) -> u64 {
@@ -146,6 +184,15 @@ impl Drop for Fd {
         // SAFETY: the descriptor is this value's own. An error of close(2) leaves nothing to do.
         let _ = unsafe { call(libc::SYS_close, [self.0]) };
     }
+}
+
+/// The name in the first of some `struct linux_dirent64` (getdents64(2)), and the others.
+fn first_entry(entries: &[u8]) -> Option<(&[u8], &[u8])> {
+    const LENGTH: usize = 16;
+    const NAME: usize = 19;
+    let length = entries.get(LENGTH..)?.first_chunk()?;
+    let (entry, rest) = entries.split_at_checked(u16::from_ne_bytes(*length).into())?;
+    Some((CStr::from_bytes_until_nul(entry.get(NAME..)?).ok()?.to_bytes(), rest))
 }
 
 /// What stat(2) says about a path.

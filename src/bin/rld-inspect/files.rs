@@ -10,9 +10,10 @@
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::ffi::OsStringExt;
+use std::ops::ControlFlow;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -215,6 +216,12 @@ impl Files for Disk {
 
     fn is_set_user_id(&mut self, file: &OpenFile) -> bool {
         file.mode & libc::S_ISUID != 0
+    }
+
+    fn names(&mut self, directory: &CStr, each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) {
+        let located = self.root.locate(path(directory.to_bytes()));
+        let Ok(entries) = located.and_then(fs::read_dir) else { return };
+        let _ = entries.flatten().try_for_each(|entry| each(entry.file_name().as_bytes()));
     }
 
     fn cache(&mut self) -> Option<Cache<'_>> {
