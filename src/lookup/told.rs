@@ -55,7 +55,7 @@ impl Lookup<'_, '_> {
 /// [`Scope::resolve`], told.
 ///
 /// # Errors
-/// The reference is strong and nothing defines it.
+/// The reference is strong and nothing defines it; LD_DEBUG=unused does not mind.
 #[cold]
 pub fn resolve<'a>(
     scope: &mut Scope<'_, '_, 'a>,
@@ -74,11 +74,38 @@ pub fn resolve<'a>(
     let lookup = Lookup { objects, from, how, is_protected: symbol.is_protected() };
     let definer = found.as_ref().ok().and_then(|found| found.map(|found| found.object));
     lookup.tell(&reference, &scope.visited, definer);
-    found
+    match found {
+        Err(_) if trace::on(Topics::UNUSED) => Ok(None),
+        found => found,
+    }
 }
 
-/// Tells that nothing defines a strong reference.
+/// [`resolve`] for a relocation, told unless it is what was `asked` before: ld.so remembers the last symbol.
+///
+/// # Errors
+/// As for [`resolve`].
+#[cold]
+pub fn again<'a>(
+    scope: &mut Scope<'_, '_, 'a>,
+    objects: &Objects<'a>,
+    id: ObjectId,
+    prepared: &Prepared<'a>,
+    class: Class,
+    asked: &mut Option<(u32, Class)>,
+) -> Result<Option<Definition>, Undefined<'a>> {
+    let this = Some((prepared.index, class));
+    if core::mem::replace(asked, this) == this {
+        trace::emit(&Event::BoundAgain);
+        return scope.resolve(objects, id, prepared, class);
+    }
+    resolve(scope, objects, id, prepared, class, How::Relocation)
+}
+
+/// Tells that nothing defines a strong reference, but for LD_DEBUG=unused, which does not mind.
 pub fn tell_undefined(error: &Error) {
+    if trace::on(Topics::UNUSED) {
+        return;
+    }
     trace::tell(Topics::ERRORS, || Event::Error {
         object: &error.object,
         occasion: "symbol lookup error",

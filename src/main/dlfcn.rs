@@ -11,13 +11,12 @@ use core::ptr::{null, null_mut};
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use rld::error::Error;
-use rld::program::calls::Calls;
 use rld::program::locks::{Lock, while_reading};
 use rld::program::names::{self, Failure, Query};
-use rld::program::open::{self, For, OF_CALLER, Request};
+use rld::program::open::{self, For, OF_CALLER, Opened, Request};
 use rld::program::process::Process;
 use rld::program::recording::OpenCall;
-use rld::program::{close, info};
+use rld::program::{close, info, tracing};
 use rld::tls::thread;
 
 use crate::exports::process;
@@ -136,9 +135,8 @@ global_asm!(
 
 /// Initialisers that are being called, and those that were being called when one of them opened these.
 struct Opening {
-    calls: Calls,
+    opened: Opened,
     outer: *mut Opening,
-    link_map: u64,
     told: Option<OpenCall>,
 }
 
@@ -162,11 +160,14 @@ unsafe extern "C" fn begin(
     process.begin();
     let opened = open::open(process, &request);
     let (link_map, opening) = match opened {
-        Ok(opened) if opened.calls.is_empty() => (opened.link_map, null_mut()),
+        Ok(opened) if opened.calls.is_empty() => {
+            tracing::opened(process, &opened);
+            (opened.link_map, null_mut())
+        }
         Ok(opened) => {
             let outer = OPENING.load(Ordering::Relaxed);
-            let (calls, link_map, told) = (opened.calls, opened.link_map, told.take());
-            let opening = Box::into_raw(Box::new(Opening { calls, outer, link_map, told }));
+            let (link_map, told) = (opened.link_map, told.take());
+            let opening = Box::into_raw(Box::new(Opening { opened, outer, told }));
             OPENING.store(opening, Ordering::Relaxed);
             (link_map, opening)
         }
@@ -198,7 +199,7 @@ unsafe extern "C" fn next(opening: *mut Opening, arguments: *mut [u64; 3]) -> u6
     // SAFETY: the caller's words; `begin` made the opening.
     unsafe {
         *arguments = [given.argc as u64, given.argv as u64, process.environment() as u64];
-        (*opening).calls.next(process).unwrap_or_default()
+        (*opening).opened.calls.next(process).unwrap_or_default()
     }
 }
 
@@ -208,12 +209,14 @@ unsafe extern "C" fn end(opening: *mut Opening) {
         return;
     }
     // SAFETY: `begin` made it, and initialisers that were opened inside have come to their end.
-    let Opening { outer, link_map, told, .. } = *unsafe { Box::from_raw(opening) };
+    let Opening { opened, outer, told } = *unsafe { Box::from_raw(opening) };
     OPENING.store(outer, Ordering::Relaxed);
+    let process = process();
+    tracing::opened(process, &opened);
     if let Some(told) = told {
-        told.ends(process(), link_map);
+        told.ends(process, opened.link_map);
     }
-    process().end();
+    process.end();
 }
 
 /// An initialiser has thrown, or its thread is ending: in the second phase of unwinding, what was begun ends. The

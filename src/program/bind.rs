@@ -10,6 +10,7 @@
 use super::locks::{Lock, while_reading};
 use super::process::Process;
 use super::terms::STDERR;
+use super::tracing;
 use super::world::{Chain, World};
 use crate::abi::glibc::link_maps;
 use crate::addr::{Addr, ObjectId};
@@ -193,7 +194,12 @@ pub fn note_binding(process: &Process, from: ObjectId, definer: ObjectId) {
     }
     let world = process.world();
     if let Some(life) = world.life(from).filter(|_| !world.holds(from, definer)) {
-        life.bound.add(definer);
+        tracing::dependencies(world, from, &[definer]);
+        match world.life(definer) {
+            // Who is never unloaded needs no list.
+            Some(definer) if life.of_start => _ = definer.pin(),
+            _ => life.bound.add(definer),
+        }
     }
 }
 

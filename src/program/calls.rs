@@ -9,6 +9,7 @@ use super::process::Process;
 use crate::addr::ObjectId;
 use crate::init;
 use crate::object::Object;
+use crate::trace::{self, Event, Function, Topics};
 
 /// The initialisers of objects, dependencies first.
 pub struct Calls {
@@ -16,6 +17,8 @@ pub struct Calls {
     objects: Vec<(ObjectId, Arc<Object<'static>>)>,
     /// How many functions of the next object were called; `None` before it is looked at.
     called: Option<usize>,
+    /// When they began to be called.
+    since: u64,
 }
 
 impl Calls {
@@ -24,7 +27,7 @@ impl Calls {
     pub fn new(process: &Process, order: &[ObjectId]) -> Self {
         let objects = &process.world().map.objects;
         let share = |&id: &ObjectId| Some((id, objects.share(id)?));
-        Self { objects: order.iter().rev().filter_map(share).collect(), called: None }
+        Self { objects: order.iter().rev().filter_map(share).collect(), called: None, since: 0 }
     }
 
     /// Whether there are none.
@@ -41,12 +44,25 @@ impl Calls {
                 None => {
                     let life = process.world().life(*id);
                     let done = life.is_none_or(|it| it.initialised.swap(true, Ordering::AcqRel));
-                    if done { usize::MAX } else { 0 }
+                    if done {
+                        usize::MAX
+                    } else {
+                        let (object, function) = (object.label(), Function::Initialiser);
+                        trace::tell(Topics::CALLS, || Event::CallBegins { object, function });
+                        self.since = trace::now();
+                        0
+                    }
                 }
             };
             if let Some(function) = init::initialiser(object, called) {
                 self.called = Some(called + 1);
+                trace::flush();
                 return Some(function.0);
+            }
+            if called != usize::MAX {
+                let (object, function) = (object.label(), Function::Initialiser);
+                let since = self.since;
+                trace::tell(Topics::CALLS, || Event::CallEnds { object, function, since });
             }
             self.objects.pop();
             self.called = None;

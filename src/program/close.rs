@@ -15,7 +15,7 @@ use super::locks::{Lock, while_reading};
 use super::process::Process;
 use super::ready::calls;
 use super::show::{self, Change};
-use super::world::World;
+use super::world::{World, is_pinned_by_flag};
 use crate::addr::ObjectId;
 use crate::error::{Error, Result};
 use crate::image::map::unmap_all;
@@ -45,8 +45,8 @@ pub fn close(process: &Process, handle: u64) -> Result<()> {
     let done = close_one(process, id);
     if let Some(object) = &told {
         trace::emit(&Event::CloseEnds { object: object.label(), since });
-        trace::flush();
     }
+    trace::flush();
     done
 }
 
@@ -56,13 +56,24 @@ fn close_one(process: &Process, id: Option<ObjectId>) -> Result<()> {
     let Some((id, life)) = id.and_then(|id| Some((id, world.life(id)?))) else {
         return Err(not_open(b""));
     };
+    let is_marked = world.map.get(id).is_some_and(is_pinned_by_flag);
+    if life.is_pinned() && (is_marked || !life.of_start) {
+        // As under ld.so, nobody counts what will never go.
+        return Ok(());
+    }
     let opens = life.opens.load(Ordering::Relaxed);
     let Some(left) = opens.checked_sub(1) else {
         let name = world.map.get(id).map_or(&b""[..], |object| object.name.to_bytes());
         return Err(not_open(name));
     };
     life.opens.store(left, Ordering::Relaxed);
-    if left == 0 && !life.pinned {
+    let is_swept = left == 0 && !life.is_pinned();
+    if (!is_swept || process.sweep.load(Ordering::Relaxed) != IDLE)
+        && let Some(object) = world.map.get(id).map(Object::label)
+    {
+        trace::tell(Topics::FILES, || Event::StillOpen { object, count: left });
+    }
+    if is_swept {
         sweep(process);
     }
     Ok(())
@@ -164,7 +175,14 @@ fn remove(process: &Process, gone: &[ObjectId]) {
             let objects = &process.world().map.objects;
             went.iter().filter_map(|&id| objects.share(id)).collect()
         };
+        let told = match trace::on(Topics::FILES) {
+            true => in_order(process.world(), &went, None),
+            false => Vec::new(),
+        };
         show::show(process, world, &Change { space, came: &[], went: &went });
+        for (_, object) in told {
+            trace::emit(&Event::Unloaded { object: object.label() });
+        }
         let mappings = objects.into_iter().filter_map(Arc::into_inner);
         unmap_all(mappings.filter_map(|object| object.into_memory().mapping).collect());
         audit::activity_in(process, process.world(), space, Activity::Consistent);

@@ -34,6 +34,7 @@ pub mod terms;
 pub mod tracing;
 pub mod tree;
 pub mod unresolved;
+pub mod unused;
 pub mod versions;
 pub mod world;
 

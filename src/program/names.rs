@@ -164,9 +164,7 @@ fn look(
     let Some(found) = way(process, world, from, query.handle, reference)? else {
         let name = world.map.get(from).map_or(&b""[..], |object| process.name_of(object));
         if trace::on(Topics::ERRORS) {
-            let version = query.version.map(|version| version.to_bytes().to_vec());
-            let problem = Problem::UndefinedSymbol { name: reference.name.to_vec(), version };
-            told::tell_undefined(&Error::new(name, problem));
+            tell_absent(name, query);
         }
         let (object, name) = (Text(name), Text(reference.name));
         match query.version {
@@ -179,11 +177,18 @@ fn look(
         return Some(Err(Failure::Undefined));
     };
     let is_loose = |&caller: &ObjectId| {
-        caller != found.object && world.life(found.object).is_some_and(|life| !life.pinned)
+        caller != found.object && world.life(found.object).is_some_and(|life| !life.is_pinned())
     };
     let loose = caller.filter(is_loose).map(|caller| (caller, found.object));
     let value = value(world, &found).map_err(Failure::Error);
     Some(value.map(|value| Found { value, definition: found, loose }))
+}
+
+#[cold]
+fn tell_absent(object: &[u8], query: &Query<'_>) {
+    let version = query.version.map(|version| version.to_bytes().to_vec());
+    let problem = Problem::UndefinedSymbol { name: query.name.to_bytes().to_vec(), version };
+    told::tell_undefined(&Error::new(object, problem));
 }
 
 /// In the usual case.

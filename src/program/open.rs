@@ -8,7 +8,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ffi::{c_int, c_long};
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::audit::watch::Watch;
 use super::audit::{self, Activity, Auditor};
@@ -18,7 +18,7 @@ use super::process::Process;
 use super::relocate::{self, Job, keep_indices, keep_unique};
 use super::show::{self, Change};
 use super::world::{Bound, Kept, Life, World, is_pinned_by_flag};
-use super::{checks, ready};
+use super::{checks, ready, tracing};
 use crate::abi::glibc;
 use crate::addr::ObjectId;
 use crate::errno::Errno;
@@ -28,6 +28,7 @@ use crate::linkmap::{LinkMap, Linker};
 use crate::object::Role;
 use crate::search::{Purpose, has_token};
 use crate::sys::{fork, process as kernel};
+use crate::trace::{self, Topics};
 
 /// `RTLD_DEEPBIND`, which the libc crate lacks for some targets.
 const DEEPBIND: c_int = 8;
@@ -90,10 +91,22 @@ impl Request<'_> {
 
 /// An opened object.
 pub struct Opened {
+    /// The object.
+    pub root: ObjectId,
     /// Its link map, which is the handle.
     pub link_map: u64,
     /// Initialisers to call.
     pub calls: Calls,
+    /// The objects that its namespace sees from now on, where somebody wants to know.
+    pub made_global: Vec<ObjectId>,
+}
+
+/// What a change of the world has brought.
+struct Loaded {
+    root: ObjectId,
+    /// Objects that are new.
+    fresh: Vec<ObjectId>,
+    made_global: Vec<ObjectId>,
 }
 
 /// Opens an object with all that it needs. The caller holds the loader's lock, and runs the initialisers.
@@ -105,8 +118,10 @@ pub fn open(process: &Process, request: &Request<'_>) -> Result<Opened> {
     let world = process.world();
     let caller = process.find_code(request.caller).map(|place| place.object);
     let space = target(process, world, caller, request)?;
-    if let Some(known) = space.and_then(|space| already(world, space, request)) {
-        return Ok(Opened { link_map: known, calls: Calls::new(process, &[]) });
+    if let Some(root) = space.and_then(|space| already(world, space, request)) {
+        let link_map = world.link_maps.address(root);
+        let calls = Calls::new(process, &[]);
+        return Ok(Opened { root, link_map, calls, made_global: Vec::new() });
     }
     let own_id = kernel::thread_id();
     if process.changing.load(Ordering::Relaxed) == own_id {
@@ -119,7 +134,7 @@ pub fn open(process: &Process, request: &Request<'_>) -> Result<Opened> {
     (process.facts.memory_refused)();
     let opened = load(process, request, caller, space);
     process.changing.store(0, Ordering::Relaxed);
-    let (root, fresh) = opened?;
+    let Loaded { root, fresh, made_global } = opened?;
     let world = process.world();
     let list: Vec<_> = world.list(root).into_iter().flat_map(|list| list.objects()).collect();
     let mut order = init::dependants_first(&world.map.objects, &list, root);
@@ -128,7 +143,8 @@ pub fn open(process: &Process, request: &Request<'_>) -> Result<Opened> {
     let is_first = |id: &ObjectId| world.map.get(*id).is_some_and(ready::wants_to_be_first);
     let (mut order, rest): (Vec<_>, Vec<_>) = order.into_iter().partition(is_first);
     order.extend(rest);
-    Ok(Opened { link_map: world.link_maps.address(root), calls: Calls::new(process, &order) })
+    let link_map = world.link_maps.address(root);
+    Ok(Opened { root, link_map, calls: Calls::new(process, &order), made_global })
 }
 
 /// The namespace that is meant; `None` for a new one.
@@ -170,16 +186,16 @@ fn target(
 }
 
 /// Counts one more opening of an object that is there already, if nothing else is to be done.
-fn already(world: &World, space: usize, request: &Request<'_>) -> Option<u64> {
+fn already(world: &World, space: usize, request: &Request<'_>) -> Option<ObjectId> {
     let id = named(world, space, request.name)?;
     let life = world.life(id)?;
     let is_done = world.list(id).is_some()
         && (life.global || !request.has(libc::RTLD_GLOBAL))
-        && (life.pinned || !request.has(libc::RTLD_NODELETE));
+        && (life.is_pinned() || !request.has(libc::RTLD_NODELETE));
     if is_done {
         life.opens.fetch_add(1, Ordering::Relaxed);
     }
-    is_done.then(|| world.link_maps.address(id))
+    is_done.then_some(id)
 }
 
 fn named(world: &World, space: usize, name: &[u8]) -> Option<ObjectId> {
@@ -189,30 +205,32 @@ fn named(world: &World, space: usize, name: &[u8]) -> Option<ObjectId> {
     }
 }
 
-/// Loads what is asked for; returns it, and all objects that are new.
+/// Loads what is asked for, and shows it.
 fn load(
     process: &Process,
     request: &Request<'_>,
     caller: Option<ObjectId>,
     space: Option<usize>,
-) -> Result<(ObjectId, Vec<ObjectId>)> {
+) -> Result<Loaded> {
     let mut world = process.world().clone();
     let space = space.unwrap_or_else(|| new_space(&mut world));
     match prepare(process, &mut world, request, caller, space) {
-        Ok((root, fresh)) => {
+        Ok(loaded) => {
             // Auditors may have opened and closed what was there already.
             world.take_counts(process.world());
-            if let Some(life) = world.life(root) {
+            if let Some(life) = world.life(loaded.root) {
                 life.opens.fetch_add(1, Ordering::Relaxed);
             }
-            show::show(process, world, &Change { space, came: &fresh, went: &[] });
-            Ok((root, fresh))
+            let change = Change { space, came: &loaded.fresh, went: &[] };
+            show::show(process, world, &change);
+            Ok(loaded)
         }
         Err(error) => {
             let old = process.world();
             let ids = world.map.objects.iter().map(|(id, _)| id);
             let came: Vec<_> = ids.filter(|&id| old.map.get(id).is_none()).collect();
             audit::undone(process, &world, space, &came);
+            tracing::dropped(&world, &came);
             Err(error)
         }
     }
@@ -225,7 +243,7 @@ fn prepare(
     request: &Request<'_>,
     caller: Option<ObjectId>,
     space: usize,
-) -> Result<(ObjectId, Vec<ObjectId>)> {
+) -> Result<Loaded> {
     let facts = &process.facts;
     let root = match named(world, space, request.name) {
         Some(id) => id,
@@ -241,6 +259,11 @@ fn prepare(
     }
     begin_lives(process, world, request, root, &list, &fresh, space);
 
+    if trace::on(Topics::SCOPES) && !tracing::was_open(old, root) {
+        // An object that is there already does not see its own list yet.
+        let shown = if fresh.contains(&root) { &*world } else { old };
+        tracing::tell_scope(shown, root, tracing::Lists::All);
+    }
     let order = relocation_order(world, root, &list, &fresh, space);
     let deep = world.life(root).is_some_and(|life| life.deep);
     let job = Job {
@@ -261,17 +284,21 @@ fn prepare(
     for (&id, bound) in order.iter().zip(done.bound) {
         note_bound(world, id, bound);
     }
+    tracing::changes(process, world, root, &list, &fresh);
+    let mut made_global = Vec::new();
     if request.has(libc::RTLD_GLOBAL) {
+        if trace::on(Topics::SCOPES) {
+            let is_new = |id: &&ObjectId| world.life(**id).is_some_and(|life| !life.global);
+            made_global.extend(list.iter().filter(is_new));
+        }
         world.make_global(space, &list);
     }
     world.link_chains();
-    match (facts.memory_refused)() {
-        false => Ok((root, fresh)),
-        true => {
-            let words = "cannot create shared object descriptor";
-            Err(Error::system(request.name, words, Errno::ENOMEM))
-        }
+    if (facts.memory_refused)() {
+        let words = "cannot create shared object descriptor";
+        return Err(Error::system(request.name, words, Errno::ENOMEM));
     }
+    Ok(Loaded { root, fresh, made_global })
 }
 
 /// Who is told of what the objects of a request are bound to.
@@ -284,7 +311,8 @@ fn watching(process: &Process, request: &Request<'_>, space: usize) -> &'static 
 
 /// Notes what an object is bound to beyond what its dependencies keep anyway.
 fn note_bound(world: &mut World, id: ObjectId, mut bound: Vec<ObjectId>) {
-    bound.retain(|&to| to != id && world.life(to).is_some_and(|life| !life.pinned));
+    bound.retain(|&to| to != id && world.life(to).is_some_and(|life| !life.is_pinned()));
+    tracing::dependencies(world, id, &bound);
     if bound.is_empty() {
         return;
     }
@@ -465,7 +493,7 @@ fn begin_lives(
     world.lives.resize_with(world.map.objects.ids().max(world.lives.len()), Life::default);
     for &id in fresh {
         let Some(object) = world.map.get(id) else { continue };
-        let pinned = is_pinned_by_flag(object);
+        let pinned = AtomicBool::new(is_pinned_by_flag(object));
         let libc = glibc::is_libc(object);
         if let Some(segment) = object.segments.tls {
             let image = object.image.address(segment.image);
@@ -501,8 +529,10 @@ fn begin_lives(
             Arc::make_mut(&mut life.seen).push(root);
         }
     }
-    if let Some(life) = world.lives.get_mut(root.index()) {
-        life.pinned |= request.has(libc::RTLD_NODELETE);
+    if request.has(libc::RTLD_NODELETE)
+        && let Some(life) = world.life(root)
+    {
+        life.pin();
     }
 }
 

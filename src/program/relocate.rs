@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use super::Process;
 use super::audit::{Auditor, bindings};
 use super::terms::warn;
-use super::world::{Chain, World};
+use super::world::{Chain, Life, World};
 use crate::addr::{Addr, ObjectId};
 use crate::elf::dynamic::Flags;
 use crate::error::{Error, Result};
@@ -31,7 +31,7 @@ use crate::reloc::apply::{Pending, Relocator};
 use crate::reloc::lazy::Lazy;
 use crate::reloc::value::{Operands, Store, value};
 use crate::tls::thread::Index;
-use crate::trace::{self, Event, Topics};
+use crate::trace::{self, Event, Topics, Why};
 
 const CLOSE_FAILED: &str = "cannot restore segment prot after reloc";
 
@@ -77,8 +77,10 @@ pub unsafe fn start(process: &Process, world: &mut World, opened: &[ObjectId]) -
 /// Remembers what is unique; who defines it stays for ever, for anybody may be bound to it.
 pub fn keep_unique(world: &mut World, space: usize, unique: Unique<'static>) {
     for definition in unique.values() {
-        if let Some(life) = world.lives.get_mut(definition.object.index()) {
-            life.pinned = true;
+        if world.life(definition.object).is_some_and(Life::pin)
+            && let Some(object) = world.map.get(definition.object).map(Object::label)
+        {
+            trace::tell(Topics::BINDINGS, || Event::Stays { object, why: Why::Unique });
         }
     }
     if let Some(space) = world.spaces.get_mut(space) {

@@ -16,7 +16,7 @@ use super::live::Live;
 use super::terms::{Entry, Own, STDERR, Stop, program_name};
 use super::{
     Process, adopt, answers, audit, checks, listing, preload, prepare, ready, recording, relocate,
-    tracing, tree,
+    tracing, tree, unused,
 };
 use crate::abi::glibc::{self, cpu};
 use crate::addr::{Addr, ObjectId};
@@ -90,7 +90,8 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     }
     recording::begin(&settings, &job, stack);
     tracing::begin(&settings, job.program_name(stack))?;
-    begins(Stage::Start);
+    settings.bind_now |= trace::on(Topics::UNUSED);
+    tracing::begins(Stage::Start);
     let values = match secure {
         true => Values::new(glibc_2_36::LIST),
         false => {
@@ -173,12 +174,15 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
         // SAFETY: everything is relocated.
         return unsafe { finish(process, program) };
     }
-    begins(Stage::Load);
+    tracing::begins(Stage::Load);
     let preloaded = preload::all(&mut linker, &settings, &job, secure);
     linker.load_dependencies(program, &preloaded)?;
-    ends(Stage::Load);
+    tracing::ends(Stage::Load);
     live.forget_cache();
     searching.give_back(search);
+    if only_a_list && trace::on(Topics::UNUSED) {
+        return Err(Stop::Exit(unused::print(&map)));
+    }
     if only_a_list {
         listing::List { settings: &settings, program: name, traced }.print(&map);
         return Err(Stop::Exit(0));
@@ -205,10 +209,10 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
 
     // Words, resolvers, copies; then the images of thread-local variables, which hold relocated words.
     tracing::initial_scopes(process);
-    begins(Stage::Relocate);
+    tracing::begins(Stage::Relocate);
     // SAFETY: no code of the program has run.
     unsafe { relocate::all(process)? };
-    ends(Stage::Relocate);
+    tracing::ends(Stage::Relocate);
     // SAFETY: the main thread's DTV has room for all modules; then everything is relocated.
     unsafe {
         thread::initialise(process.facts.main_thread);
@@ -248,12 +252,4 @@ fn what_is_there(
         map.alias(LinkMap::BASE, loader, interpreter.to_bytes());
     }
     Ok(program)
-}
-
-pub(super) fn begins(stage: Stage) {
-    trace::tell(Topics::STATISTICS, || Event::StageBegins { stage });
-}
-
-pub(super) fn ends(stage: Stage) {
-    trace::tell(Topics::STATISTICS, || Event::StageEnds { stage });
 }

@@ -2,13 +2,16 @@
 
 use alloc::boxed::Box;
 use alloc::ffi::CString;
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ffi::CStr;
+use core::sync::atomic::Ordering;
 
+use super::open::Opened;
 use super::process::Process;
 use super::terms::{STDERR, STDOUT, Stop, warn};
-use super::world::World;
+use super::world::{Life, World};
 use crate::addr::ObjectId;
 use crate::elf::dynamic::Flags;
 use crate::env::Settings;
@@ -18,7 +21,7 @@ use crate::sys::file::{self, Fd};
 use crate::sys::process;
 use crate::trace::options::{self, Request};
 use crate::trace::sink::Target;
-use crate::trace::{self, Event, Stage, Topics, debug, statistics};
+use crate::trace::{self, Event, Stage, Topics, Why, debug, statistics};
 
 /// Begins to show what LD_DEBUG asks for. `program` is what the program is called.
 ///
@@ -59,6 +62,16 @@ pub fn absolute(output: &[u8], end: &[u8]) -> Option<&'static CStr> {
     path.extend_from_slice(output);
     path.extend_from_slice(end);
     Some(Box::leak(CString::new(path).ok()?.into_boxed_c_str()))
+}
+
+/// Tells that a part of the start begins.
+pub fn begins(stage: Stage) {
+    trace::tell(Topics::STATISTICS, || Event::StageBegins { stage });
+}
+
+/// Tells that a part of the start is over.
+pub fn ends(stage: Stage) {
+    trace::tell(Topics::STATISTICS, || Event::StageEnds { stage });
 }
 
 /// Tells what each object of start-up sees.
@@ -107,6 +120,84 @@ pub fn tell_scope(world: &World, id: ObjectId, which: Lists) {
     let lists: Vec<Vec<&[u8]>> = lists.iter().map(names).collect();
     let lists = (object.role != Role::Loader).then_some(&*lists);
     trace::emit(&Event::Scope { object: object.label(), first, lists });
+}
+
+/// Tells that what an object is bound to stays as long as it does: for ever, if it was there at the start. What it
+/// needs itself stays anyway.
+pub fn dependencies(world: &World, by: ObjectId, bound: &[ObjectId]) {
+    if !trace::on(Topics::FILES.union(Topics::BINDINGS)) {
+        return;
+    }
+    let Some((from, life)) = world.map.get(by).zip(world.life(by)) else { return };
+    let is_new = |id: &&ObjectId| !from.needed.contains(id);
+    for object in bound.iter().filter(is_new).filter_map(|&id| world.map.get(id)) {
+        let (object, by) = (object.label(), from.label());
+        trace::emit(&match life.of_start {
+            true => Event::Stays { object, why: Why::Reference(by) },
+            false => Event::Dependency { object, by },
+        });
+    }
+}
+
+/// Whether an object has a search list already, as the program has from the start.
+#[must_use]
+pub fn was_open(world: &World, id: ObjectId) -> bool {
+    world.list(id).is_some() || world.map.by_role(Role::Program) == Some(id)
+}
+
+/// Tells what a dlopen has changed for the objects that it loads or finds.
+pub fn changes(
+    process: &Process,
+    world: &World,
+    root: ObjectId,
+    list: &[ObjectId],
+    fresh: &[ObjectId],
+) {
+    if !trace::on(Topics::FILES.union(Topics::SCOPES).union(Topics::BINDINGS)) {
+        return;
+    }
+    let old = process.world();
+    let was_open = was_open(old, root);
+    for (id, object) in world.map.objects.iter() {
+        let pinned = |world: &World| world.life(id).is_some_and(Life::is_pinned);
+        if pinned(world) && !pinned(old) {
+            let object = object.label();
+            let why = if was_open && id == root { Why::Asked } else { Why::Opened };
+            trace::emit(&Event::Stays { object, why });
+        }
+    }
+    if was_open || !trace::on(Topics::SCOPES) {
+        return;
+    }
+    for &id in list {
+        let seen = |world: &World| world.life(id).map(|life| Arc::clone(&life.seen));
+        let is_there = !fresh.contains(&id);
+        match is_there && world.life(id).is_some_and(|life| !life.of_start) {
+            false => tell_scope(world, id, Lists::All),
+            true if seen(world) != seen(old) => tell_scope(world, id, Lists::Last),
+            true => {}
+        }
+    }
+}
+
+/// Tells that objects go which a dlopen has loaded in vain.
+pub fn dropped(world: &World, came: &[ObjectId]) {
+    for object in came.iter().filter_map(|&id| world.map.get(id)) {
+        trace::tell(Topics::FILES, || Event::Unloaded { object: object.label() });
+    }
+}
+
+/// Tells what a dlopen has made global, and how often its object is open now.
+pub fn opened(process: &Process, opened: &Opened) {
+    let world = process.world();
+    for object in opened.made_global.iter().filter_map(|&id| world.map.get(id)) {
+        trace::emit(&Event::Global { object: object.label() });
+    }
+    if let Some((object, life)) = world.map.get(opened.root).zip(world.life(opened.root)) {
+        let count = life.opens.load(Ordering::Relaxed);
+        trace::tell(Topics::FILES, || Event::Opened { object: object.label(), count });
+    }
+    trace::flush();
 }
 
 /// Tells that all is ready for the program's code.

@@ -141,7 +141,7 @@ pub struct Life {
     /// How often it was opened and not closed.
     pub opens: AtomicU32,
     /// Never to be unloaded.
-    pub pinned: bool,
+    pub pinned: AtomicBool,
     /// Its definitions are in the namespace's global scope.
     pub global: bool,
     /// Its initialisers have been called, or are being called.
@@ -160,13 +160,26 @@ pub struct Life {
     pub slots: Option<Arc<[Slot]>>,
 }
 
+impl Life {
+    /// Whether it will never be unloaded.
+    #[must_use]
+    pub fn is_pinned(&self) -> bool {
+        self.pinned.load(Ordering::Relaxed)
+    }
+
+    /// Lets it never be unloaded; says whether that is new.
+    pub fn pin(&self) -> bool {
+        !self.pinned.swap(true, Ordering::Relaxed)
+    }
+}
+
 impl Clone for Life {
     fn clone(&self) -> Self {
         Self {
             space: self.space,
             of_start: self.of_start,
             opens: AtomicU32::new(self.opens.load(Ordering::Relaxed)),
-            pinned: self.pinned,
+            pinned: AtomicBool::new(self.is_pinned()),
             global: self.global,
             initialised: AtomicBool::new(self.initialised.load(Ordering::Relaxed)),
             finalised: AtomicBool::new(self.finalised.load(Ordering::Relaxed)),
@@ -232,13 +245,18 @@ impl World {
         lives.resize_with(map.objects.ids().max(lives.len()), Life::default);
         for &id in map.spaces.iter().take(1).flat_map(|space| &space.members) {
             if let Some(life) = lives.get_mut(id.index()) {
-                (life.of_start, life.pinned) = (true, true);
+                life.of_start = true;
+                life.pin();
             }
         }
         for &id in map.search_list() {
             if let Some(life) = lives.get_mut(id.index()) {
                 life.global = true;
             }
+        }
+        // The kernel's exec counts as an opening.
+        if let Some(life) = map.by_role(Role::Program).and_then(|id| lives.get_mut(id.index())) {
+            life.opens = AtomicU32::new(1);
         }
         if let Some(space) = self.spaces.first_mut() {
             (space.global, space.libc) = (Vec::from([global]), libc);
@@ -360,7 +378,7 @@ impl World {
     /// well.
     #[must_use]
     pub fn holds(&self, holder: ObjectId, id: ObjectId) -> bool {
-        self.life(id).is_some_and(|life| life.pinned)
+        self.life(id).is_some_and(Life::is_pinned)
             || self.life(holder).is_some_and(|life| life.bound.objects().any(|to| to == id))
             || self.map.get(holder).is_some_and(|holder| holder.needed.contains(&id))
             || self.list(holder).is_some_and(|list| list.objects().any(|held| held == id))
@@ -371,7 +389,7 @@ impl World {
     #[must_use]
     pub fn unused(&self, also_held: impl Fn(ObjectId) -> bool) -> Vec<ObjectId> {
         let is_root = |id: ObjectId, life: &Life| {
-            life.pinned || life.opens.load(Ordering::Relaxed) != 0 || also_held(id)
+            life.is_pinned() || life.opens.load(Ordering::Relaxed) != 0 || also_held(id)
         };
         let mut used = alloc::vec![false; self.lives.len()];
         let mut to_visit: Vec<ObjectId> = self

@@ -28,7 +28,6 @@ use crate::text::Text;
 use crate::tls::Layout;
 use crate::tls::layout::NoRoom;
 use crate::tls::thread::Index;
-use crate::trace::{self, Event, How};
 
 /// `R_X86_64_RELATIVE`, which is most of them.
 const RELATIVE: u32 = 8;
@@ -400,7 +399,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         };
         let found = match self.told && !prepared.symbol.binds_locally() {
             false => self.scope.resolve(self.objects, id, prepared, class),
-            true => self.resolve_told(id, prepared, class),
+            true => told::again(self.scope, self.objects, id, prepared, class, &mut self.asked),
         };
         let found = found.map_err(|undefined| self.undefined(object, &undefined))?;
         if !self.bound.is_empty()
@@ -415,21 +414,6 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             self.warn_of_protected(id, &prepared.symbol, found, class);
         }
         Ok(found)
-    }
-
-    #[cold]
-    fn resolve_told(
-        &mut self,
-        id: ObjectId,
-        prepared: &Prepared<'a>,
-        class: Class,
-    ) -> core::result::Result<Option<Definition>, Undefined<'a>> {
-        let this = Some((prepared.index, class));
-        if core::mem::replace(&mut self.asked, this) == this {
-            trace::emit(&Event::BoundAgain);
-            return self.scope.resolve(self.objects, id, prepared, class);
-        }
-        told::resolve(self.scope, self.objects, id, prepared, class, How::Relocation)
     }
 
     /// Applies a relocation of any other kind.

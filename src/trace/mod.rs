@@ -50,14 +50,15 @@ bitflags::bitflags! {
         const ERRORS = 1 << 10;
         /// When what is told at its end has begun.
         const TIMES = 1 << 12;
-        /// Dependencies that nothing is bound to: no event, but a way to list a program's dependencies.
+        /// Dependencies that nothing is bound to: no event, but a program is shown that way, and may lack symbols.
         const UNUSED = 1 << 11;
     }
 }
 
 impl Topics {
     /// Lookups of symbols: they are made one by one while somebody listens to any of these.
-    pub const LOOKUPS: Self = Self::SYMBOLS.union(Self::BINDINGS).union(Self::STATISTICS);
+    pub const LOOKUPS: Self =
+        Self::SYMBOLS.union(Self::BINDINGS).union(Self::STATISTICS).union(Self::UNUSED);
 }
 
 /// What any writer wants to be told.

@@ -14,10 +14,9 @@ use super::super::prepare::{self, Plan};
 use super::super::process::Process;
 use super::super::searching::Searching;
 use super::super::show::{self, Change};
-use super::super::start::{begins, ends};
 use super::super::terms::{Own, Stop};
 use super::super::world::{Kept, World};
-use super::super::{checks, preload, relocate};
+use super::super::{checks, preload, relocate, tracing};
 use super::load::{load, reason, refuse};
 use super::{Activity, activity_in, opened, plt};
 use crate::abi::glibc::cpu::{self, Cpuid};
@@ -118,15 +117,16 @@ impl Found<'_> {
 
         // What auditors open meanwhile would be lost: it is refused.
         process.changing.store(kernel::thread_id(), core::sync::atomic::Ordering::Relaxed);
-        begins(Stage::Load);
+        tracing::begins(Stage::Load);
         let fresh = self.load(process, isa)?;
-        ends(Stage::Load);
-        begins(Stage::Relocate);
+        tracing::ends(Stage::Load);
+        tracing::initial_scopes(process);
         let mut relocated = fresh.clone();
         relocated.push(program);
+        tracing::begins(Stage::Relocate);
         // SAFETY: as the caller promises. Whoever looks something up meanwhile does so in what is relocated.
         unsafe { relocate::start(process, process.world_mut(), &relocated)? };
-        ends(Stage::Relocate);
+        tracing::ends(Stage::Relocate);
         process.changing.store(0, core::sync::atomic::Ordering::Relaxed);
         let change = Change { space: LinkMap::BASE, came: &fresh, went: &[] };
         show::tell(process, process.world(), &change);

@@ -1,0 +1,55 @@
+//! The direct dependencies that a program has no reference to (`ldd -u`, LD_DEBUG=unused).
+
+use alloc::string::String;
+use alloc::vec;
+use core::fmt::Write;
+
+use super::terms::STDOUT;
+use crate::arch::x86_64::RelocationKind as Kind;
+use crate::linkmap::LinkMap;
+use crate::lookup::Class;
+use crate::lookup::prepared::Prepared;
+use crate::lookup::run::Run;
+use crate::lookup::scope::{Scope, Unique, Uniqueness};
+use crate::object::Role;
+use crate::sys::file;
+use crate::text::Text;
+
+/// Prints them; answers the exit status, which says whether there are any.
+#[must_use]
+pub fn print(map: &LinkMap<'_>) -> i32 {
+    let Some((id, program)) = map.by_role(Role::Program).and_then(|id| Some((id, map.get(id)?)))
+    else {
+        return 0;
+    };
+    let run = Run::walking(map.in_search_order());
+    let runs = [&run];
+    let mut unique = Unique::new();
+    let mut scope = Scope::new(&runs, false, Uniqueness::Settles(&mut unique));
+    let mut used = vec![false; map.objects.ids()];
+    let tables = &program.relocations;
+    for relocation in tables.rela.iter().chain(tables.plt.iter()) {
+        let Some(kind) = Kind::from_number(relocation.kind) else { continue };
+        let Some(prepared) = Prepared::new(program, relocation.symbol) else { continue };
+        let class = Class {
+            definition_only: kind.needs_definition(),
+            skip_program: kind == Kind::Copy,
+            newest: false,
+        };
+        // What nothing defines is not what was asked for.
+        let found = scope.resolve(&map.objects, id, &prepared, class).ok().flatten();
+        if let Some(used) = found.and_then(|found| used.get_mut(found.object.index())) {
+            *used = true;
+        }
+    }
+    let is_unused = |id: &&_| map.get(**id).is_some() && used.get(id.index()) == Some(&false);
+    let mut text = String::new();
+    for object in program.needed.iter().filter(is_unused).filter_map(|&id| map.get(id)) {
+        let _ = writeln!(text, "\t{}", Text(object.name.to_bytes()));
+    }
+    if text.is_empty() {
+        return 0;
+    }
+    file::write_all(STDOUT, alloc::format!("Unused direct dependencies:\n{text}").as_bytes());
+    1
+}

@@ -1,0 +1,2 @@
+// What the program needs.
+int common(void) { return 1; }
