@@ -21,7 +21,7 @@ const SHELLS: [(&str, &[&str]); 3] =
     [("bash", &["--norc", "--noprofile"]), ("zsh", &["-f"]), ("fish", &["--no-config"])];
 
 /// Lines, each with the candidates for its last word. `prog` completes to `alpha` and `beta`.
-const LINES: [(&str, &str); 34] = [
+const LINES: [(&str, &str); 37] = [
     ("rld --pre", "--preload"),
     ("rld --list p", "prog"),
     ("rld ", "file.txt lib liba.so libexec prog"),
@@ -30,6 +30,7 @@ const LINES: [(&str, &str); 34] = [
     ("rld --library-path lib --pre", "--preload"),
     ("rld --preload l", "lib liba.so libexec"),
     ("rld --preload prog:l", "lib liba.so libexec"),
+    ("rld --trace l", "lib liba.so libexec"),
     ("rld --argv0 ", ""),
     ("rld --argv0 x p", "prog"),
     ("rld prog ", "alpha beta"),
@@ -51,6 +52,8 @@ const LINES: [(&str, &str); 34] = [
     ("rld-inspect tree --sysroot l", "lib libexec"),
     ("rld-inspect tree --format ", "text json"),
     ("rld-inspect tree --format=j", "json"),
+    ("rld-inspect timeline --format ", "html perfetto"),
+    ("rld-inspect timeline -o l", "lib liba.so libexec"),
     ("rld-inspect why lib p", "prog"),
     ("rld-inspect bindings prog ", ""),
     ("rld-inspect libc prog l", "lib liba.so libexec"),
