@@ -284,7 +284,7 @@ fn rldd_says_what_ldd_says() {
     for file in &files {
         assert_same(&rldd, &[file]);
     }
-    for options in [["-v"], ["-d"], ["-r"], ["--function-relocs"]] {
+    for options in [["-v"], ["-d"], ["-r"], ["-u"], ["--function-relocs"]] {
         for file in files.iter().step_by(8) {
             assert_same(&rldd, &[&options[..], &[file]].concat());
         }
