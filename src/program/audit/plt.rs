@@ -228,9 +228,11 @@ pub unsafe fn enter(process: &Process, frame: &mut Frame, link_map: u64, index: 
         return call.verdict.address;
     }
     let Frame { registers, arguments, area, .. } = frame;
-    let before: [_; ARGUMENTS] = core::array::from_fn(|at| area.vector(at));
-    registers.vectors = before;
-    registers.xmm = before.map(|vector| low(&vector));
+    let views = registers.vectors.iter_mut().zip(&mut registers.xmm);
+    for (at, (vector, xmm)) in views.enumerate() {
+        *vector = area.vector(at);
+        *xmm = low(vector);
+    }
     let mut symbol = call.bound.symbol;
     symbol.value = call.verdict.address;
     for auditor in call.watching.iter().filter(listens) {
@@ -268,13 +270,12 @@ pub unsafe fn enter(process: &Process, frame: &mut Frame, link_map: u64, index: 
             *arguments = wanted.max(*arguments);
         }
     }
-    for (at, before) in before.iter().enumerate() {
-        let (Some(xmm), Some(vector)) = (registers.xmm.get_mut(at), registers.vectors.get_mut(at))
-        else {
-            continue;
-        };
-        merge(xmm, vector, before);
-        if vector != before {
+    let views = registers.vectors.iter_mut().zip(&mut registers.xmm);
+    for (at, (vector, xmm)) in views.enumerate() {
+        // Looked at once more, and not kept: the stack may be a thread's smallest.
+        let before = area.vector(at);
+        merge(xmm, vector, &before);
+        if *vector != before {
             area.set_vector(at, vector);
         }
     }
