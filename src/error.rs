@@ -121,8 +121,7 @@ impl Error {
     /// A defect of the file, with the structure that shows it as a detail.
     #[must_use]
     pub fn malformed(object: &[u8], malformed: Malformed) -> Self {
-        let detail = alloc::format!("{} = {:#x}", malformed.structure, malformed.value);
-        Self::new(object, Problem::Malformed(malformed)).with(detail)
+        Self::new(object, Problem::Malformed(malformed)).with(malformed.detail())
     }
 
     /// Adds a line.

@@ -19,6 +19,35 @@ impl Malformed {
     pub const fn new(words: &'static str, structure: &'static str, value: u64) -> Self {
         Self { words, structure, value }
     }
+
+    /// The structure with its value, and what that means where it says something to those who do not know the format.
+    #[must_use]
+    pub fn detail(self) -> impl fmt::Display {
+        fmt::from_fn(move |f| {
+            let Self { structure, value, .. } = self;
+            let letters = value.to_le_bytes();
+            let letters = letters.get(..4).unwrap_or_default();
+            let is_text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+            match (structure, value) {
+                ("file size", _) => return write!(f, "{structure} = {value}"),
+                ("e_ident magic", _) if letters.iter().all(is_text) => {
+                    let letters = letters.escape_ascii();
+                    return write!(
+                        f,
+                        "it begins with \"{letters}\": a text, such as a linker script"
+                    );
+                }
+                _ => write!(f, "{structure} = {value:#x}")?,
+            }
+            f.write_str(match (structure, value) {
+                ("e_type", 1) => ": an object file (.o) for a link editor",
+                ("e_type", 4) => ": a core file",
+                ("EI_DATA", 2) => ": big-endian",
+                ("PT_LOAD p_offset", _) => ": the file ends before this segment does",
+                _ => "",
+            })
+        })
+    }
 }
 
 impl fmt::Display for Malformed {

@@ -86,7 +86,13 @@ impl Files for Live {
             }
         })?;
         let head = head.get(..head_len).unwrap_or_default();
-        let table = program_headers(&fd, &header, head).map_err(fatal)?;
+        let table = program_headers(&fd, &header, head).map_err(|errno| match errno {
+            Errno(0) => {
+                let error = Error::system(path.to_bytes(), "cannot read file data", errno);
+                Refusal::Fatal(error.with("the file ends before its program headers do"))
+            }
+            errno => fatal(errno),
+        })?;
         Ok(Opened { fd, status, header, table })
     }
 

@@ -422,7 +422,8 @@ fn find(
     found.map_err(|mut error| {
         let is_path = request.name.contains(&b'/') && !has_token(request.name);
         if is_path && error.object == request.name {
-            error.details.clear();
+            let known = ["tried ", "needed by "];
+            error.details.retain(|line| !known.iter().any(|start| line.starts_with(start)));
         }
         // It is not a dependency.
         let needed = error.details.iter_mut().find(|line| line.starts_with("needed by "));

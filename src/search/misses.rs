@@ -1,5 +1,5 @@
-//! What comes close to a library that was not found: the same library in another version. Asked for only on the way to
-//! an error.
+//! What comes close to a library that was not found: the same library in another version, or what cannot be opened.
+//! Asked for only on the way to an error.
 
 use alloc::collections::BTreeSet;
 use alloc::ffi::CString;
@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::ops::ControlFlow;
 
 use super::dirs::{Directories, DirectoryId};
-use super::{Files, Near};
+use super::{Files, Near, Why};
 
 /// How many are named.
 const NAMED: usize = 4;
@@ -15,42 +15,50 @@ const NAMED: usize = 4;
 const ENTRIES: usize = 1 << 16;
 
 /// The libraries that differ from `name` only behind `.so`: those in the directories that were searched, in order, then
-/// those that the cache knows; a few of them.
-pub(super) fn other_versions<F: Files>(
+/// those that the cache knows; a few of them. And what has the name itself, but could not be opened.
+pub(super) fn misses<F: Files>(
     files: &mut F,
     name: &[u8],
     cached: bool,
-    (known, searched): (&Directories, &[DirectoryId]),
+    (known, searched): (&Directories, &[(DirectoryId, Why)]),
 ) -> Vec<Near> {
-    let Some(stem) = stem(name) else { return Vec::new() };
-    let mut paths = Vec::new();
+    let stem = stem(name);
+    let (mut unopened, mut others) = (Vec::new(), Vec::new());
     let mut unread = ENTRIES;
-    for id in searched {
-        if paths.len() >= NAMED || unread == 0 {
+    for &(id, why) in searched {
+        if others.len() >= NAMED || unread == 0 {
             break;
         }
         // A directory has no order that a reader would understand.
         let mut names = BTreeSet::new();
-        let Ok(path) = CString::new(known.name(*id)) else { continue };
+        let Ok(path) = CString::new(known.name(id)) else { continue };
         files.names(&path, &mut |found| {
-            if is_other(stem, name, found) {
+            if found == name || is_other(stem, name, found) {
                 names.insert(found.to_vec());
             }
             unread = unread.saturating_sub(1);
             if unread == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        let here = names.into_iter().map(|found| [known.prefix(*id), &found].concat());
-        paths.extend(here.filter_map(|path| CString::new(path).ok()));
-    }
-    if let Some(cache) = files.cache().filter(|_| cached) {
-        let others = cache.entries().filter(|it| is_other(stem, name, it.name.to_bytes()));
-        for other in others.take(NAMED) {
-            if !paths.iter().any(|path| **path == *other.path) {
-                paths.push(other.path.into());
+        for found in names {
+            let path = CString::new([known.prefix(id), &found].concat()).unwrap_or_default();
+            match why {
+                _ if found != name => others.push(path),
+                Why::Errno(errno) => unopened.push(Near::Unopened { path, errno }),
+                _ => {}
             }
         }
     }
-    paths.into_iter().take(NAMED).map(|path| Near::OtherVersion { path }).collect()
+    if let Some(cache) = files.cache().filter(|_| cached) {
+        let found = cache.entries().filter(|it| is_other(stem, name, it.name.to_bytes()));
+        for entry in found.take(NAMED) {
+            if !others.iter().any(|path| **path == *entry.path) {
+                others.push(entry.path.into());
+            }
+        }
+    }
+    unopened.truncate(NAMED);
+    unopened.extend(others.into_iter().take(NAMED).map(|path| Near::OtherVersion { path }));
+    unopened
 }
 
 /// The name up to its version.
@@ -59,7 +67,7 @@ fn stem(name: &[u8]) -> Option<&[u8]> {
     name.get(..end)
 }
 
-fn is_other(stem: &[u8], name: &[u8], found: &[u8]) -> bool {
-    let rest = found.strip_prefix(stem);
+fn is_other(stem: Option<&[u8]>, name: &[u8], found: &[u8]) -> bool {
+    let rest = stem.and_then(|stem| found.strip_prefix(stem));
     found != name && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"."))
 }

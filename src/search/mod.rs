@@ -497,22 +497,26 @@ impl Search {
         let mut not_found = opener.not_found(chain, attempts);
         let searched = self.worth_listing(&opener.scratch.tries, cached);
         let known = (&self.directories, &*searched);
-        not_found.near.extend(misses::other_versions(opener.files, name, cached, known));
+        not_found.near.extend(misses::misses(opener.files, name, cached, known));
         not_found
     }
 
-    /// The directories searched that exist, each once. The cache knows what is in default directories. What is in a
-    /// directory that the caller may not read is not told to him.
-    fn worth_listing(&self, tries: &[(Place, Option<DirectoryId>, Why)], cached: bool) -> List {
-        let mut list = Vec::new();
+    /// The directories searched that exist, each once, with what was met there. The cache knows what is in default
+    /// directories. What is in a directory that the caller may not read is not told to him.
+    fn worth_listing(
+        &self,
+        tries: &[(Place, Option<DirectoryId>, Why)],
+        cached: bool,
+    ) -> Vec<(DirectoryId, Why)> {
+        let mut list: Vec<(DirectoryId, Why)> = Vec::new();
         for (place, id, why) in tries {
             let listed = !self.fixed.secure
                 && *why != Why::NoDirectory
                 && !(cached && *place == Place::Default);
-            if let Some(id) = id.filter(|id| listed && !list.contains(id)) {
-                list.push(id);
+            if let Some(id) = id.filter(|id| listed && list.iter().all(|(other, _)| other != id)) {
+                list.push((id, *why));
             }
         }
-        list.into()
+        list
     }
 }

@@ -76,7 +76,11 @@ pub enum Why {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Errno(errno) => return errno.fmt(f),
+            // The first line has the number where ld.so has it.
+            Self::Errno(errno) => match errno.words() {
+                Some(words) => words,
+                None => return errno.fmt(f),
+            },
             Self::Unsuitable(unsuitable) => return unsuitable.fmt(f),
             Self::NoDirectory => "no such directory",
             Self::NotSetUserId => "not set-user-ID",
@@ -115,7 +119,14 @@ pub enum Near {
         /// In which way it does not fit.
         why: Unsuitable,
     },
-    /// The cache has the library under another version.
+    /// The right name, for a file that cannot be opened.
+    Unopened {
+        /// The file.
+        path: CString,
+        /// What the kernel answered.
+        errno: Errno,
+    },
+    /// The library under another version.
     OtherVersion {
         /// Its file.
         path: CString,
@@ -125,7 +136,19 @@ pub enum Near {
 impl fmt::Display for Near {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unsuitable { path, why } => write!(f, "{}: {why}", Text(path.to_bytes())),
+            Self::Unsuitable { path, why } => {
+                let whose = match why {
+                    Unsuitable::WrongClass => "32-bit programs",
+                    Unsuitable::WrongMachine => "another processor",
+                };
+                write!(f, "{}: a library for {whose}", Text(path.to_bytes()))
+            }
+            Self::Unopened { path, errno: Errno::ENOENT } => {
+                write!(f, "{}: a symbolic link that leads nowhere", Text(path.to_bytes()))
+            }
+            Self::Unopened { path, errno } => {
+                write!(f, "{}: {}", Text(path.to_bytes()), Why::Errno(*errno))
+            }
             Self::OtherVersion { path } => {
                 write!(f, "{}: another version", Text(path.to_bytes()))
             }

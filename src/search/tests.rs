@@ -339,8 +339,8 @@ fn libraries_for_other_machines_are_passed_over_and_remembered() {
          \ttried /etc/ld.so.cache (cache): no cache\n\
          \ttried /lib/multi (default): no such directory\n\
          \ttried /usr/lib (default): No such file or directory\n\
-         \tnear miss: /a/l.so: wrong ELF class: ELFCLASS32\n\
-         \tnear miss: /b/l.so: for another processor"
+         \tnear miss: /a/l.so: a library for 32-bit programs\n\
+         \tnear miss: /b/l.so: a library for another processor"
     );
 }
 
@@ -403,6 +403,26 @@ fn another_version_in_a_searched_directory_is_a_near_miss() {
     let chain = [PathOwner { runpath: Some(b"/usr/lib"), ..owner(0, "app") }];
     found(&mut search(config), &mut fake, "libz.so.1", &chain);
     assert!(!fake.calls().iter().any(|call| call.ends_with('*')));
+}
+
+#[test]
+fn what_cannot_be_opened_is_a_near_miss() {
+    let mut fake = Fake::default();
+    fake.put("/a/plugin", Node::Errno(Errno::EACCES));
+    fake.put("/b/plugin", Node::Errno(Errno::ENOENT));
+    fake.put("/c/plugin", Node::Errno(Errno(libc::ELOOP)));
+    let config = Config { library_path: b"/a:/b:/c", ..CONFIG };
+    let result = found(&mut search(config), &mut fake, "plugin", &[]);
+    let near: Vec<_> = result.lines().filter_map(|it| it.strip_prefix("\tnear miss: ")).collect();
+    assert_eq!(
+        near,
+        [
+            "/a/plugin: Permission denied",
+            "/b/plugin: a symbolic link that leads nowhere",
+            "/c/plugin: Too many levels of symbolic links"
+        ]
+    );
+    assert!(result.contains("tried /c (LD_LIBRARY_PATH): Too many levels"), "{result}");
 }
 
 #[test]
