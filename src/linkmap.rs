@@ -19,7 +19,9 @@ use crate::elf::header::Kind;
 use crate::errno::Errno;
 use crate::error::{Error, Problem, Result};
 use crate::object::{Mapped, Object, Role};
-use crate::search::{Failure, Files, NOT_OPENED, NotFound, Origin, PathOwner, Purpose, Search};
+use crate::search::{
+    Failure, Files, Found, NOT_OPENED, NotFound, Origin, PathOwner, Purpose, Search,
+};
 use crate::sys::Identity;
 use crate::text::Text;
 use crate::trace::{self, Event, Topics};
@@ -368,30 +370,9 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
                 Error::new(asked_for, problem).with("an auditor does not want it to be found");
             self.asked_by(error, requester)
         })?;
-        let mut chain = chain(self.map, requester, self.program, self.origin);
-        if self.audits {
-            chain.extend(program_runpath(&chain));
-        }
-        let since = trace::now();
-        if !name.contains(&b'/') {
-            trace::tell(Topics::LIBS, || Event::SearchBegins { name, space: self.space });
-        }
-        let found = self.search.find(self.source, name, &chain, purpose);
-        trace::tell(Topics::LIBS, || Event::SearchEnds {
-            name,
-            by: requester.and_then(|id| self.map.get(id)).map(Object::label),
-            space: self.space,
-            found: found.as_ref().ok().map(|found| &*found.path),
-            cut_short: matches!(found, Err(Failure::Fatal { .. })),
-            since,
-        });
-        if matches!(found, Err(Failure::NotFound(_)))
-            && self.lists_absent
-            && purpose == Purpose::Library
-        {
+        let Some(found) = self.look_for(name, requester, purpose)? else {
             return Ok(self.map.add_to(self.space, Object::absent(name)));
-        }
-        let found = found.map_err(|failure| self.failure(failure, requester))?;
+        };
         let identity = self.source.identity(&found.file);
         let same = self.map.spaces.get(self.space).and_then(|space| space.by_file(identity));
         if let Some(id) = same {
@@ -429,6 +410,41 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
             self.source.entered(id, object);
         }
         Ok(id)
+    }
+
+    /// Looks for a file; `None` where a list shows that it is absent. Apart from [`Self::open`], whose stack a thread
+    /// with the smallest one must afford below all that loading takes.
+    #[inline(never)]
+    fn look_for(
+        &mut self,
+        name: &[u8],
+        requester: Option<ObjectId>,
+        purpose: Purpose,
+    ) -> Result<Option<Found<S::File>>> {
+        let mut chain = chain(self.map, requester, self.program, self.origin);
+        if self.audits {
+            chain.extend(program_runpath(&chain));
+        }
+        let since = trace::now();
+        if !name.contains(&b'/') {
+            trace::tell(Topics::LIBS, || Event::SearchBegins { name, space: self.space });
+        }
+        let found = self.search.find(self.source, name, &chain, purpose);
+        trace::tell(Topics::LIBS, || Event::SearchEnds {
+            name,
+            by: requester.and_then(|id| self.map.get(id)).map(Object::label),
+            space: self.space,
+            found: found.as_ref().ok().map(|found| &*found.path),
+            cut_short: matches!(found, Err(Failure::Fatal { .. })),
+            since,
+        });
+        if matches!(found, Err(Failure::NotFound(_)))
+            && self.lists_absent
+            && purpose == Purpose::Library
+        {
+            return Ok(None);
+        }
+        found.map(Some).map_err(|failure| self.failure(failure, requester))
     }
 
     /// Maps and reads a library.

@@ -133,11 +133,10 @@ impl Report {
     }
 
     fn kernel(&mut self, stack: &InitialStack) {
-        const STRINGS: [u64; 3] = [libc::AT_EXECFN, libc::AT_PLATFORM, libc::AT_BASE_PLATFORM];
         for (at, &[kind, value]) in stack.auxiliary().iter().enumerate() {
             self.number(format_args!("auxv[{at:#x}].a_type"), kind);
             let key = format_args!("auxv[{at:#x}].a_val");
-            match stack.string(kind).filter(|_| STRINGS.contains(&kind)) {
+            match stack.string(kind) {
                 Some(string) => self.string(key, string.to_bytes()),
                 None => self.number(key, value),
             }

@@ -121,10 +121,11 @@ impl InitialStack {
         self.auxiliary().iter().find(|entry| entry[0] == kind).map(|entry| entry[1])
     }
 
-    /// The string that the auxiliary entry with type `kind` points to.
+    /// The string that the auxiliary entry with type `kind` points to, if entries of this type do.
     #[must_use]
     pub fn string(&self, kind: u64) -> Option<&'static CStr> {
-        let address = self.aux(kind).filter(|&address| address != 0)?;
+        const STRINGS: [u64; 3] = [libc::AT_EXECFN, libc::AT_PLATFORM, libc::AT_BASE_PLATFORM];
+        let address = self.aux(kind).filter(|&it| it != 0 && STRINGS.contains(&kind))?;
         // SAFETY: the kernel's string entries point to NUL-terminated strings that live as long as the process.
         Some(unsafe { CStr::from_ptr(address as Word) })
     }
