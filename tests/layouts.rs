@@ -36,7 +36,7 @@ fn columns_become_values() {
     let code = layouts::compile(SCHEMA, DATA).unwrap();
     for part in [
         "pub static LAYOUTS: [Layout; 2]",
-        "label: \"new\", exchange: 0,",
+        "label: Inline::new(\"new\"), exchange: 0,",
         "size: 8, flag: Bits { byte: 4, bit: 1, width: 2 }, gone: Some(16), kind: Kind::B",
         "gone: None, kind: Kind::A",
     ] {
@@ -44,7 +44,7 @@ fn columns_become_values() {
     }
     let apart = DATA.replace("libc\t8\t8", "libc\t8\t9");
     let code = layouts::compile(SCHEMA, &apart).unwrap();
-    assert!(code.contains("label: \"new\", exchange: 1,"), "{code}");
+    assert!(code.contains("label: Inline::new(\"new\"), exchange: 1,"), "{code}");
 }
 
 #[test]

@@ -88,8 +88,8 @@ g++ thrower.cc -o thrower
 audited() {
     local auditor=$1; shift
     (export AUDIT_LOG=$PWD/log LD_AUDIT=$PWD/$auditor LC_ALL=C; L "$@") || echo "status $?"
-    # A child of the program would have written over it.
-    sed "s|$PWD|.|g" log
+    # A child of the program would have written over it. rld tells nobody of the ends of what may return twice.
+    sed "s|$PWD|.|g; /^end of _setjmp\$/d" log
 }
 for auditor in binding.so calls.so; do
     audited $auditor true
