@@ -115,11 +115,7 @@ fn main() {
 fn built() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
-        let link = |output: &str, words: &str| Step::Link {
-            output: output.into(),
-            words: words.split(' ').map(Into::into).collect(),
-            shared: output.starts_with("lib"),
-        };
+        let link = |output: &str, words: &str| Step::link(output.starts_with("lib"), output, words);
         const MAIN: &str = "main.c -L. -lcommon -Wl,-rpath,$ORIGIN";
         let steps = [
             link("libcommon.so", "common.c"),

@@ -134,13 +134,9 @@ fn parse(folder: &Path, source: &Path, text: &str) -> Result<Case, String> {
         match key {
             "lib" | "exe" => {
                 let (output, words) = value.split_once(" = ").ok_or(format!("no =: {line}"))?;
-                case.steps.push(Step::Link {
-                    output: output.trim().to_owned(),
-                    words: words.split_whitespace().map(str::to_owned).collect(),
-                    shared: key == "lib",
-                });
+                case.steps.push(Step::link(key == "lib", output.trim(), words));
             }
-            "sh" => case.steps.push(Step::Shell(value.to_owned())),
+            "sh" => case.steps.push(Step::shell(value)),
             "env" => env.push(assignment(value).ok_or(format!("no assignment: {line}"))?),
             "run" => {
                 let mut words = value.split_whitespace().peekable();

@@ -63,16 +63,11 @@ fn main() {
 }
 
 fn steps() -> Vec<Step> {
-    let link = |output: &str, shared, words: &str| Step::Link {
-        output: output.to_owned(),
-        words: words.split_whitespace().map(str::to_owned).collect(),
-        shared,
-    };
     let origin = "-Wl,--enable-new-dtags -Wl,-rpath,$ORIGIN";
     let dependency = |name: &str| {
-        link(
-            &format!("lib{name}.so"),
+        Step::link(
             true,
+            &format!("lib{name}.so"),
             &format!("dependency.c -DVALUE={name}_value -Wl,-soname,lib{name}.so"),
         )
     };
@@ -80,8 +75,8 @@ fn steps() -> Vec<Step> {
     vec![
         dependency("first"),
         dependency("second"),
-        link("libplugin.so", true, &plugin),
-        link("host", false, &format!("host.c -rdynamic {origin}")),
+        Step::link(true, "libplugin.so", &plugin),
+        Step::link(false, "host", &format!("host.c -rdynamic {origin}")),
     ]
 }
 

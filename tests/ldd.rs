@@ -61,12 +61,7 @@ const ODD: &[&str] = &[
 
 /// The odd files.
 fn steps() -> Vec<Step> {
-    let link = |shared: bool, output: &str, words: &str| Step::Link {
-        output: output.to_owned(),
-        words: words.split_whitespace().map(str::to_owned).collect(),
-        shared,
-    };
-    let shell = |line: &str| Step::Shell(line.to_owned());
+    let (link, shell) = (Step::link, Step::shell);
     let used = "use.c -Wl,--no-as-needed -Wl,-rpath,$ORIGIN/here";
     vec![
         shell("mkdir here there"),

@@ -125,12 +125,7 @@ impl Material {
 
 /// A library in two editions, and users of the better one.
 fn steps() -> Vec<Step> {
-    let link = |shared: bool, output: &str, words: &str| Step::Link {
-        output: output.to_owned(),
-        words: words.split_whitespace().map(str::to_owned).collect(),
-        shared,
-    };
-    let shell = |line: &str| Step::Shell(line.to_owned());
+    let (link, shell) = (Step::link, Step::shell);
     let user = "main.c -Lnew -lpart -Wl,-rpath,$ORIGIN/run";
     vec![
         shell("printf 'V1 { global: one; };\n' > old.map"),

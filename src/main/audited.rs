@@ -12,6 +12,7 @@ use rld::arch::vector_state;
 use rld::program::audit::plt::{self, Frame, Registers, Returned};
 
 use crate::exports::process;
+use crate::stubs::{end_plt_frame, plt_frame};
 
 unsafe extern "C" {
     /// The counterpart of `_dl_runtime_resolve`, under the name that debuggers know.
@@ -28,13 +29,7 @@ global_asm!(
     ".type _dl_runtime_profile, @function",
     ".balign 64",
     "_dl_runtime_profile:",
-    ".cfi_startproc",
-    ".cfi_adjust_cfa_offset 16",
-    "push rbx",
-    ".cfi_adjust_cfa_offset 8",
-    ".cfi_rel_offset rbx, 0",
-    "mov rbx, rsp",
-    ".cfi_def_cfa_register rbx",
+    plt_frame!(),
     "sub rsp, {size} + 8",
     "and rsp, -64",
     "mov [rbx - 8], rsp",
@@ -70,14 +65,8 @@ global_asm!(
     "mov rcx, [rsp + {integers} + 24]",
     "mov rsi, [rsp + {integers} + 32]",
     "mov rdi, [rsp + {integers} + 40]",
-    "mov rsp, rbx",
     ".cfi_remember_state",
-    ".cfi_def_cfa_register rsp",
-    "pop rbx",
-    ".cfi_adjust_cfa_offset -8",
-    ".cfi_restore rbx",
-    "lea rsp, [rsp + 16]",
-    ".cfi_adjust_cfa_offset -16",
+    end_plt_frame!(),
     "jmp r11",
     ".cfi_restore_state",
     "2:",
@@ -105,13 +94,7 @@ global_asm!(
     "call {restore}",
     "mov rax, [rsp + {result_rax}]",
     "mov rdx, [rsp + {result_rdx}]",
-    "mov rsp, rbx",
-    ".cfi_def_cfa_register rsp",
-    "pop rbx",
-    ".cfi_adjust_cfa_offset -8",
-    ".cfi_restore rbx",
-    "lea rsp, [rsp + 16]",
-    ".cfi_adjust_cfa_offset -16",
+    end_plt_frame!(),
     "ret",
     ".cfi_endproc",
     ".size _dl_runtime_profile, . - _dl_runtime_profile",

@@ -14,6 +14,39 @@ use rld::tls::thread::{self, Index};
 
 use crate::exports::process;
 
+/// Begins a stub that a PLT jumps to, with the link map and the index of the relocation above the return address: rbx
+/// stays the stack pointer of the entry, with rbx itself below both.
+macro_rules! plt_frame {
+    () => {
+        concat!(
+            ".cfi_startproc\n",
+            ".cfi_adjust_cfa_offset 16\n",
+            "push rbx\n",
+            ".cfi_adjust_cfa_offset 8\n",
+            ".cfi_rel_offset rbx, 0\n",
+            "mov rbx, rsp\n",
+            ".cfi_def_cfa_register rbx\n",
+        )
+    };
+}
+
+/// Ends it: only the return address is left on the stack.
+macro_rules! end_plt_frame {
+    () => {
+        concat!(
+            "mov rsp, rbx\n",
+            ".cfi_def_cfa_register rsp\n",
+            "pop rbx\n",
+            ".cfi_adjust_cfa_offset -8\n",
+            ".cfi_restore rbx\n",
+            "lea rsp, [rsp + 16]\n",
+            ".cfi_adjust_cfa_offset -16\n",
+        )
+    };
+}
+
+pub(crate) use {end_plt_frame, plt_frame};
+
 /// Stores the lower halves of all vector registers in the 256 bytes at the stack pointer, which is aligned.
 macro_rules! keep_vectors {
     () => {
@@ -190,13 +223,7 @@ global_asm!(
     ".type _dl_runtime_resolve, @function",
     ".balign 64",
     "_dl_runtime_resolve:",
-    ".cfi_startproc",
-    ".cfi_adjust_cfa_offset 16",
-    "push rbx",
-    ".cfi_adjust_cfa_offset 8",
-    ".cfi_rel_offset rbx, 0",
-    "mov rbx, rsp",
-    ".cfi_def_cfa_register rbx",
+    plt_frame!(),
     "sub rsp, 336",
     "and rsp, -16",
     "mov [rsp + 256], rax",
@@ -221,13 +248,7 @@ global_asm!(
     "mov r8, [rsp + 296]",
     "mov r9, [rsp + 304]",
     "mov r10, [rsp + 312]",
-    "mov rsp, rbx",
-    ".cfi_def_cfa_register rsp",
-    "pop rbx",
-    ".cfi_adjust_cfa_offset -8",
-    ".cfi_restore rbx",
-    "lea rsp, [rsp + 16]",
-    ".cfi_adjust_cfa_offset -16",
+    end_plt_frame!(),
     "jmp r11",
     ".cfi_endproc",
     ".size _dl_runtime_resolve, . - _dl_runtime_resolve",

@@ -7,7 +7,7 @@ use core::fmt::{self, Display, Write};
 
 use super::command::DEFAULT_LOADER_NAME;
 use super::terms::platform;
-use crate::abi::glibc::cpu::{CpuFeatures, Kind, Preferred};
+use crate::abi::glibc::cpu::{CpuFeatures, Kind, Order};
 use crate::env::{self, Settings};
 use crate::linkmap::LOADER_SONAME;
 use crate::search::{Hwcaps, System};
@@ -21,29 +21,11 @@ const SHOWN: &str = "DATEMSK GCONV_PATH GETCONF_DIR GLIBC_TUNABLES GMON_OUTPUT_P
     POSIXLY_CORRECT RESOLV_HOST_CONF RES_OPTIONS SEV_LEVEL TMPDIR TZ TZDIR";
 const SHOWN_PREFIXES: [&[u8]; 3] = [b"LC_", b"LD_", b"MALLOC_"];
 
-/// The names of preferences, in the order of [`PREFERENCES`].
+/// The names of preferences, in the order of glibc 2.36.
 const PREFERENCE_NAMES: &str = "Fast_Rep_String Fast_Copy_Backward Slow_BSF Fast_Unaligned_Load \
     Prefer_PMINUB_for_stringop Fast_Unaligned_Copy I586 I686 Slow_SSE4_2 AVX_Fast_Unaligned_Load \
     Prefer_No_VZEROUPPER Prefer_ERMS Prefer_No_AVX512 MathVec_Prefer_No_AVX512 Prefer_FSRM \
     Avoid_Short_Distance_REP_MOVSB";
-const PREFERENCES: [Preferred; 16] = [
-    Preferred::FAST_REP_STRING,
-    Preferred::FAST_COPY_BACKWARD,
-    Preferred::SLOW_BSF,
-    Preferred::FAST_UNALIGNED_LOAD,
-    Preferred::PREFER_PMINUB_FOR_STRINGOP,
-    Preferred::FAST_UNALIGNED_COPY,
-    Preferred::I586,
-    Preferred::I686,
-    Preferred::SLOW_SSE4_2,
-    Preferred::AVX_FAST_UNALIGNED_LOAD,
-    Preferred::PREFER_NO_VZEROUPPER,
-    Preferred::PREFER_ERMS,
-    Preferred::PREFER_NO_AVX512,
-    Preferred::MATHVEC_PREFER_NO_AVX512,
-    Preferred::PREFER_FSRM,
-    Preferred::AVOID_SHORT_DISTANCE_REP_MOVSB,
-];
 
 /// A string in quotes: ASCII, all else as backslash and three octal digits.
 struct Quoted<'q>(&'q [u8]);
@@ -169,7 +151,9 @@ impl Report {
                 }
             }
         }
-        for (name, preference) in PREFERENCE_NAMES.split_whitespace().zip(PREFERENCES) {
+        for (name, preference) in
+            PREFERENCE_NAMES.split_whitespace().zip(Order::V2_35.preferences())
+        {
             let key = format_args!("{PREFIX}.preferred.{name}");
             self.number(key, cpu.preferred.contains(preference));
         }

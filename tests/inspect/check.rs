@@ -48,6 +48,12 @@ fn findings(folder: &Folder, arguments: &[&str]) -> (i32, BTreeSet<String>, Valu
     (status, lines.collect(), document)
 }
 
+/// The same for a program whose libraries lie beside it.
+fn findings_beside(folder: &Folder, program: &str) -> (i32, BTreeSet<String>, Value) {
+    let here = folder.0.to_str().unwrap();
+    findings(folder, &["--library-path", here, &folder.path(program)])
+}
+
 fn set(lines: &[&str]) -> BTreeSet<String> {
     lines.iter().map(|line| (*line).to_owned()).collect()
 }
@@ -199,9 +205,8 @@ fn segments_and_storage() {
     if built.is_none() {
         return;
     }
-    let here = folder.0.to_str().unwrap();
     let program = folder.path("program");
-    let (status, found, document) = findings(&folder, &["--library-path", here, &program]);
+    let (status, found, document) = findings_beside(&folder, "program");
     let expected = [
         "warning executable-stack libstack.so -",
         "warning text-relocations libtext.so -",
@@ -224,8 +229,7 @@ fn segments_and_storage() {
     bytes[stack.unwrap()] = 0x52;
     bytes[stack.unwrap() + 1] = 0;
     fs::write(folder.path("writable"), bytes).unwrap();
-    let writable = folder.path("writable");
-    let (_, found, _) = findings(&folder, &["--library-path", here, &writable]);
+    let (_, found, _) = findings_beside(&folder, "writable");
     for line in ["warning writable-code writable -", "warning executable-stack writable -"] {
         assert!(found.contains(line), "{found:?}");
     }
@@ -257,9 +261,7 @@ fn definitions_of_two_libraries() {
     if built.is_none() {
         return;
     }
-    let here = folder.0.to_str().unwrap();
-    let program = folder.path("program");
-    let (status, found, document) = findings(&folder, &["--library-path", here, &program]);
+    let (status, found, document) = findings_beside(&folder, "program");
     let expected = [
         "warning replaced-definition libsecond.so libfirst.so",
         "note duplicate-definition libsecond.so libfirst.so",
@@ -271,8 +273,7 @@ fn definitions_of_two_libraries() {
     assert!(messages.contains("instead of its own: common, helper\""), "{messages}");
     assert!(!messages.contains("inlined"), "{messages}");
     // A program may mean it.
-    let replaces = folder.path("replaces");
-    let (_, found, _) = findings(&folder, &["--library-path", here, &replaces]);
+    let (_, found, _) = findings_beside(&folder, "replaces");
     assert!(found.contains("note replaced-definition libfirst.so replaces"), "{found:?}");
 }
 

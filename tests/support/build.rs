@@ -19,6 +19,19 @@ pub enum Step {
     Shell(String),
 }
 
+impl Step {
+    /// Links a library (`shared`) or a program; `words` stand between spaces.
+    pub fn link(shared: bool, output: &str, words: &str) -> Self {
+        let words = words.split_whitespace().map(str::to_owned).collect();
+        Self::Link { output: output.to_owned(), words, shared }
+    }
+
+    /// Runs a line.
+    pub fn shell(line: &str) -> Self {
+        Self::Shell(line.to_owned())
+    }
+}
+
 /// PT_INTERP of every program that is built: the system's loader, after so many slashes that any
 /// other loader's path can be written over it. So one link serves all loaders, and programs differ
 /// in nothing but the name.

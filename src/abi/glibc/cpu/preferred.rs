@@ -55,12 +55,17 @@ bitflags! {
 pub struct Order(&'static [Preferred]);
 
 impl Order {
+    /// The preferences that the release knows, from bit 0 up.
+    pub fn preferences(self) -> impl Iterator<Item = Preferred> {
+        self.0.iter().copied()
+    }
+
     /// `preferred` as the word that a release with this order reads. Preferences that the release
     /// does not know are left out.
     #[must_use]
     pub fn encode(self, preferred: Preferred) -> u32 {
-        let bits = self.0.iter().enumerate();
-        let set = bits.filter(|(_, flag)| preferred.contains(**flag));
+        let bits = self.preferences().enumerate();
+        let set = bits.filter(|(_, flag)| preferred.contains(*flag));
         set.fold(0, |word, (bit, _)| word | 1 << bit)
     }
 
