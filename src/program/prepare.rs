@@ -36,10 +36,10 @@ use crate::tls;
 use crate::tls::block;
 use crate::trace::How;
 
-/// Static TLS for libraries that come later: what glibc has at least (contract 2.3), with 512 bytes of
-/// `glibc.rtld.optional_static_tls` in it.
+/// Static TLS for libraries that come later: what glibc has by default (contract 2.3).
 const TLS_SURPLUS: u64 = 1664;
-const OPTIONAL_TLS: u64 = 512;
+/// What each of the namespaces that `glibc.rtld.nns` counts has of it; the rest is `glibc.rtld.optional_static_tls`.
+const NAMESPACE_TLS: u64 = 288;
 /// What rld adds where threads with the smallest stack still have room for it.
 const GENEROUS_SURPLUS: u64 = 4608;
 /// The same for each auditor, which brings libraries of its own.
@@ -159,15 +159,11 @@ impl Plan<'_> {
             checks::tls_image(object, program)?;
         }
         let mut tls = tls::Layout::new(modules, 0).map_err(too_large)?;
-        let optional = match self.values.by_name(b"glibc.rtld.optional_static_tls") {
-            Some((Value::Number(bytes), true)) => bytes,
-            _ => OPTIONAL_TLS,
-        };
         let room = SMALLEST_AREA.saturating_sub(tcb_size + tls.used);
         let wanted = GENEROUS_SURPLUS + AUDITOR_SURPLUS * u64::from(self.auditors);
         let generous = room.clamp(TLS_SURPLUS, wanted);
-        tls.reserve(generous.saturating_add(optional.saturating_sub(OPTIONAL_TLS)))
-            .map_err(too_large)?;
+        let asked_for = surplus(&self.values).saturating_sub(TLS_SURPLUS);
+        tls.reserve(generous.saturating_add(asked_for)).map_err(too_large)?;
         Ok(tls)
     }
 
@@ -235,6 +231,16 @@ impl Plan<'_> {
         }
         super::debugger::announce(process);
     }
+}
+
+/// Static TLS for libraries that come later, as glibc would have it.
+fn surplus(values: &Values<'_>) -> u64 {
+    let number = |name: &[u8]| match values.by_name(name) {
+        Some((Value::Number(number), _)) => number,
+        _ => 0,
+    };
+    let optional = number(b"glibc.rtld.optional_static_tls");
+    (NAMESPACE_TLS * number(b"glibc.rtld.nns")).saturating_add(optional)
 }
 
 /// Writes the link maps of start-up, and what leads to them; returns the global scope.
