@@ -364,12 +364,19 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
             Event::Wanted { name, space: self.space, by, opened: purpose == Purpose::Opened }
         });
         let asked_for = name;
-        let name = &*self.source.asked(name, requester).ok_or_else(|| {
-            let problem = Problem::System { words: NOT_OPENED, errno: Errno::ENOENT };
-            let error =
-                Error::new(asked_for, problem).with("an auditor does not want it to be found");
-            self.asked_by(error, requester)
-        })?;
+        let name = match self.source.asked(name, requester) {
+            Some(name) => name,
+            None if self.lists_absent(purpose) => {
+                return Ok(self.map.add_to(self.space, Object::absent(asked_for)));
+            }
+            None => {
+                let problem = Problem::System { words: NOT_OPENED, errno: Errno::ENOENT };
+                let error = Error::new(asked_for, problem);
+                let error = error.with("an auditor does not want it to be found");
+                return Err(self.asked_by(error, requester));
+            }
+        };
+        let name = &*name;
         let Some(found) = self.look_for(name, requester, purpose)? else {
             return Ok(self.map.add_to(self.space, Object::absent(name)));
         };
@@ -438,13 +445,15 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
             cut_short: matches!(found, Err(Failure::Fatal { .. })),
             since,
         });
-        if matches!(found, Err(Failure::NotFound(_)))
-            && self.lists_absent
-            && purpose == Purpose::Library
-        {
+        if matches!(found, Err(Failure::NotFound(_))) && self.lists_absent(purpose) {
             return Ok(None);
         }
         found.map(Some).map_err(|failure| self.failure(failure, requester))
+    }
+
+    /// Whether what is not found is entered as absent.
+    fn lists_absent(&self, purpose: Purpose) -> bool {
+        self.lists_absent && purpose == Purpose::Library
     }
 
     /// Maps and reads a library.

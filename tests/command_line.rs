@@ -92,6 +92,19 @@ fn each_option_succeeds_as_under_ld_so() {
 }
 
 #[test]
+fn auditors_that_are_too_many_are_named() {
+    let list = ["/nonexistent.so"; 33].join(":");
+    let output = run(loader::subject(), ["--audit", &list, "/bin/true"]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    let start = "ERROR: ld.so: object '/nonexistent.so' cannot be loaded as audit interface: ";
+    let reasons: Vec<_> = text.lines().map(|line| line.strip_prefix(start).unwrap()).collect();
+    assert_eq!(reasons.len(), 33);
+    assert_eq!(reasons[0], "more than 32 auditors; ignored.");
+    assert!(reasons[1..].iter().all(|it| *it == "cannot open shared object file; ignored."));
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
 fn advice_follows_ld_so_s_line() {
     let words = |arguments: &[&str]| {
         String::from_utf8(run(loader::subject(), arguments).stderr)

@@ -1,8 +1,12 @@
 //! `--list` and LD_TRACE_LOADED_OBJECTS show what ld.so's show, but for the addresses; `--tree` shows what
 //! `rld-inspect tree` does.
 
+mod support;
+
 use std::path::Path;
 use std::process::{Command, Output};
+
+use support::build::{self, Step};
 
 const RLD: &str = env!("CARGO_BIN_EXE_rld");
 const INSPECT: &str = env!("CARGO_BIN_EXE_rld-inspect");
@@ -69,6 +73,79 @@ fn the_list_is_that_of_the_system() {
         assert_eq!(lines(RLD, &["--list", program], false), expected, "{program}");
         assert_eq!(lines(RLD, &[program], true), expected, "{program}");
     }
+}
+
+/// What a loader lists of a program that auditors watch, without addresses; what they say meanwhile; and the status.
+fn audited(
+    loader: &str,
+    program: &Path,
+    auditors: &str,
+    variables: &[(&str, &str)],
+) -> (String, String, Option<i32>) {
+    let mut command = Command::new(loader);
+    let folder = program.parent().unwrap();
+    command.current_dir(folder).env("LD_LIBRARY_PATH", folder).env("LD_AUDIT", auditors);
+    if variables.is_empty() {
+        command.arg("--list");
+    }
+    let output = command.envs(variables.iter().copied()).arg(program).output().unwrap();
+    let [list, log] = [&output.stdout, &output.stderr].map(|bytes| {
+        let without = |line: &str| line.split(" (0x").next().unwrap_or_default().to_owned();
+        let lines: Vec<_> = text(bytes).lines().map(without).collect();
+        // The loader is listed by the path that it was called by.
+        lines.join("\n").replace(&format!("{SYSTEM} => {loader}"), SYSTEM)
+    });
+    (list, log, output.status.code())
+}
+
+#[test]
+fn auditors_watch_what_is_listed() {
+    let link = Step::link;
+    let steps = [
+        link(
+            true,
+            "liboriginal.so",
+            "rename-part.c -DNAME=\"original\" -Wl,-soname,liboriginal.so",
+        ),
+        link(true, "libother.so", "rename-part.c -DNAME=\"other\" -Wl,-soname,libother.so"),
+        link(true, "libfile.so", "rename-part.c -DNAME=\"file\" -Wl,-soname,libfile.so"),
+        link(true, "libgone.so", "rename-part.c -DNAME=\"gone\" -Wl,-soname,libgone.so"),
+        link(true, "liblog.so", "log.c -DBIND"),
+        link(true, "libname.so", "rename-auditor.c -DNAMES"),
+        link(true, "libpath.so", "rename-auditor.c -DPATHS"),
+        link(true, "libhide.so", "rename-auditor.c -DHIDE"),
+        link(false, "whole", "rename.c -L. -loriginal -Wl,-rpath,$ORIGIN"),
+        link(false, "part", "rename.c -L. -loriginal -Wl,-rpath,$ORIGIN -Wl,--no-as-needed -lgone"),
+        Step::shell("rm libgone.so"),
+    ];
+    let sources = support::package().join("fixtures").join("audit");
+    let folder = build::build("listing", &sources, &steps).unwrap();
+    let traced = ("LD_TRACE_LOADED_OBJECTS", "1");
+    let ways: [&[(&str, &str)]; 3] = [&[], &[traced], &[traced, ("LD_WARN", "1")]];
+    for program in ["whole", "part"].map(|name| folder.join(name)) {
+        for auditors in ["liblog.so", "liblog.so:libname.so", "libpath.so", "absent.so"] {
+            for variables in ways {
+                let [expected, actual] =
+                    [SYSTEM, RLD].map(|loader| audited(loader, &program, auditors, variables));
+                // A list that ends at the first that is missing ends in an error, of which rld says more.
+                let errors = |log: &str| log.contains("error while loading");
+                if errors(&expected.1) {
+                    assert!(errors(&actual.1), "{auditors} {}", actual.1);
+                    assert_eq!((actual.0, actual.2), (expected.0, expected.2), "{auditors}");
+                } else {
+                    assert_eq!(actual, expected, "{auditors} {variables:?}");
+                }
+            }
+        }
+    }
+    let whole = folder.join("whole");
+    let (list, log, _) = audited(RLD, &whole, "liblog.so:libname.so", &[traced]);
+    assert!(list.contains("libother.so => ") && !list.contains("liboriginal.so => "), "{list}");
+    assert!(log.contains("objopen ") && !log.contains("preinit"), "{log}");
+    // Here ld.so crashes.
+    let (list, _, status) = audited(RLD, &whole, "libhide.so", &[traced]);
+    assert!(list.contains("\tliboriginal.so => not found"), "{list}");
+    assert_eq!(status, Some(0));
 }
 
 fn run(program: &str, arguments: &[&str], preload: &str) -> Output {

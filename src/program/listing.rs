@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::fmt::Write;
 
-use super::terms::{STDOUT, warn};
-use super::{adopt, unresolved, versions};
+use super::terms::{STDOUT, Stop, warn};
+use super::{adopt, unresolved, unused, versions};
 use crate::addr::ObjectId;
 use crate::elf::version::{definitions, needs};
 use crate::env::Settings;
@@ -15,6 +15,7 @@ use crate::linkmap::LinkMap;
 use crate::object::{Object, Role};
 use crate::sys::file;
 use crate::text::Text;
+use crate::trace::{self, Topics};
 
 /// What is to be shown.
 pub struct List<'l> {
@@ -27,8 +28,17 @@ pub struct List<'l> {
 }
 
 impl List<'_> {
+    /// Prints what is asked for: all objects, or the unused ones (`ldd -u`). Returns how that ends the process.
+    pub fn answer(&self, map: &LinkMap<'_>) -> Stop {
+        if trace::on(Topics::UNUSED) {
+            return Stop::Exit(unused::print(map));
+        }
+        self.print(map);
+        Stop::Exit(0)
+    }
+
     /// Prints all objects: the name asked for, the path found, the address. What is wrong does not end it.
-    pub fn print(&self, map: &LinkMap<'_>) {
+    fn print(&self, map: &LinkMap<'_>) {
         let program = Text(self.program);
         let objects = map.in_search_order().map(|(_, object)| object);
         let findings = versions::check(map, LinkMap::BASE, objects, self.program, false);

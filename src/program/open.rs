@@ -346,6 +346,8 @@ pub(super) struct Loading {
     pub audits: bool,
     /// Auditors know that objects come.
     pub announced: bool,
+    /// What is not found is entered as absent.
+    pub lists_absent: bool,
 }
 
 /// Calls `work` with what loads objects into a namespace.
@@ -353,7 +355,7 @@ pub(super) fn with_linker<T>(
     process: &Process,
     world: &mut World,
     space: usize,
-    Loading { no_load, audits, announced }: Loading,
+    Loading { no_load, audits, announced, lists_absent }: Loading,
     work: impl FnOnce(&mut Linker<'_, 'static, Live>) -> Result<T>,
 ) -> Result<T> {
     let searching = &process.facts.searching;
@@ -370,7 +372,7 @@ pub(super) fn with_linker<T>(
         source: &mut live,
         program: process.facts.name,
         origin,
-        lists_absent: false,
+        lists_absent,
         origin_of_last: None,
         audits,
         no_load,
@@ -396,7 +398,7 @@ fn find(
     let requester = caller.or(world.map.by_role(Role::Program));
     let audits = request.purpose != For::Program;
     let no_load = request.has(libc::RTLD_NOLOAD);
-    let options = Loading { no_load, audits, announced: audits };
+    let options = Loading { no_load, audits, announced: audits, ..Loading::default() };
     let purpose = match request.purpose {
         For::SecureAudit => Purpose::Preload,
         _ => Purpose::Opened,
@@ -448,7 +450,7 @@ fn dependencies(
     // It came itself, or is there and has never been opened.
     let is_new = process.world().map.get(root).is_none();
     let audits = request.purpose != For::Program;
-    let options = Loading { no_load: false, audits, announced: is_new || audits };
+    let options = Loading { audits, announced: is_new || audits, ..Loading::default() };
     match world.map.get(root).map(|object| object.role) {
         Some(Role::Program) => Ok(world.map.search_list().to_vec()),
         _ => with_linker(process, world, space, options, |linker| {

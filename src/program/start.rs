@@ -7,7 +7,6 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::fmt::Write;
 
@@ -16,7 +15,7 @@ use super::live::Live;
 use super::terms::{Entry, Own, STDERR, Stop, program_name};
 use super::{
     Process, adopt, answers, audit, checks, listing, preload, prepare, ready, recording, relocate,
-    tracing, tree, unused,
+    tracing, tree,
 };
 use crate::abi::glibc::{self, cpu};
 use crate::addr::{Addr, ObjectId};
@@ -118,10 +117,6 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     let mut search = Box::new(searching.make(&origin));
 
     // The link map: the program, what the kernel and rld bring, what is preloaded, what is needed.
-    let auditors = match only_a_list {
-        true => Vec::new(),
-        false => audit::load::wanted(&settings, &program, secure),
-    };
     let mut map = LinkMap::default();
     let program = what_is_there(&mut map, program, stack, own, &job)?;
     if trace::on(Topics::TIMES) {
@@ -147,6 +142,10 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
         let preload = preload::names(&settings, &job, secure);
         return Err(tree::print(linker, program, &preload, stack));
     }
+    let list = only_a_list.then_some(listing::List { settings: &settings, program: name, traced });
+    let auditors = linker.map.get(program);
+    let auditors = auditors.map(|it| audit::load::wanted(&settings, it, secure));
+    let auditors = auditors.unwrap_or_default();
     if !auditors.is_empty()
         && let Some(layout) = audit::start::layout(&mut linker, &auditors)
     {
@@ -167,6 +166,7 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
             job: &job,
             settings: &settings,
             names: &auditors,
+            list: list.as_ref(),
             secure,
         };
         // SAFETY: the one thread of the process has no thread pointer yet.
@@ -180,12 +180,8 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     tracing::ends(Stage::Load);
     live.forget_cache();
     searching.give_back(search);
-    if only_a_list && trace::on(Topics::UNUSED) {
-        return Err(Stop::Exit(unused::print(&map)));
-    }
-    if only_a_list {
-        listing::List { settings: &settings, program: name, traced }.print(&map);
-        return Err(Stop::Exit(0));
+    if let Some(list) = list {
+        return Err(list.answer(&map));
     }
 
     // What must hold before anything is written.

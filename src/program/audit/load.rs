@@ -23,10 +23,10 @@ use crate::text::Text;
 use crate::trace;
 
 /// Two bits for each auditor must fit a word.
-pub const MOST: usize = 32;
+const MOST: usize = 32;
 
 /// The names of all auditors that are wanted: LD_AUDIT and `--audit`, then the program's DT_AUDIT and DT_DEPAUDIT. In
-/// secure mode the program's alone count, under the rules for preloading.
+/// secure mode the program's alone count, under the rules for preloading. Those that are too many are refused.
 #[must_use]
 pub fn wanted<'n>(settings: &Settings<'n>, program: &Object<'n>, secure: bool) -> Vec<&'n [u8]> {
     let own = [program.dynamic.audit, program.dynamic.depaudit].map(|at| program.string(at));
@@ -34,7 +34,10 @@ pub fn wanted<'n>(settings: &Settings<'n>, program: &Object<'n>, secure: bool) -
     let names = lists.flat_map(|list| list.split(|&byte| byte == b':'));
     // A name with a space is one name here.
     let is_valid = |name: &&[u8]| !secure || preload_names(name, true).next() == Some(name);
-    names.filter(|name| !name.is_empty()).filter(is_valid).take(MOST).collect()
+    let mut names: Vec<_> = names.filter(|name| !name.is_empty()).filter(is_valid).collect();
+    let too_many = names.split_off(names.len().min(MOST));
+    refuse(&too_many, &alloc::format!("more than {MOST} auditors"));
+    names
 }
 
 /// Opens an auditor. What is wrong with it is said; the program starts without it.

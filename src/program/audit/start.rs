@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 use super::super::command::Job;
+use super::super::listing::List;
 use super::super::live::Live;
 use super::super::open::{Loading, with_linker};
 use super::super::prepare::{self, Plan};
@@ -49,7 +50,7 @@ pub fn layout(
 fn find_layout(linker: &mut Linker<'_, 'static, Live>) -> Result<&'static Layout> {
     let program = linker.map.program();
     let libc = linker.open(glibc::SONAME, Some(program), Purpose::Library)?;
-    let layout = match linker.map.get(libc) {
+    let layout = match linker.map.get(libc).filter(|it| it.role != Role::Absent) {
         Some(object) => glibc::layout_of(object),
         None => Err(Error::words(glibc::SONAME, "cannot open shared object file")),
     };
@@ -57,9 +58,6 @@ fn find_layout(linker: &mut Linker<'_, 'static, Live>) -> Result<&'static Layout
     linker.search.forget(libc);
     layout
 }
-
-/// Auditors know that the program's libraries come.
-const LOADING: Loading = Loading { no_load: false, audits: false, announced: true };
 
 /// What a start has found so far.
 pub struct Found<'f> {
@@ -73,6 +71,8 @@ pub struct Found<'f> {
     pub settings: &'f Settings<'static>,
     /// The names of the auditors.
     pub names: &'f [&'static [u8]],
+    /// What is to be shown of the program's libraries, if that is all that is asked for.
+    pub list: Option<&'f List<'f>>,
     /// Whether the process has more rights than its caller.
     pub secure: bool,
 }
@@ -138,7 +138,8 @@ impl Found<'_> {
         Ok(process)
     }
 
-    /// Loads what is preloaded and what is needed, and makes it the world; returns what has come.
+    /// Loads what is preloaded and what is needed, and makes it the world, unless it is only shown; returns what has
+    /// come.
     fn load(
         &self,
         process: &'static Process,
@@ -152,15 +153,20 @@ impl Found<'_> {
             world.map.replace(program, known.again()?);
             core::mem::forget(known);
         }
-        let preloaded = with_linker(process, &mut world, LinkMap::BASE, LOADING, |linker| {
+        let lists_absent = self.list.is_some_and(|list| list.traced);
+        let loading = Loading { announced: true, lists_absent, ..Loading::default() };
+        let preloaded = with_linker(process, &mut world, LinkMap::BASE, loading, |linker| {
             Ok(preload::all(linker, self.settings, self.job, self.secure))
         })?;
         if let (Some(vdso), Some(layout)) = (vdso, process.layout()) {
             opened(process.auditors.all(), layout, &world.link_maps, vdso, LinkMap::BASE);
         }
-        with_linker(process, &mut world, LinkMap::BASE, LOADING, |linker| {
+        with_linker(process, &mut world, LinkMap::BASE, loading, |linker| {
             linker.load_dependencies(program, &preloaded)
         })?;
+        if let Some(list) = self.list {
+            return Err(list.answer(&world.map));
+        }
         checks::versions(&world.map, name)?;
         checks::instruction_sets(world.map.in_search_order().map(|(_, it)| it), isa, name)?;
         let executable = checks::stack(&world.map, self.stack, self.job.is_direct())?;
