@@ -148,6 +148,50 @@ fn auditors_watch_what_is_listed() {
     assert_eq!(status, Some(0));
 }
 
+/// What stands behind a list: one line for each name that was asked for.
+fn found(loader: &str, arguments: &[&str]) -> (Option<i32>, Vec<String>, String) {
+    let output = Command::new(loader).arg("--list").args(arguments).output().unwrap();
+    let bias = |line: &str| Some(line.split_once(" in object at 0x")?.0.to_owned());
+    let error = text(&output.stderr).lines().next().unwrap_or_default().to_owned();
+    (output.status.code(), text(&output.stdout).lines().filter_map(bias).collect(), error)
+}
+
+#[test]
+fn names_behind_the_program_are_looked_up() {
+    let all = [
+        "puts",
+        "malloc",
+        "errno",
+        "stdout",
+        "strlen",
+        "environ",
+        "_rtld_global",
+        "absent",
+        "printf",
+    ];
+    let programs = ["/bin/true", "/bin/bash", "/sbin/ldconfig"];
+    for program in programs.into_iter().filter(|it| Path::new(it).exists()) {
+        let arguments: Vec<_> = [program].into_iter().chain(all).collect();
+        let (status, lines, error) = found(SYSTEM, &arguments);
+        assert_eq!(status, Some(127), "{error}");
+        let (own_status, own_lines, own_error) = found(RLD, &arguments);
+        // rld is another loader: what it defines lies elsewhere.
+        let others = |lines: Vec<String>| {
+            lines.into_iter().filter(|line| !line.starts_with("_rtld")).collect::<Vec<_>>()
+        };
+        assert_eq!((own_status, own_error), (status, error), "{program}");
+        assert_eq!(own_lines.len(), lines.len(), "{program}");
+        assert_eq!(others(own_lines), others(lines), "{program}");
+    }
+    let addresses = run(RLD, &["--list", "/bin/true", "puts"], "");
+    let lines: Vec<_> = text(&addresses.stdout).lines().collect();
+    let libc =
+        lines.iter().find_map(|line| line.strip_prefix("\tlibc.so.6 => ")?.split_once(" (0x"));
+    let libc = u64::from_str_radix(libc.unwrap().1.trim_end_matches(')'), 16).unwrap();
+    let last = lines.last().unwrap();
+    assert!(last.ends_with(&format!(" in object at 0x{libc:016}")), "{libc:#x}: {last}");
+}
+
 fn run(program: &str, arguments: &[&str], preload: &str) -> Output {
     Command::new(program).args(arguments).env("LD_PRELOAD", preload).output().unwrap()
 }

@@ -130,7 +130,7 @@ fn steps() -> Vec<Step> {
     vec![
         shell("printf 'V1 { global: one; };\n' > old.map"),
         shell("printf 'V1 { global: one; };\nV2 { global: two; } V1;\n' > new.map"),
-        shell("mkdir old new moved plain symbol other newer misspelt"),
+        shell("mkdir old new moved plain symbol other unlinked newer misspelt"),
         shell("printf 'V1 { global: one; two; };\nV2 { global: three; } V1;\n' > moved.map"),
         link(true, "old/libpart.so", "part.c -DOLD -Wl,--version-script=old.map"),
         link(true, "new/libpart.so", "part.c -Wl,--version-script=new.map"),
@@ -143,7 +143,9 @@ fn steps() -> Vec<Step> {
         link(false, "unversioned", "main.c -Lplain -lpart"),
         link(false, "bare", "main.c -DBARE -Lnew -lpart"),
         shell("ln -s new/libpart.so libpart.so"),
+        shell("cp /bin/true mispelled-name"),
         link(true, "other/libuser.so", "user.c -Lplain -lpart"),
+        link(true, "unlinked/libuser.so", "user.c"),
         link(false, "opens", "opens.c"),
         link(false, "through", "main.c -DBARE -DTHROUGH -Lother -luser -Wl,-rpath-link,plain"),
     ]
@@ -185,7 +187,10 @@ const MISUSES: &[(&str, &[&str])] = &[
     ("value-behind-sign", &["--preload=libpart.so", "./bare"]),
     ("value-not-wanted", &["--list=x", "./bare"]),
     ("no-program", &["--list"]),
-    ("no-such-name", &["bare"]),
+    ("no-such-name", &["nothing-is-called-so"]),
+    ("without-a-slash", &["bare"]),
+    ("misspelt-name", &["misspelled-name"]),
+    ("in-the-path", &["ls"]),
 ];
 
 fn misused(name: &str, material: &Material, arguments: &'static [&str]) -> Verdict {
@@ -205,142 +210,150 @@ struct Lack {
     path: &'static [&'static str],
     bind_now: bool,
     /// What the program is told to open.
-    opened: Option<&'static str>,
+    opened: &'static [&'static str],
 }
 
 const LACKS: &[Lack] = &[
-    Lack {
-        name: "missing-version",
-        program: "main",
-        path: &["old"],
-        bind_now: false,
-        opened: None,
-    },
+    Lack { name: "missing-version", program: "main", path: &["old"], bind_now: false, opened: &[] },
     Lack {
         name: "no-versions-at-all",
         program: "main",
         path: &["symbol"],
         bind_now: true,
-        opened: None,
+        opened: &[],
     },
     Lack {
         name: "another-version",
         program: "main",
         path: &["moved"],
         bind_now: true,
-        opened: None,
+        opened: &[],
     },
     Lack {
         name: "another-version-lazily",
         program: "main",
         path: &["moved"],
         bind_now: false,
-        opened: None,
+        opened: &[],
     },
     Lack {
         name: "missing-symbol",
         program: "unversioned",
         path: &["symbol"],
         bind_now: true,
-        opened: None,
+        opened: &[],
     },
     Lack {
         name: "missing-lazily",
         program: "unversioned",
         path: &["symbol"],
         bind_now: false,
-        opened: None,
+        opened: &[],
     },
     Lack {
         name: "missing-symbol-of-library",
         program: "through",
         path: &["other", "symbol"],
         bind_now: true,
-        opened: None,
+        opened: &[],
     },
     Lack {
         name: "missing-second-level",
         program: "through",
         path: &["other"],
         bind_now: false,
-        opened: None,
+        opened: &[],
     },
     Lack {
         name: "other-version-in-directory",
         program: "bare",
         path: &["newer"],
         bind_now: false,
-        opened: None,
+        opened: &[],
     },
     Lack {
         name: "misspelt-symbol",
         program: "unversioned",
         path: &["misspelt"],
         bind_now: true,
-        opened: None,
+        opened: &[],
     },
     Lack {
         name: "opened-missing",
         program: "opens",
         path: &["old"],
         bind_now: false,
-        opened: Some("libabsent.so"),
+        opened: &["libabsent.so"],
     },
     Lack {
         name: "opened-path-missing",
         program: "opens",
         path: &[],
         bind_now: false,
-        opened: Some("./libabsent.so"),
+        opened: &["./libabsent.so"],
     },
     Lack {
         name: "opened-other-version",
         program: "opens",
         path: &["old", "newer"],
         bind_now: false,
-        opened: Some("libpart.so.1"),
+        opened: &["libpart.so.1"],
     },
     Lack {
         name: "opened-needs-missing",
         program: "opens",
         path: &["other"],
         bind_now: false,
-        opened: Some("libuser.so"),
+        opened: &["libuser.so"],
     },
     Lack {
         name: "opened-lacks-symbol",
         program: "opens",
         path: &["other", "symbol"],
         bind_now: false,
-        opened: Some("libuser.so"),
+        opened: &["libuser.so"],
     },
     Lack {
         name: "opened-misspelt-symbol",
         program: "opens",
         path: &["other", "misspelt"],
         bind_now: false,
-        opened: Some("libuser.so"),
+        opened: &["libuser.so"],
+    },
+    Lack {
+        name: "opened-names-no-library",
+        program: "opens",
+        path: &["unlinked", "new"],
+        bind_now: false,
+        opened: &["libuser.so"],
+    },
+    Lack {
+        name: "opened-out-of-reach",
+        program: "opens",
+        path: &["unlinked", "plain"],
+        bind_now: false,
+        opened: &["libpart.so", "libuser.so"],
     },
     Lack {
         name: "opened-folder",
         program: "opens",
         path: &[],
         bind_now: false,
-        opened: Some("./old"),
+        opened: &["./old"],
     },
     Lack {
         name: "opened-text",
         program: "opens",
         path: &[],
         bind_now: false,
-        opened: Some("./old.map"),
+        opened: &["./old.map"],
     },
     Lack {
         name: "opened-program",
         program: "opens",
         path: &[],
         bind_now: false,
-        opened: Some("./bare"),
+        opened: &["./bare"],
     },
 ];
 
@@ -350,7 +363,7 @@ fn lacking(name: &str, material: &Material, lack: &Lack, way: Way) -> Verdict {
         let folders: Vec<_> = lack.path.iter().map(|folder| tree.join(folder)).collect();
         let path = std::env::join_paths(folders).map_err(|e| e.to_string())?;
         run.env.push(("LD_LIBRARY_PATH".into(), path));
-        run.args.extend(lack.opened.map(Into::into));
+        run.args.extend(lack.opened.iter().map(Into::into));
         if lack.bind_now {
             run.env.push(("LD_BIND_NOW".into(), "1".into()));
         }

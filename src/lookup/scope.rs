@@ -54,6 +54,11 @@ impl<'s, 'm, 'a> Scope<'s, 'm, 'a> {
         self.runs.iter().copied().find(|run| run.index().is_some())
     }
 
+    /// The objects that are searched.
+    pub fn objects(&self) -> impl Iterator<Item = ObjectId> {
+        self.runs.iter().flat_map(|run| run.objects())
+    }
+
     /// What a relocation of `object` refers to, if nothing about it is unusual.
     #[inline(always)]
     #[must_use]

@@ -1,9 +1,12 @@
 //! What is known about a reference that nothing defines: lines for the user.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::scope::Scope;
 use crate::elf::version::{Versym, needs};
+use crate::error::{Error, Problem};
 use crate::linkmap::Objects;
 use crate::near;
 use crate::object::{Object, Role};
@@ -11,6 +14,8 @@ use crate::text::Text;
 
 /// How many definitions are named.
 const NAMED: usize = 4;
+/// How many of the requester's libraries are.
+const NEEDED: usize = 6;
 /// How many similar names are shown.
 const SIMILAR: usize = 3;
 /// The most letters that may be wrong in one of those.
@@ -18,15 +23,18 @@ const WRONG: usize = 2;
 /// How many letters are looked at in search of them: some hundredths of a second.
 const WORK: usize = 1 << 24;
 
-/// Who should have had the symbol, who has it under another version, or else what has a similar name. All symbols of
-/// all objects are read: this is for those errors after which nothing else is done.
+/// Who should have had the symbol, who has it under another version or out of reach, or else what has a similar name;
+/// and where nothing of that is known, what was searched. All symbols of all objects are read: this is for those errors
+/// after which nothing else is done.
 #[must_use]
 pub fn explain(
+    mut error: Error,
     objects: &Objects<'_>,
+    scope: &Scope<'_, '_, '_>,
     requester: &Object<'_>,
-    name: &[u8],
-    version: Option<&[u8]>,
-) -> Vec<String> {
+) -> Error {
+    let Problem::UndefinedSymbol { name, version } = &error.problem else { return error };
+    let (name, version) = (&**name, version.as_deref());
     let mut lines = Vec::new();
     if let Some(version) = version
         && let Some(library) = library_of(requester, version)
@@ -34,14 +42,22 @@ pub fn explain(
         let (version, library) = (Text(version), Text(library));
         lines.push(alloc::format!("{version} is a version of {library}, which should define it"));
     }
+    let searched: BTreeSet<_> = scope.objects().collect();
     let others = objects.iter().filter(|(_, object)| object.role == Role::Library);
-    let others = others.flat_map(|(_, object)| {
-        definitions(object, name).map(move |defined| (object.name.to_bytes(), defined))
+    let others = others.flat_map(|(id, object)| {
+        definitions(object, name).map(move |defined| (id, object, defined))
     });
     let before = lines.len();
-    lines.extend(others.take(NAMED).map(|(object, defined)| {
-        let (object, name) = (Text(object), Text(name));
+    lines.extend(others.take(NAMED).map(|(id, object, defined)| {
+        let elsewhere = object.space != requester.space;
+        let (object, name) = (Text(object.name.to_bytes()), Text(name));
         match defined {
+            _ if elsewhere => {
+                alloc::format!("{object} defines {name}, but is in another namespace")
+            }
+            _ if !searched.contains(&id) => {
+                alloc::format!("{object} defines {name}, but was opened without RTLD_GLOBAL")
+            }
             Some(defined) => alloc::format!("{object} defines {name}, version {}", Text(defined)),
             None => alloc::format!("{object} defines {name} without a version"),
         }
@@ -52,7 +68,28 @@ pub fn explain(
             alloc::format!("near miss: {} defines {}", Text(object), Text(similar))
         }));
     }
-    lines
+    if lines.is_empty() {
+        let objects_searched = match searched.len() {
+            1 => "1 object".into(),
+            count => alloc::format!("{count} objects"),
+        };
+        lines.push(alloc::format!("searched in vain: {objects_searched}"));
+        let needed = needed(objects, requester);
+        lines.push(alloc::format!("{} itself needs {needed}", Text(&error.object)));
+    }
+    error.details = lines;
+    error
+}
+
+/// The libraries that an object names itself, as they were found.
+fn needed(objects: &Objects<'_>, object: &Object<'_>) -> String {
+    let needed = object.needed.iter().filter_map(|&id| objects.get(id));
+    let names = needed.map(|library| alloc::format!("{}", Text(library.name.to_bytes())));
+    let names: Vec<_> = names.take(NEEDED).collect();
+    match (names.is_empty(), object.needed.len() > NEEDED) {
+        (true, _) => "no library".into(),
+        (false, more) => names.join(", ") + if more { " …" } else { "" },
+    }
 }
 
 /// Names of definitions that differ from `name` in few letters, with their objects: the nearest, those in the objects

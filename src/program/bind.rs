@@ -177,10 +177,9 @@ fn thoroughly(
         let version = version.map(|version| version.name);
         let problem =
             Problem::UndefinedSymbol { name: name.to_vec(), version: version.map(<[u8]>::to_vec) };
-        let mut error = Error::new(process.name_of(object), problem);
+        let error = Error::new(process.name_of(object), problem);
         told::tell_undefined(&error);
-        error.details = undefined::explain(objects, object, name, version);
-        fail(process, &error)
+        fail(process, &undefined::explain(error, objects, &scope, object))
     }))
 }
 

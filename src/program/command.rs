@@ -3,16 +3,16 @@
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
-use super::adopt;
 use super::live::Live;
 use super::searching::{self, Searching};
 use super::terms::{Entry, Own, STDERR, STDOUT, Stop, platform, program_name};
+use super::{adopt, meant};
 use crate::abi::glibc::cpu::CpuFeatures;
 use crate::addr::Addr;
 use crate::cli::{Command, Options};
 use crate::elf::dynamic::Flags1;
 use crate::elf::header::Kind;
-use crate::env::Settings;
+use crate::env::{Settings, split_variable};
 use crate::errno::Errno;
 use crate::error::{Error, Problem};
 use crate::linkmap::{LinkMap, Source};
@@ -231,7 +231,8 @@ impl Job {
                     let tried = not_found.attempts.iter();
                     let mut error = Error::words(name, "cannot open shared object file");
                     error.details.extend(tried.map(|attempt| alloc::format!("tried {attempt}")));
-                    error.with("a program in the current directory needs a slash in its name")
+                    error.details.extend(meant::advice(name, path_variable(stack)));
+                    error
                 }
             })?;
             (found.file, found.path)
@@ -252,6 +253,12 @@ impl Job {
         trace::tell(Topics::FILES, || program.mapped(since));
         Ok(program)
     }
+}
+
+/// PATH, which is read for advice only.
+fn path_variable(stack: &InitialStack) -> &'static [u8] {
+    let variables = stack.environment().filter_map(|it| split_variable(it.to_bytes()));
+    variables.into_iter().find(|(name, _)| *name == b"PATH").map_or(b"", |(_, value)| value)
 }
 
 /// Where a program starts that needs no loader.

@@ -11,7 +11,11 @@ use super::{adopt, unresolved, unused, versions};
 use crate::addr::ObjectId;
 use crate::elf::version::{definitions, needs};
 use crate::env::Settings;
+use crate::error::{Error, Problem, Result};
 use crate::linkmap::LinkMap;
+use crate::lookup::run::Run;
+use crate::lookup::scope::{Scope, Unique, Uniqueness};
+use crate::lookup::{Class, Reference, undefined};
 use crate::object::{Object, Role};
 use crate::sys::file;
 use crate::text::Text;
@@ -25,16 +29,19 @@ pub struct List<'l> {
     pub program: &'l [u8],
     /// Whether the variable asks for the list, and not the option: then its companions count as well.
     pub traced: bool,
+    /// Symbols to look up, which stand behind the option's program.
+    pub names: Vec<&'l [u8]>,
 }
 
 impl List<'_> {
-    /// Prints what is asked for: all objects, or the unused ones (`ldd -u`). Returns how that ends the process.
+    /// Prints what is asked for: all objects and where names are bound to, or the unused ones (`ldd -u`). Returns how
+    /// that ends the process.
     pub fn answer(&self, map: &LinkMap<'_>) -> Stop {
         if trace::on(Topics::UNUSED) {
             return Stop::Exit(unused::print(map));
         }
         self.print(map);
-        Stop::Exit(0)
+        self.definitions(map).map_or_else(Stop::from, |()| Stop::Exit(0))
     }
 
     /// Prints all objects: the name asked for, the path found, the address. What is wrong does not end it.
@@ -53,6 +60,36 @@ impl List<'_> {
         if self.traced && self.settings.verbose {
             file::write_all(STDOUT, self.versions(map, &order).as_bytes());
         }
+    }
+
+    /// Prints what the names are bound to, in ld.so's words, decimal numbers behind `0x` included: the symbol's value
+    /// and its object's load bias.
+    ///
+    /// # Errors
+    /// Nothing defines one of them; those after it are not looked up.
+    fn definitions(&self, map: &LinkMap<'_>) -> Result<()> {
+        if self.names.is_empty() {
+            return Ok(());
+        }
+        let run = Run::walking(map.in_search_order());
+        let (runs, mut unique) = ([&run], Unique::new());
+        let uniqueness = Uniqueness::Settles(&mut unique);
+        let mut scope = Scope::new(&runs, self.settings.dynamic_weak, uniqueness);
+        let class = Class { definition_only: true, ..Class::default() };
+        for &name in &self.names {
+            let found = scope.find(&Reference::new(name, None, class), None);
+            let Some(found) = found else {
+                let problem = Problem::UndefinedSymbol { name: name.to_vec(), version: None };
+                let error = Error::new(self.program, problem);
+                let Some(program) = map.get(map.program()) else { return Err(error) };
+                return Err(undefined::explain(error, &map.objects, &scope, program));
+            };
+            let bias = map.get(found.object).map_or(0, |object| object.image.bias.0);
+            let (name, value) = (Text(name), found.symbol.value);
+            let line = alloc::format!("{name} found at 0x{value:016} in object at 0x{bias:016}\n");
+            file::write_all(STDOUT, line.as_bytes());
+        }
+        Ok(())
     }
 
     fn objects(&self, map: &LinkMap<'_>, order: &[ObjectId]) -> String {

@@ -17,6 +17,7 @@ pub mod info;
 pub mod listing;
 pub mod live;
 pub mod locks;
+pub mod meant;
 pub mod names;
 pub mod open;
 pub mod places;

@@ -108,7 +108,8 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     let traced = settings.trace_loaded_objects && !job.lists();
     let only_a_list = traced || job.lists();
     let as_tree = job.command() == Command::Tree;
-    if command::runs_alone(&program) && !as_tree {
+    let asks_for_names = job.lists() && stack.argc() > 1;
+    if command::runs_alone(&program) && !as_tree && !asks_for_names {
         return command::alone(program, only_a_list);
     }
     let name = program_name(stack);
@@ -142,7 +143,10 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
         let preload = preload::names(&settings, &job, secure);
         return Err(tree::print(linker, program, &preload, stack));
     }
-    let list = only_a_list.then_some(listing::List { settings: &settings, program: name, traced });
+    let list = only_a_list.then(|| {
+        let names = stack.arguments().skip(1).filter(|_| !traced).map(CStr::to_bytes).collect();
+        listing::List { settings: &settings, program: name, traced, names }
+    });
     let auditors = linker.map.get(program);
     let auditors = auditors.map(|it| audit::load::wanted(&settings, it, secure));
     let auditors = auditors.unwrap_or_default();

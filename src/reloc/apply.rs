@@ -634,11 +634,9 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             name: undefined.name.to_vec(),
             version: undefined.version.map(|version| version.name.to_vec()),
         };
-        let mut error = self.error(object, problem);
+        let error = self.error(object, problem);
         told::tell_undefined(&error);
-        let version = undefined.version.map(|version| version.name);
-        error.details = undefined::explain(self.objects, object, undefined.name, version);
-        error
+        undefined::explain(error, self.objects, self.scope, object)
     }
 
     fn outside(&self, object: &Object<'_>, Outside(place): Outside) -> Error {
