@@ -35,7 +35,6 @@ pub struct Bound {
     from: ObjectId,
     /// The word to write.
     place: Addr,
-    addend: u64,
     /// The address; 0 for a weak reference that nothing defines.
     address: u64,
     is_resolver: bool,
@@ -84,12 +83,11 @@ pub fn find(process: &Process, from: ObjectId, index: u64) -> Bound {
 #[must_use]
 pub fn call_if_resolver(found: &Bound) -> u64 {
     trace::flush();
-    let address = match found.is_resolver {
+    match found.is_resolver {
         // SAFETY: the resolver lies in a relocated object, and takes no arguments on x86-64.
         true => unsafe { vector_state::call(found.address) },
         false => found.address,
-    };
-    address.wrapping_add(found.addend)
+    }
 }
 
 /// Lets further calls lead to `address` at once.
@@ -108,7 +106,7 @@ fn look_up(
     index: u64,
 ) -> Option<Bound> {
     let relocations = &object.relocations;
-    let Relocation { offset, addend, symbol, kind } =
+    let Relocation { offset, symbol, kind, .. } =
         relocations.plt.get(usize::try_from(index).ok()?)?;
     let place = object.image.address(offset);
     let is_word = |words: Span| {
@@ -137,7 +135,7 @@ fn look_up(
     let Some(found) = found else {
         let (address, is_resolver) = (0, false);
         let (loose, definition) = (None, None);
-        return Some(Bound { from, place, addend, address, is_resolver, loose, definition });
+        return Some(Bound { from, place, address, is_resolver, loose, definition });
     };
     let definer = world.map.get(found.object)?;
     let address = match found.symbol.is_absolute() {
@@ -152,7 +150,7 @@ fn look_up(
     let is_loose = found.object != from && !world.holds(from, found.object);
     let loose = is_loose.then_some(found.object);
     let definition = Some(found);
-    Some(Bound { from, place, addend, address, is_resolver, loose, definition })
+    Some(Bound { from, place, address, is_resolver, loose, definition })
 }
 
 /// With all rules. Ends the process if nothing defines a strong reference.

@@ -329,12 +329,12 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             }
         };
         let place = object.image.address(relocation.offset);
+        let addend = if kind == Kind::Abs64 { relocation.addend } else { 0 };
         match target {
             Target::Address(address) => words
-                .write(place, address.wrapping_add(relocation.addend))
+                .write(place, address.wrapping_add(addend))
                 .map_err(|outside| self.outside(object, outside)),
             Target::Resolver(resolver) => {
-                let addend = relocation.addend;
                 let pending = Pending { object: id, resolver, kind, addend, place };
                 self.deferred.pending.push(pending);
                 Ok(())

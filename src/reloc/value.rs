@@ -47,7 +47,8 @@ pub fn value(kind: RelocationKind, operands: &Operands) -> Result<Store, Overflo
     let sum = symbol.wrapping_add(addend);
     Ok(match kind {
         Kind::None | Kind::Copy | Kind::IRelative | Kind::TlsDesc => Store::Nothing,
-        Kind::Abs64 | Kind::GlobDat | Kind::JumpSlot | Kind::DtpOff => Store::Word(sum),
+        Kind::GlobDat | Kind::JumpSlot => Store::Word(symbol),
+        Kind::Abs64 | Kind::DtpOff => Store::Word(sum),
         Kind::Relative => Store::Word(bias.wrapping_add(addend)),
         Kind::Pc64 => Store::Word(sum.wrapping_sub(place)),
         Kind::Size64 => Store::Word(size.wrapping_add(addend)),
@@ -87,6 +88,8 @@ mod tests {
     fn follows_the_table() {
         let word = |kind| value(kind, &OPERANDS);
         assert_eq!(word(Kind::Abs64), Ok(Store::Word(0x5010)));
+        assert_eq!(word(Kind::GlobDat), Ok(Store::Word(0x5000)));
+        assert_eq!(word(Kind::JumpSlot), Ok(Store::Word(0x5000)));
         assert_eq!(word(Kind::Relative), Ok(Store::Word(0x7f00_0000_0010)));
         assert_eq!(word(Kind::Pc64), Ok(Store::Word(0u64.wrapping_sub(0xff0))));
         assert_eq!(word(Kind::Pc32), Ok(Store::Half(0u32.wrapping_sub(0xff0))));
