@@ -38,6 +38,7 @@ impl Errno {
             libc::ETXTBSY => "Text file busy",
             libc::EFBIG => "File too large",
             libc::ENOSPC => "No space left on device",
+            libc::ESPIPE => "Illegal seek",
             libc::EROFS => "Read-only file system",
             libc::ENAMETOOLONG => "File name too long",
             libc::ENOSYS => "Function not implemented",

@@ -4,8 +4,9 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
@@ -299,7 +300,22 @@ fn a_file_that_cannot_be_written_is_a_warning() {
     let expected =
         "warning: no trace is written to '/nonexistent/trace': No such file or directory\n";
     assert_eq!(words, expected);
-    assert!(run("/").starts_with("warning: no trace is written to '/': "));
+    assert_eq!(run("/"), "warning: no trace is written to '/': Is a directory\n");
+    let scratch = Scratch::new("trace-pipe");
+    let [pipe, link] = ["pipe", "link"].map(|name| scratch.path().join(name));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    symlink("absent", &link).unwrap();
+    let refused = |path: &Path, why: &str| {
+        let words = run(path.to_str().unwrap());
+        assert_eq!(words, format!("warning: no trace is written to '{}': {why}\n", path.display()));
+    };
+    refused(&link, "it is a symbolic link");
+    refused(&pipe, "it is a pipe or a socket");
+    // Somebody reads from it.
+    let reader = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&pipe).unwrap();
+    refused(&pipe, "it is a pipe");
+    drop(reader);
+    scratch.passed();
 }
 
 #[test]

@@ -30,13 +30,25 @@ use crate::trace::{self, Event, Label, Topics, json};
 pub fn begin(settings: &Settings<'_>, job: &Job, stack: &InitialStack) {
     let Some(path) = job.trace().or(settings.trace) else { return };
     let Some((program, arguments)) = job.program_and_arguments(stack) else { return };
-    let file = absolute(path, b"").ok_or(Errno::ENOENT);
-    match file.and_then(|file| Fd::append(file).map(|_| file)) {
+    let file = absolute(path, b"").ok_or(Errno::ENOENT.words());
+    match file.and_then(|file| accepts(file).map(|()| file)) {
         Ok(file) => json::begin(file, program.map_or_else(own_path, CStr::to_bytes), arguments),
-        Err(errno) => {
-            let path = Text(path);
-            warn([alloc::format!("warning: no trace is written to '{path}': {errno}")].into_iter());
+        Err(why) => {
+            let (path, why) = (Text(path), why.unwrap_or("unknown error"));
+            warn([alloc::format!("warning: no trace is written to '{path}': {why}")].into_iter());
         }
+    }
+}
+
+/// Whether lines can be appended to a file, or why not. Who reads a pipe would see its end after each write, and might
+/// be gone at the next.
+fn accepts(file: &CStr) -> Result<(), Option<&'static str>> {
+    match Fd::append(file) {
+        Ok(fd) if fd.status().is_ok_and(|status| status.is_pipe()) => Err(Some("it is a pipe")),
+        Ok(_) => Ok(()),
+        Err(Errno(libc::ENXIO)) => Err(Some("it is a pipe or a socket")),
+        Err(Errno(libc::ELOOP)) => Err(Some("it is a symbolic link")),
+        Err(errno) => Err(errno.words()),
     }
 }
 

@@ -50,6 +50,12 @@ impl Status {
         self.mode & libc::S_IFMT == libc::S_IFREG
     }
 
+    /// Whether it is a pipe with a name.
+    #[must_use]
+    pub const fn is_pipe(&self) -> bool {
+        self.mode & libc::S_IFMT == libc::S_IFIFO
+    }
+
     /// Whether the set-user-ID bit is on.
     #[must_use]
     pub const fn is_setuid(&self) -> bool {
@@ -83,24 +89,36 @@ fn status(directory: u64, path: &CStr, flags: i32) -> Result<Status, Errno> {
 }
 
 impl Fd {
-    /// Opens for reading, closed on exec.
+    /// Opens for reading, closed on exec. A pipe is opened without waiting for who writes to it.
     ///
     /// # Errors
     /// What open(2) answers.
     pub fn open(path: &CStr) -> Result<Self, Errno> {
-        let flags = (libc::O_RDONLY | libc::O_CLOEXEC) as u64;
-        // SAFETY: the path is NUL-terminated and only read.
-        let fd = unsafe { call(libc::SYS_openat, [HERE, arg(path), flags]) }?;
-        Ok(Self(fd))
+        let open = |flags: i32| {
+            let arguments = [HERE, arg(path), (libc::O_RDONLY | libc::O_CLOEXEC | flags) as u64];
+            // SAFETY: the path is NUL-terminated and only read.
+            unsafe { call(libc::SYS_openat, arguments) }
+        };
+        match open(libc::O_NONBLOCK) {
+            // Another process has a lease on the file, and is worth waiting for (fcntl(2)).
+            Err(Errno(libc::EAGAIN)) => open(0),
+            opened => opened,
+        }
+        .map(Self)
     }
 
-    /// Opens for writing at the end, closed on exec; makes the file where there is none, and follows no symbolic link.
+    /// Opens for writing at the end, closed on exec; makes the file where there is none, follows no symbolic link, and
+    /// does not wait for who reads from a pipe.
     ///
     /// # Errors
     /// What open(2) answers.
     pub fn append(path: &CStr) -> Result<Self, Errno> {
-        const FLAGS: i32 =
-            libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+        const FLAGS: i32 = libc::O_WRONLY
+            | libc::O_APPEND
+            | libc::O_CREAT
+            | libc::O_NOFOLLOW
+            | libc::O_NONBLOCK
+            | libc::O_CLOEXEC;
         const MODE: u64 = 0o666;
         // SAFETY: the path is NUL-terminated and only read.
         let fd = unsafe { call(libc::SYS_openat, [HERE, arg(path), FLAGS as u64, MODE]) }?;
