@@ -122,6 +122,12 @@ fn lines_that_are_no_trace_are_named() {
             "{errors:?} is not {words:?}"
         );
     }
+    // No line ends, nor does the file.
+    let (status, errors) = inspect(&["timeline", "/dev/zero"], scratch.path());
+    assert_eq!(
+        (status, &*errors),
+        (Some(1), "rld-inspect: /dev/zero: line 1: too long for a trace\n")
+    );
     let (status, errors) = inspect(&["timeline", "absent"], scratch.path());
     assert_eq!((status, errors.contains("absent: No such file")), (Some(1), true), "{errors}");
     // Events of later versions are no defect.

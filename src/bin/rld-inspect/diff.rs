@@ -16,7 +16,7 @@ use rld::text::Text;
 use serde::Serialize;
 
 use super::cli::Arguments;
-use super::files::Disk;
+use super::files::{Disk, OpenFile};
 use super::output::{Bytes, Out, Way, counted};
 use super::resolve::{self, Versioned};
 use super::start::{Environment, PROGRAM, Side, Start};
@@ -79,10 +79,10 @@ impl Half {
         found.into_iter().find(|(found, _)| *found == id).map(|(_, rule)| rule)
     }
 
-    fn contents(&mut self, id: ObjectId) -> Option<&'static [u8]> {
+    fn file(&mut self, id: ObjectId) -> Option<OpenFile> {
         let path = [self.start.path(id), b"\0"].concat();
         let path = CStr::from_bytes_with_nul(&path).ok()?;
-        self.disk.open(path).ok().map(|file| file.bytes())
+        self.disk.open(path).ok()
     }
 
     /// What each reference is bound to, by the requester's and the definer's key.
@@ -161,9 +161,11 @@ impl Difference {
             let missing = |half: &Half, id: Option<ObjectId>| id.map(|id| half.is_missing(id));
             let path =
                 |half: &Half, id: Option<ObjectId>| id.map(|id| half.start.path(id).to_vec());
-            let contents =
-                |half: &mut Half, id: Option<ObjectId>| id.and_then(|id| half.contents(id));
-            let same_contents = contents(a, id_a) == contents(b, id_b);
+            let file = |half: &mut Half, id: Option<ObjectId>| id.and_then(|id| half.file(id));
+            let same_contents = match (file(a, id_a), file(b, id_b)) {
+                (Some(a), Some(b)) => a.is_same_as(&b),
+                (a, b) => a.is_none() && b.is_none(),
+            };
             let same_path = path(a, id_a) == path(b, id_b) || *key == a.key(PROGRAM);
             if !(same_contents && same_path && missing(a, id_a) == missing(b, id_b)) {
                 let both = id_a.is_some() && id_b.is_some();

@@ -58,9 +58,9 @@ impl OpenFile {
         Table::new(self.bytes.get(start..end).unwrap_or_default())
     }
 
-    /// The whole file.
-    pub const fn bytes(&self) -> &'static [u8] {
-        self.bytes
+    /// Whether it is the same file, or one with the same contents.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.identity == other.identity || self.bytes == other.bytes
     }
 
     /// What a program header takes from the file, if the file has it.

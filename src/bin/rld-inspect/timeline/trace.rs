@@ -27,12 +27,15 @@ impl Trace {
     ///
     /// # Errors
     /// The number of a line, counted from 1, and what is wrong with it.
-    pub fn parse(text: &str) -> Result<Self, (usize, String)> {
+    pub fn parse(
+        lines: impl Iterator<Item = Result<String, String>>,
+    ) -> Result<Self, (usize, String)> {
         let mut processes: Vec<Process> = Vec::new();
         let mut current: HashMap<u32, usize> = HashMap::new();
-        for (number, line) in (1..).zip(text.lines()) {
-            let mut record: Record =
-                serde_json::from_str(line).map_err(|error| (number, error.to_string()))?;
+        for (number, line) in (1..).zip(lines) {
+            let record = line
+                .and_then(|line| serde_json::from_str(&line).map_err(|error| error.to_string()));
+            let mut record: Record = record.map_err(|words| (number, words))?;
             let event = std::mem::replace(&mut record.event, Event::Unknown);
             let start = match event {
                 Event::Start(start) if start.rld_trace != VERSION => {
