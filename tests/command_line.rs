@@ -49,6 +49,10 @@ fn nonsense_ends_as_under_ld_so() {
         &["--list", "/etc/passwd"],
         &["--audit"],
         &["--audit", "value"],
+        &["--preload", "/", "/bin/true"],
+        &["--preload", "/etc/passwd", "/bin/true"],
+        &["--audit", "/", "/bin/true"],
+        &["--audit", "/etc/passwd", "/bin/true"],
     ];
     for line in lines {
         assert_same_end(line);

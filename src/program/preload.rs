@@ -49,7 +49,7 @@ pub fn all<S: Source<'static>>(
                 let (object, problem) = (Text(&name), &error.problem);
                 warnings.push(alloc::format!(
                     "ERROR: ld.so: object '{object}' from {from} cannot be preloaded ({}): ignored.",
-                    short(&alloc::format!("{problem}"))
+                    short(problem)
                 ));
             }
         }

@@ -7,7 +7,7 @@ use core::fmt::Write;
 
 use crate::abi::glibc::exports::Exports;
 use crate::addr::Addr;
-use crate::error::Error;
+use crate::error::{Error, Problem};
 use crate::reloc::apply::Entries;
 use crate::sys::file;
 use crate::sys::stack::InitialStack;
@@ -71,9 +71,11 @@ pub fn platform(stack: &InitialStack) -> Option<&'static CStr> {
 
 /// A problem as ld.so has it where the program starts without an object: what the kernel said is left out.
 #[must_use]
-pub fn short(problem: &str) -> &str {
-    const OPEN: &str = "cannot open shared object file";
-    if problem.starts_with(OPEN) { OPEN } else { problem }
+pub fn short(problem: &Problem) -> String {
+    match problem {
+        Problem::System { words, .. } => (*words).into(),
+        problem => alloc::format!("{problem}"),
+    }
 }
 
 /// Prints lines to standard error, as one write.

@@ -81,7 +81,7 @@ pub(super) fn refuse(names: &[&[u8]], reason: &str) {
 
 /// Why an auditor cannot be loaded.
 pub(super) fn reason(error: &Error) -> String {
-    short(&alloc::format!("{}", error.problem)).into()
+    short(&error.problem)
 }
 
 /// Asks for the version, and takes the auditor among those who are told. What is wrong has been said, or is
