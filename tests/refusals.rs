@@ -29,6 +29,8 @@ enum Damage {
     Missing,
     Empty,
     Text,
+    Archive,
+    Script,
     Folder,
     Unreadable,
     LinkLoop,
@@ -78,6 +80,8 @@ const DAMAGES: &[(&str, Damage)] = &[
     ("missing", Damage::Missing),
     ("empty", Damage::Empty),
     ("text", Damage::Text),
+    ("archive", Damage::Archive),
+    ("script", Damage::Script),
     ("folder", Damage::Folder),
     ("unreadable", Damage::Unreadable),
     ("link-loop", Damage::LinkLoop),
@@ -572,6 +576,8 @@ fn apply(damage: Damage, sound: &Path, bad: &Path) -> std::io::Result<()> {
             b"/* GNU ld script */ INPUT(libpart.so.1) and more than sixty-four bytes of it\n"
                 .repeat(20)
         }
+        Damage::Archive => b"!<arch>\n".repeat(20),
+        Damage::Script => b"#!/bin/sh\n".repeat(20),
         // Offsets in Elf64_Ehdr (gABI, "ELF Header").
         Damage::Class32 => patched(&[(4, 1)]),
         Damage::BigEndian => patched(&[(5, 2)]),

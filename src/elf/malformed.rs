@@ -31,11 +31,12 @@ impl Malformed {
             match (structure, value) {
                 ("file size", _) => return write!(f, "{structure} = {value}"),
                 ("e_ident magic", _) if letters.iter().all(is_text) => {
-                    let letters = letters.escape_ascii();
-                    return write!(
-                        f,
-                        "it begins with \"{letters}\": a text, such as a linker script"
-                    );
+                    let kind = match letters {
+                        b"!<ar" => "an archive (.a) for a link editor",
+                        [b'#', b'!', ..] => "a script, which another program runs",
+                        _ => "a text, such as a linker script",
+                    };
+                    return write!(f, "it begins with \"{}\": {kind}", letters.escape_ascii());
                 }
                 _ => write!(f, "{structure} = {value:#x}")?,
             }
