@@ -15,6 +15,7 @@ pub mod scope;
 pub mod told;
 pub mod undefined;
 
+use crate::arch::x86_64::RelocationKind;
 use crate::elf::hash::gnu;
 use crate::elf::version::Version;
 
@@ -43,7 +44,7 @@ impl<'n> Reference<'n> {
 }
 
 /// What kind of definition a reference accepts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Class {
     /// A real definition, not an executable's PLT entry
     /// ([`Symbol::can_define`](crate::elf::symbol::Symbol::can_define)).
@@ -52,4 +53,15 @@ pub struct Class {
     pub skip_program: bool,
     /// Without a version, the newest default version rather than the oldest (dlsym).
     pub newest: bool,
+}
+
+impl Class {
+    /// What a relocation accepts.
+    #[inline]
+    #[must_use]
+    pub const fn of(kind: RelocationKind) -> Self {
+        let (definition_only, skip_program) =
+            (kind.needs_definition(), matches!(kind, RelocationKind::Copy));
+        Self { definition_only, skip_program, newest: false }
+    }
 }

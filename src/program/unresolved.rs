@@ -61,11 +61,7 @@ impl<'m, 'a> Check<'_, '_, 'm, 'a> {
             if matches!(kind, Kind::None | Kind::Relative | Kind::IRelative) {
                 continue;
             }
-            let class = Class {
-                definition_only: kind.needs_definition(),
-                skip_program: kind == Kind::Copy,
-                newest: false,
-            };
+            let class = Class::of(kind);
             let reference = Some((relocation.symbol, class));
             if core::mem::replace(&mut last, reference) == reference {
                 continue;

@@ -31,13 +31,8 @@ pub fn print(map: &LinkMap<'_>) -> i32 {
     for relocation in tables.rela.iter().chain(tables.plt.iter()) {
         let Some(kind) = Kind::from_number(relocation.kind) else { continue };
         let Some(prepared) = Prepared::new(program, relocation.symbol) else { continue };
-        let class = Class {
-            definition_only: kind.needs_definition(),
-            skip_program: kind == Kind::Copy,
-            newest: false,
-        };
         // What nothing defines is not what was asked for.
-        let found = scope.resolve(&map.objects, id, &prepared, class).ok().flatten();
+        let found = scope.resolve(&map.objects, id, &prepared, Class::of(kind)).ok().flatten();
         if let Some(used) = found.and_then(|found| used.get_mut(found.object.index())) {
             *used = true;
         }

@@ -313,7 +313,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             Some(kind @ (Kind::Abs64 | Kind::GlobDat | Kind::JumpSlot)) => kind,
             kind => return self.rare(id, object, relocation, kind, words),
         };
-        let class = Class { definition_only: kind.needs_definition(), ..Class::default() };
+        let class = Class::of(kind);
         let same = |last: &Last| last.symbol == relocation.symbol && last.class == class;
         let target = match self.last.filter(same) {
             Some(last) => last.target,
@@ -447,11 +447,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         if kind == Kind::None {
             return Ok(());
         }
-        let class = Class {
-            definition_only: kind.needs_definition(),
-            skip_program: kind == Kind::Copy,
-            newest: false,
-        };
+        let class = Class::of(kind);
         let found = self.definition(id, object, (index, None), class)?;
         let definer = found.and_then(|found| self.objects.get(found.object));
         if let (Some(definition), Some(definer)) = (found, definer) {

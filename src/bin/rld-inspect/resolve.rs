@@ -99,8 +99,7 @@ impl serde::Serialize for Versioned<'_> {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Use {
     index: u32,
-    definition_only: bool,
-    copy: bool,
+    class: Class,
     call: bool,
 }
 
@@ -111,14 +110,9 @@ impl Use {
         let symbolic = !matches!(kind, Kind::None | Kind::Relative | Kind::IRelative);
         (symbolic && relocation.symbol != 0).then_some(Self {
             index: relocation.symbol,
-            definition_only: kind.needs_definition(),
-            copy: kind == Kind::Copy,
+            class: Class::of(kind),
             call: kind == Kind::JumpSlot,
         })
-    }
-
-    const fn class(self) -> Class {
-        Class { definition_only: self.definition_only, skip_program: self.copy, newest: false }
     }
 }
 
@@ -167,17 +161,18 @@ fn bind_object<'m>(
             let words = "relocation names a symbol outside the symbol table";
             return Err(Error::words(object.name.to_bytes(), words));
         };
-        let class = 1 << (u8::from(reference.definition_only) + 2 * u8::from(reference.copy));
+        let Class { definition_only, skip_program: copy, .. } = reference.class;
+        let class = 1 << (u8::from(definition_only) + 2 * u8::from(copy));
         if met.classes & class != 0 || prepared.symbol.binds_locally() {
             continue;
         }
         met.classes |= class;
-        let found = scope.resolve(&map.objects, requester, &prepared, reference.class());
+        let found = scope.resolve(&map.objects, requester, &prepared, reference.class);
         let definition = found.unwrap_or_default();
         let place = |it: Option<Definition>| it.map(|it| (it.object, it.symbol.value));
         // A call and an address mostly lead to the same place, and need no second line then.
         if let Some(last) = met.last.and_then(|last| bindings.get_mut(last))
-            && last.copy == reference.copy
+            && last.copy == copy
             && place(last.definition) == place(definition)
         {
             last.call &= reference.call;
@@ -190,7 +185,7 @@ fn bind_object<'m>(
             name: prepared.name,
             version: object.exports.wanted_version(reference.index),
             weak: prepared.symbol.binding() == SymbolBinding::Weak,
-            copy: reference.copy,
+            copy,
             call: reference.call,
             definition,
         });
