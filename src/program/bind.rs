@@ -184,7 +184,7 @@ fn thoroughly(
 /// Keeps `definer` as long as `from`, which may have no other reason to keep it.
 pub fn note_binding(process: &Process, from: ObjectId, definer: ObjectId) {
     let _held = process.locks.hold(Lock::Load);
-    if process.changing.load(core::sync::atomic::Ordering::Relaxed) == kernel::thread_id() {
+    if process.is_changing() {
         // A resolver that a dlopen calls, or a signal handler in the middle of a change, which must not use the heap.
         // What it binds, it has used already.
         return;

@@ -81,7 +81,7 @@ fn close_one(process: &Process, id: Option<ObjectId>) -> Result<()> {
 
 /// Unloads what nothing holds.
 fn sweep(process: &Process) {
-    if is_changing(process) {
+    if process.is_changing() {
         return;
     }
     if process.sweep.load(Ordering::Relaxed) != IDLE {
@@ -99,20 +99,15 @@ fn sweep(process: &Process) {
             let mut gone = self::unused(process, process.world());
             gone.retain(|id| unused.contains(id));
             // A signal handler's first call of a function must not replace the world meanwhile.
-            process.changing.store(crate::sys::process::thread_id(), Ordering::Relaxed);
+            process.begin_change();
             remove(process, &gone);
-            process.changing.store(0, Ordering::Relaxed);
+            process.end_change();
         }
         if process.sweep.load(Ordering::Relaxed) == RUNNING {
             break;
         }
     }
     process.sweep.store(IDLE, Ordering::Relaxed);
-}
-
-/// Whether this thread is in the middle of opening something.
-fn is_changing(process: &Process) -> bool {
-    process.changing.load(Ordering::Relaxed) == crate::sys::process::thread_id()
 }
 
 /// Objects, and their memory kept.

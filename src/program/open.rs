@@ -27,7 +27,7 @@ use crate::init;
 use crate::linkmap::{LinkMap, Linker};
 use crate::object::Role;
 use crate::search::{Purpose, has_token};
-use crate::sys::{fork, process as kernel};
+use crate::sys::fork;
 use crate::trace::{self, Topics};
 
 /// `RTLD_DEEPBIND`, which the libc crate lacks for some targets.
@@ -68,6 +68,11 @@ pub enum For {
 impl Request<'_> {
     const fn has(&self, flag: c_int) -> bool {
         self.mode & flag != 0
+    }
+
+    /// Whether the file is given by its path.
+    fn is_path(&self) -> bool {
+        self.name.contains(&b'/') && !has_token(self.name)
     }
 
     fn refuse(&self, words: &'static str) -> Error {
@@ -123,17 +128,15 @@ pub fn open(process: &Process, request: &Request<'_>) -> Result<Opened> {
         let calls = Calls::new(process, &[]);
         return Ok(Opened { root, link_map, calls, made_global: Vec::new() });
     }
-    let own_id = kernel::thread_id();
-    if process.changing.load(Ordering::Relaxed) == own_id {
+    if process.is_changing() {
         let words = "dlopen called while objects are being relocated";
         return Err(Error::words(request.name, words));
     }
     fork::watch();
-    // Another thread's number is one that it had in the parent of a fork(2): the lock is here.
-    process.changing.store(own_id, Ordering::Relaxed);
+    process.begin_change();
     (process.facts.memory_refused)();
     let opened = load(process, request, caller, space);
-    process.changing.store(0, Ordering::Relaxed);
+    process.end_change();
     let Loaded { root, fresh, made_global } = opened?;
     let world = process.world();
     let list: Vec<_> = world.list(root).into_iter().flat_map(|list| list.objects()).collect();
@@ -405,9 +408,8 @@ fn find(
     };
     let found = with_linker(process, world, space, options, |linker| {
         // ld.so asks no auditor of a path that is opened in a namespace that was given.
-        let is_path = request.name.contains(&b'/') && !has_token(request.name);
         if let Some(watch) = &mut linker.source.watch
-            && is_path
+            && request.is_path()
             && request.namespace != OF_CALLER
         {
             watch.pass_over();
@@ -422,8 +424,7 @@ fn find(
     }
     // Who gave a path knows where it was looked for, and who asked.
     found.map_err(|mut error| {
-        let is_path = request.name.contains(&b'/') && !has_token(request.name);
-        if is_path && error.object == request.name {
+        if request.is_path() && error.object == request.name {
             let known = ["tried ", "needed by "];
             error.details.retain(|line| !known.iter().any(|start| line.starts_with(start)));
         }

@@ -27,8 +27,8 @@ use crate::env::tunables::{Value, Values};
 use crate::init::Arguments;
 use crate::object::{Object, Role};
 use crate::reloc::apply::Entries;
-use crate::sys::fork;
 use crate::sys::memory::{Protection, protect};
+use crate::sys::{fork, process as kernel};
 use crate::text::Text;
 use crate::tls::{block, thread};
 
@@ -79,7 +79,7 @@ pub struct Process {
     /// libc's functions for raising and catching errors.
     pub errors: Errors,
     /// The thread that changes the world, by its id; 0 while nobody does.
-    pub changing: AtomicU32,
+    changing: AtomicU32,
     /// How the search for what can be unloaded stands; 0 while there is none.
     pub sweep: AtomicU32,
     /// The process that all this was seen in last, as [`fork::generation`] counts.
@@ -206,9 +206,29 @@ impl Process {
         self.locks.acquire(Lock::Load);
         let generation = fork::generation();
         if self.generation.swap(generation, Ordering::Relaxed) != generation {
-            self.changing.store(0, Ordering::Relaxed);
+            self.end_change();
             self.sweep.store(0, Ordering::Relaxed);
             self.locks.recover();
+        }
+    }
+
+    /// This thread changes the world from now on. The caller holds the loader's lock, or there is no other thread.
+    pub fn begin_change(&self) {
+        self.changing.store(kernel::thread_id(), Ordering::Relaxed);
+    }
+
+    /// The change is made, or given up.
+    pub fn end_change(&self) {
+        self.changing.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether this thread is in the middle of a change. The caller holds the loader's lock: another thread's number is
+    /// one that it had in the parent of a fork(2).
+    #[must_use]
+    pub fn is_changing(&self) -> bool {
+        match self.changing.load(Ordering::Relaxed) {
+            0 => false,
+            thread => thread == kernel::thread_id(),
         }
     }
 

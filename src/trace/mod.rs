@@ -48,10 +48,10 @@ bitflags::bitflags! {
         const REQUESTS = 1 << 9;
         /// References and versions that nothing defines.
         const ERRORS = 1 << 10;
-        /// When what is told at its end has begun.
-        const TIMES = 1 << 12;
         /// Dependencies that nothing is bound to: no event, but a program is shown that way, and may lack symbols.
         const UNUSED = 1 << 11;
+        /// When what is told at its end has begun.
+        const TIMES = 1 << 12;
     }
 }
 

@@ -87,13 +87,15 @@ type PltExit = unsafe extern "C" fn(
     *const c_char,
 ) -> c_uint;
 
+/// `la_activity`.
+type Active = unsafe extern "C" fn(*mut u64, c_uint);
 /// `la_objclose`.
 type ObjClose = unsafe extern "C" fn(*mut u64) -> c_uint;
 
 /// What an auditor exports.
 #[derive(Clone, Copy, Default)]
 pub struct Functions {
-    activity: Option<unsafe extern "C" fn(*mut u64, c_uint)>,
+    activity: Option<Active>,
     objsearch: Option<unsafe extern "C" fn(*const c_char, *mut u64, c_uint) -> *const c_char>,
     objopen: Option<unsafe extern "C" fn(u64, c_long, *mut u64) -> c_uint>,
     objclose: Option<ObjClose>,
@@ -176,8 +178,13 @@ fn activity(
     head: Option<ObjectId>,
     what: Activity,
 ) {
-    let Some(head) = head else { return };
-    for (function, cookie) in calls(watching, layout, maps, head, |it| it.activity) {
+    if let Some(head) = head {
+        call_active(calls(watching, layout, maps, head, |it| it.activity), what);
+    }
+}
+
+fn call_active(calls: Vec<(Active, *mut u64)>, what: Activity) {
+    for (function, cookie) in calls {
         trace::flush();
         // SAFETY: as this file's head says.
         unsafe { function(cookie, what as c_uint) };
@@ -202,11 +209,7 @@ pub fn activity_at_exit(process: &Process, space: usize, what: Activity) {
         let head = *world.visible_in(space).first()?;
         Some(calls(watching, layout, &world.link_maps, head, |it| it.activity))
     });
-    for (function, cookie) in calls.unwrap_or_default() {
-        trace::flush();
-        // SAFETY: as this file's head says.
-        unsafe { function(cookie, what as c_uint) };
-    }
+    call_active(calls.unwrap_or_default(), what);
 }
 
 /// Tells of an object that has come, and notes who wants to know what of it.

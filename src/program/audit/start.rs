@@ -7,6 +7,8 @@
 //! As for [`super::super::start`]: the functions here are stages of it.
 #![allow(unsafe_code)]
 
+use alloc::vec::Vec;
+
 use super::super::command::Job;
 use super::super::listing::List;
 use super::super::live::Live;
@@ -32,7 +34,6 @@ use crate::error::{Error, Result};
 use crate::linkmap::{LinkMap, Linker};
 use crate::object::Role;
 use crate::search::Purpose;
-use crate::sys::process as kernel;
 use crate::sys::stack::InitialStack;
 use crate::tls::{modules, thread};
 use crate::trace::Stage;
@@ -116,7 +117,7 @@ impl Found<'_> {
         activity_in(process, process.world(), LinkMap::BASE, Activity::Add);
 
         // What auditors open meanwhile would be lost: it is refused.
-        process.changing.store(kernel::thread_id(), core::sync::atomic::Ordering::Relaxed);
+        process.begin_change();
         tracing::begins(Stage::Load);
         let fresh = self.load(process, isa)?;
         tracing::ends(Stage::Load);
@@ -127,7 +128,7 @@ impl Found<'_> {
         // SAFETY: as the caller promises. Whoever looks something up meanwhile does so in what is relocated.
         unsafe { relocate::start(process, process.world_mut(), &relocated)? };
         tracing::ends(Stage::Relocate);
-        process.changing.store(0, core::sync::atomic::Ordering::Relaxed);
+        process.end_change();
         let change = Change { space: LinkMap::BASE, came: &fresh, went: &[] };
         show::tell(process, process.world(), &change);
         if let Some(layout) = layout {
@@ -144,7 +145,7 @@ impl Found<'_> {
         &self,
         process: &'static Process,
         isa: u32,
-    ) -> core::result::Result<alloc::vec::Vec<ObjectId>, Stop> {
+    ) -> core::result::Result<Vec<ObjectId>, Stop> {
         let name = process.facts.name;
         let mut world = process.world().clone();
         let (program, vdso) = (world.map.program(), world.map.by_role(Role::Vdso));
@@ -182,7 +183,7 @@ impl Found<'_> {
         let old = process.world();
         let is_new = |id: &ObjectId| old.map.get(*id).is_none();
         let ids = world.map.objects.iter().map(|(id, _)| id);
-        let fresh: alloc::vec::Vec<_> = ids.filter(is_new).collect();
+        let fresh: Vec<_> = ids.filter(is_new).collect();
         begin(process, &mut world, &fresh)?;
         world.begin_start(
             Kept::new(
