@@ -9,6 +9,8 @@ extern crate alloc;
 
 #[path = "main/audited.rs"]
 mod audited;
+#[path = "main/by_name.rs"]
+mod by_name;
 #[path = "main/dlfcn.rs"]
 mod dlfcn;
 #[path = "main/entry.rs"]

@@ -91,7 +91,7 @@ fn it_exports_what_linker_ld_lists() {
     });
     assert_eq!(walked, Ok(None));
     let promised = promised();
-    assert_eq!(promised.len(), 6, "{promised:?}");
+    assert_eq!(promised.len(), 7, "{promised:?}");
     let mut names = BTreeSet::new();
     for (node, symbols) in &promised {
         assert!(nodes.contains(node), "no version {node}");

@@ -7,6 +7,7 @@ use super::index::Index;
 use super::one;
 use crate::addr::ObjectId;
 use crate::elf::hash::HashTable;
+use crate::elf::table::Table;
 use crate::object::{Names, Object, Role};
 
 /// One object of a run.
@@ -16,6 +17,17 @@ pub(super) struct Member<'m, 'a> {
     is_program: bool,
     pub hash: HashTable<'a>,
     pub names: Names<'m, 'a>,
+}
+
+impl<'m, 'a> Member<'m, 'a> {
+    fn new((id, object): (ObjectId, &'m Object<'a>)) -> Self {
+        Self {
+            id,
+            is_program: object.role == Role::Program,
+            hash: object.exports.hash,
+            names: object.exports.names(),
+        }
+    }
 }
 
 /// Objects that are searched one after the other. A search order is made of one or more runs.
@@ -41,7 +53,23 @@ impl<'m, 'a> Run<'m, 'a> {
         objects: impl Iterator<Item = (ObjectId, &'m Object<'a>)>,
         references: usize,
     ) -> Self {
+        Self::with_last_resort(objects, None, references)
+    }
+
+    /// The same with one more object behind all others, where every version counts as the one that is asked for: rld,
+    /// for code without a libc, which finds there what a libc would have.
+    #[must_use]
+    pub fn with_last_resort(
+        objects: impl Iterator<Item = (ObjectId, &'m Object<'a>)>,
+        last_resort: Option<(ObjectId, &'m Object<'a>)>,
+        references: usize,
+    ) -> Self {
         let mut this = Self::walking(objects);
+        this.members.extend(last_resort.map(|object| {
+            let mut member = Member::new(object);
+            member.names.versyms = Table::default();
+            member
+        }));
         let count = |member: &Member<'_, '_>| member.names.count(&member.hash);
         let definitions: usize = this.members.iter().map(count).sum();
         let count = this.members.len();
@@ -56,13 +84,7 @@ impl<'m, 'a> Run<'m, 'a> {
     /// A run in which every lookup walks from object to object.
     #[must_use]
     pub fn walking(objects: impl Iterator<Item = (ObjectId, &'m Object<'a>)>) -> Self {
-        let member = |(id, object): (ObjectId, &'m Object<'a>)| Member {
-            id,
-            is_program: object.role == Role::Program,
-            hash: object.exports.hash,
-            names: object.exports.names(),
-        };
-        Self { members: objects.map(member).collect(), index: None }
+        Self { members: objects.map(Member::new).collect(), index: None }
     }
 
     /// Makes the index, whether or not it pays.

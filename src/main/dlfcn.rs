@@ -57,7 +57,8 @@ pub static HOOK: Hook = Hook {
 };
 
 unsafe extern "C" {
-    fn rld_dlopen(file: *const c_char, mode: c_int, caller: u64) -> *mut c_void;
+    /// dlopen(3) for a caller at this address.
+    pub fn rld_dlopen(file: *const c_char, mode: c_int, caller: u64) -> *mut c_void;
     /// dlmopen(3) for a caller at this address.
     #[link_name = "rld_dlmopen"]
     pub fn dlmopen(namespace: c_long, file: *const c_char, mode: c_int, caller: u64)
@@ -274,12 +275,12 @@ unsafe fn symbol(handle: u64, name: *const c_char, version: *const c_char, calle
     }
 }
 
-unsafe extern "C" fn dlsym(handle: u64, name: *const c_char, caller: u64) -> u64 {
+pub unsafe extern "C" fn dlsym(handle: u64, name: *const c_char, caller: u64) -> u64 {
     // SAFETY: as the caller promises.
     unsafe { symbol(handle, name, null(), caller) }
 }
 
-unsafe extern "C" fn dlvsym(
+pub unsafe extern "C" fn dlvsym(
     handle: u64,
     name: *const c_char,
     version: *const c_char,
@@ -299,25 +300,25 @@ unsafe extern "C" fn libc_dlvsym(handle: u64, name: *const c_char, version: *con
     unsafe { symbol(handle, name, version, 0) }
 }
 
-extern "C" fn dlerror() -> *const c_char {
+pub extern "C" fn dlerror() -> *const c_char {
     thread::take_error().cast()
 }
 
 /// `Dl_info` of `<dlfcn.h>`.
 #[repr(C)]
-struct DlInfo {
+pub struct DlInfo {
     file: *const c_char,
     base: u64,
     name: *const c_char,
     address: u64,
 }
 
-unsafe extern "C" fn dladdr(address: u64, answer: *mut DlInfo) -> c_int {
+pub unsafe extern "C" fn dladdr(address: u64, answer: *mut DlInfo) -> c_int {
     // SAFETY: as the caller promises.
     unsafe { dladdr1(address, answer, null_mut(), 0) }
 }
 
-unsafe extern "C" fn dladdr1(
+pub unsafe extern "C" fn dladdr1(
     address: u64,
     answer: *mut DlInfo,
     extra: *mut u64,
@@ -341,7 +342,7 @@ unsafe extern "C" fn dladdr1(
     1
 }
 
-unsafe extern "C" fn dlinfo(handle: u64, request: c_int, answer: *mut u64) -> c_int {
+pub unsafe extern "C" fn dlinfo(handle: u64, request: c_int, answer: *mut u64) -> c_int {
     let process = process();
     thread::clear_error();
     // ld.so takes no lock here: an initialiser may wait for a thread that asks.

@@ -209,7 +209,7 @@ extern "C" fn __tunable_is_initialized(id: u32) -> bool {
 
 /// `struct dl_find_object` of `<dlfcn.h>`.
 #[repr(C)]
-struct DlFindObject {
+pub struct DlFindObject {
     flags: u64,
     map_start: u64,
     map_end: u64,
@@ -218,7 +218,8 @@ struct DlFindObject {
     reserved: [u64; 7],
 }
 
-unsafe extern "C" fn find_object(address: *const c_void, result: *mut DlFindObject) -> c_int {
+/// `_dl_find_object`, for unwinders.
+pub unsafe extern "C" fn find_object(address: *const c_void, result: *mut DlFindObject) -> c_int {
     let Some(code) = current().and_then(|process| process.find_code(address as u64)) else {
         return -1;
     };

@@ -90,6 +90,12 @@ pub fn begin(process: &Process, space: usize, state: State) {
     probe(process, passed, space, &debug, 0);
 }
 
+/// The first link map of a namespace; 0 if it is empty.
+#[must_use]
+pub fn first(process: &Process, space: usize) -> u64 {
+    structure(process, space).get(MAP).unwrap_or_default()
+}
+
 /// Enters the first link map of a namespace.
 pub fn set_first(process: &Process, space: usize, first: u64) {
     structure(process, space).set(MAP, first);

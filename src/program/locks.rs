@@ -7,8 +7,9 @@
 //! glibc's lists belong to threads that live, or to stacks that are kept, while the lists' lock is held.
 #![allow(unsafe_code)]
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
+use super::own_locks::{Mutex, Readers};
 use crate::abi::glibc::layout::Layout;
 use crate::addr::Addr;
 use crate::arch::x86_64::tcb;
@@ -48,12 +49,42 @@ impl Drop for Held<'_> {
     }
 }
 
+/// The locks of a process whose libc shares none, by [`Lock`].
+static OWN: [Mutex; 3] = [const { Mutex::new() }; 3];
+/// Who reads in such a process, and whether this is one.
+static READERS: Readers = Readers::new();
+static COUNTS_READERS: AtomicBool = AtomicBool::new(false);
+
+/// As pthread_mutex_lock(3), for one of rld's own.
+extern "C" fn lock_own(mutex: u64) -> i32 {
+    // SAFETY: the address of one of the locks above.
+    unsafe { &*(mutex as *const Mutex) }.lock();
+    0
+}
+
+/// As pthread_mutex_unlock(3).
+extern "C" fn unlock_own(mutex: u64) -> i32 {
+    // SAFETY: as above.
+    unsafe { &*(mutex as *const Mutex) }.unlock();
+    0
+}
+
 /// States of `header.gscope_flag` (contract 2.1).
 const UNUSED: u32 = 0;
 const USED: u32 = 1;
 const WAIT: u32 = 2;
 
 impl Locks {
+    /// Lets locks of rld's own be the real ones: there is no libc that has any.
+    pub fn use_own(&self) {
+        for (word, lock) in [&self.load, &self.write, &self.tls].into_iter().zip(&OWN) {
+            word.store(&raw const *lock as u64, Ordering::Release);
+        }
+        self.unlock.store(unlock_own as *const () as u64, Ordering::Release);
+        self.lock.store(lock_own as *const () as u64, Ordering::Release);
+        COUNTS_READERS.store(true, Ordering::Release);
+    }
+
     /// Learns where the locks are, and the functions that take them: from now on they are real.
     pub fn use_real(&self, layout: &Layout, global: Addr, functions: [Addr; 2]) {
         let at = &layout.rtld_global;
@@ -106,6 +137,10 @@ impl Locks {
     /// Frees the inner locks if they are held by threads that stayed in the parent of a fork(2): libc resets the outer
     /// one alone in the child. The caller holds that.
     pub fn recover(&self) {
+        if COUNTS_READERS.load(Ordering::Acquire) {
+            // The locks see to themselves.
+            return READERS.forget();
+        }
         for lock in [Lock::Write, Lock::Tls] {
             let mutex = self.mutex(lock).load(Ordering::Acquire);
             if mutex == 0 || lock == Lock::Tls && mutex == self.load.load(Ordering::Acquire) {
@@ -159,6 +194,9 @@ impl Locks {
 
     /// Waits until no thread is looking something up that was visible before the call.
     pub fn wait_for_readers(&self) {
+        if COUNTS_READERS.load(Ordering::Acquire) {
+            return READERS.wait();
+        }
         let own = thread::current();
         if !has_threads(own) {
             return;
@@ -199,6 +237,9 @@ fn has_threads(own: Addr) -> bool {
 /// leaves the flag to the outer one. In a process with one thread nobody else could free anything.
 #[inline]
 pub fn while_reading<T>(read: impl FnOnce() -> T) -> T {
+    if COUNTS_READERS.load(Ordering::Acquire) {
+        return READERS.while_reading(read);
+    }
     let own = thread::current();
     if !has_threads(own) {
         return read();

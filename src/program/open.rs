@@ -473,11 +473,16 @@ fn check(process: &Process, world: &World, fresh: &[ObjectId], space: usize) -> 
     let is_libc = |id: &&ObjectId| world.map.get(**id).is_some_and(glibc::is_libc);
     if let Some(libc) = fresh.iter().find(is_libc)
         && let Some(object) = world.map.get(*libc)
-        && let Some(layout) = process.layout()
-        && !core::ptr::eq(glibc::layout_of(object)?, layout)
     {
-        let words = "another build of glibc than the program's cannot be loaded beside it";
-        return Err(Error::words(object.name.to_bytes(), words));
+        let words = match process.layout() {
+            // Its threads, its locks and its TLS would have to be there from the start.
+            None => "a C library cannot come to a program that was started without one",
+            Some(layout) if core::ptr::eq(glibc::layout_of(object)?, layout) => "",
+            Some(_) => "another build of glibc than the program's cannot be loaded beside it",
+        };
+        if !words.is_empty() {
+            return Err(Error::words(object.name.to_bytes(), words));
+        }
     }
     checks::stacks(process, objects())
 }
@@ -503,9 +508,7 @@ fn begin_lives(
             let image = object.image.address(segment.image);
             world.tls.add(id, image, segment);
         }
-        if let Some(layout) = process.layout() {
-            world.link_maps.add(layout, id, object);
-        }
+        world.link_maps.add(process.link_map_layout(), id, object);
         if let Some(life) = world.lives.get_mut(id.index()) {
             let slots = audit::plt::slots(watching, object);
             *life = Life { space, pinned, deep, slots, ..Life::default() };
@@ -522,7 +525,10 @@ fn begin_lives(
         && space.global.is_empty()
     {
         // The first list of a namespace is what all in it see.
-        space.global.push(kept.clone());
+        space.global.push(match process.libc() {
+            Some(_) => kept.clone(),
+            None => Kept::global(&world.map, list, space.libc, references),
+        });
     }
     world.set_list(root, kept);
     for &id in list {
@@ -552,8 +558,8 @@ fn enter_loader(process: &Process, world: &mut World, list: &[ObjectId], space: 
         return;
     }
     members.push(loader);
-    if let (Some(layout), Some(object)) = (process.layout(), world.map.get(loader)) {
-        world.link_maps.add_shadow(layout, loader, object, space);
+    if let Some(object) = world.map.get(loader) {
+        world.link_maps.add_shadow(process.link_map_layout(), loader, object, space);
     }
 }
 

@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 
 use super::process::{Facts, Process};
 use super::searching::Searching;
@@ -102,16 +103,16 @@ impl Plan<'_> {
         // SAFETY: the binary's own variables, which nobody has read yet.
         unsafe { plain_data(&own.exports.data, stack, searching.secure) };
         let mut link_maps = LinkMaps::for_auditors(self.auditors);
-        if let Some(layout) = layout {
-            // Auditors are told of rld whether or not something needs it.
-            let own = map.by_role(Role::Loader).filter(|_| self.auditors != 0);
-            for id in map.visible().into_iter().chain(own) {
-                map.get(id).into_iter().for_each(|object| link_maps.add(layout, id, object));
-            }
+        // Auditors are told of rld whether or not something needs it; code without a libc is bound to it.
+        let loader = map.by_role(Role::Loader);
+        let loader = loader.filter(|_| self.auditors != 0 || self.libc.is_none());
+        for id in map.visible().into_iter().chain(loader) {
+            let shape = layout.unwrap_or(Layout::common());
+            map.get(id).into_iter().for_each(|object| link_maps.add(shape, id, object));
         }
         let bind_now = self.settings.bind_now;
         let references = relocate::references(&map, bind_now);
-        let global = Kept::new(&map.objects, map.search_list(), references);
+        let global = Kept::global(&map, map.search_list(), self.libc, references);
         let facts = Facts {
             name,
             layout,
@@ -135,10 +136,12 @@ impl Plan<'_> {
         };
         let world = World::new(map, tls, link_maps, global, self.libc);
         let process = Process::new(facts, world).publish();
-        if let Some(layout) = layout {
+        match layout {
             // SAFETY: as the caller promises.
-            unsafe { self.project(process, layout, stack) };
+            Some(layout) => unsafe { self.project(process, layout, stack) },
+            None => _ = project_objects(process),
         }
+        super::debugger::announce(process);
         Ok(process)
     }
 
@@ -194,7 +197,7 @@ impl Plan<'_> {
             all_dirs: Addr(ro.address()),
         };
         global::write(layout, &global, &facts);
-        let global_scope = project_objects(process, layout);
+        let global_scope = project_objects(process);
         global::counts(layout, &global, map.visible().len() as u64, 1);
         global::start_modules(layout, &global, link_maps, tls);
         let dtv = Fields::get::<u64>(&pthread, tcb::DTV as u16).unwrap_or_default();
@@ -229,7 +232,6 @@ impl Plan<'_> {
                 (data.rseq_size.0 as *mut u32).write(rseq.size);
             }
         }
-        super::debugger::announce(process);
     }
 }
 
@@ -244,12 +246,11 @@ fn surplus(values: &Values<'_>) -> u64 {
 }
 
 /// Writes the link maps of start-up, and what leads to them; returns the global scope.
-fn project_objects(process: &Process, layout: &Layout) -> (u64, u32) {
+fn project_objects(process: &Process) -> (u64, u32) {
+    let layout = process.link_map_layout();
     let World { map, tls, link_maps, .. } = process.world();
-    let data = &process.facts.exports.data;
-    // SAFETY: the binary's own variable of this size.
-    let global = unsafe { Fields::new(data.rtld_global.0 as *mut u8, RTLD_GLOBAL_SIZE) };
     let visible = map.visible();
+    process.counts[0].store(visible.len() as u64, Ordering::Relaxed);
     let global_scope = link_maps.scope(map.search_list().iter().copied());
     let list: Vec<_> = visible.iter().filter_map(|&id| link_maps.get(id)).collect();
     let first = link_maps.link(layout, &list);
@@ -268,15 +269,20 @@ fn project_objects(process: &Process, layout: &Layout) -> (u64, u32) {
         };
         link_maps.fill(layout, id, object, &facts);
     }
-    let libc = process.libc().map_or(0, |libc| link_maps.address(libc));
-    let (index, count) = (LinkMap::BASE, visible.len());
-    global::namespace(layout, &global, global::Namespace { index, first, count, libc });
+    if let Some(layout) = process.layout() {
+        let libc = process.libc().map_or(0, |libc| link_maps.address(libc));
+        let (index, count) = (LinkMap::BASE, visible.len());
+        let start = process.facts.exports.data.rtld_global.0 as *mut u8;
+        // SAFETY: the binary's own variable of this size.
+        let global = unsafe { Fields::new(start, RTLD_GLOBAL_SIZE) };
+        global::namespace(layout, &global, global::Namespace { index, first, count, libc });
+    }
     global_scope
 }
 
 /// The same again, with libraries that have come since.
 pub fn show_start(process: &Process, layout: &Layout) {
-    let global_scope = project_objects(process, layout);
+    let global_scope = project_objects(process);
     let start = process.facts.exports.data.rtld_global_ro.0 as *mut u8;
     // SAFETY: the binary's own variable of this size, which is not sealed yet.
     let ro = unsafe { Fields::new(start, RTLD_GLOBAL_RO_SIZE) };

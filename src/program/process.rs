@@ -88,6 +88,8 @@ pub struct Process {
     pub auditors: Auditors,
     /// The finalisers of the exit have begun.
     pub exiting: AtomicBool,
+    /// How many objects have come, and how many have gone.
+    pub counts: [AtomicU64; 2],
 }
 
 /// The functions with which libc raises and catches its loader's errors (contract 7.1). 0 where libc has none.
@@ -140,6 +142,7 @@ impl Process {
             generation: AtomicU32::new(0),
             auditors: Auditors::default(),
             exiting: AtomicBool::new(false),
+            counts: Default::default(),
         };
         this.show_places();
         this
@@ -251,6 +254,12 @@ impl Process {
     #[must_use]
     pub fn layout(&self) -> Option<&'static glibc::layout::Layout> {
         self.facts.layout
+    }
+
+    /// The layout of link maps. Without glibc, only the fields that are public have a reader.
+    #[must_use]
+    pub fn link_map_layout(&self) -> &'static glibc::layout::Layout {
+        self.layout().unwrap_or(glibc::layout::Layout::common())
     }
 
     /// The program's C library.

@@ -6,6 +6,9 @@
 //! finalised, and their memory goes when nobody reads the old world any more.
 #![allow(unsafe_code)]
 
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+
 use super::debugger;
 use super::locks::Lock;
 use super::process::Process;
@@ -52,13 +55,20 @@ pub fn show(process: &Process, world: World, change: &Change<'_>) {
 
 /// Writes what libc, debuggers and threads know of a change. The caller shows the world afterwards.
 pub fn tell(process: &Process, world: &World, change: &Change<'_>) {
-    let layout = process.layout();
-    if let Some(layout) = layout {
-        fill(layout, world, change);
-    }
+    fill(process.link_map_layout(), world, change);
     let generation = change_modules(process, world, change);
-    if let Some(layout) = layout {
-        project(process, layout, world, change, generation);
+    let [came, went] = &process.counts;
+    came.fetch_add(change.came.len() as u64, Ordering::Relaxed);
+    went.fetch_add(change.went.len() as u64, Ordering::Relaxed);
+    let _list = process.locks.hold(Lock::Write);
+    let maps = &world.link_maps;
+    let members = world.visible_in(change.space).into_iter();
+    let list: Vec<_> =
+        members.filter_map(|id| maps.get_in(change.space, id, world.map.get(id)?)).collect();
+    let first = maps.link(process.link_map_layout(), &list);
+    debugger::set_first(process, change.space, first);
+    if let Some(layout) = process.layout() {
+        project(process, layout, world, change, (first, list.len(), generation));
     }
 }
 
@@ -117,27 +127,21 @@ fn project(
     layout: &Layout,
     world: &World,
     change: &Change<'_>,
-    generation: u64,
+    (first, count, generation): (u64, usize, u64),
 ) {
     let start = process.facts.exports.data.rtld_global.0 as *mut u8;
     // SAFETY: the binary's own variable of this size.
     let global = unsafe { Fields::new(start, RTLD_GLOBAL_SIZE) };
     let old = process.world();
     let maps = &world.link_maps;
-    let _list = process.locks.hold(Lock::Write);
-    let members = world.visible_in(change.space).into_iter();
-    let list: alloc::vec::Vec<_> =
-        members.filter_map(|id| maps.get_in(change.space, id, world.map.get(id)?)).collect();
-    let first = maps.link(layout, &list);
     let libc = world.spaces.get(change.space).and_then(|space| space.libc);
     let namespace = global::Namespace {
         index: change.space,
         first,
-        count: list.len(),
+        count,
         libc: libc.map_or(0, |id| maps.address(id)),
     };
     global::namespace(layout, &global, namespace);
-    debugger::set_first(process, change.space, first);
     let added = change.came.len() as u64;
     global::counts(layout, &global, added, world.spaces.len());
     for &id in change.went {

@@ -37,12 +37,37 @@ impl Kept {
     /// A run of `ids`, in which about `references` lookups will be made.
     #[must_use]
     pub fn new(objects: &Objects<'static>, ids: &[ObjectId], references: usize) -> Arc<Self> {
-        let kept: Vec<_> = ids.iter().filter_map(|&id| Some((id, objects.share(id)?))).collect();
+        Self::with_last_resort(objects, ids, None, references)
+    }
+
+    /// The global scope of a namespace, in which rld stands last if there is no libc.
+    #[must_use]
+    pub fn global(
+        map: &LinkMap<'static>,
+        ids: &[ObjectId],
+        libc: Option<ObjectId>,
+        references: usize,
+    ) -> Arc<Self> {
+        let loader = if libc.is_none() { map.by_role(Role::Loader) } else { None };
+        Self::with_last_resort(&map.objects, ids, loader, references)
+    }
+
+    fn with_last_resort(
+        objects: &Objects<'static>,
+        ids: &[ObjectId],
+        last_resort: Option<ObjectId>,
+        references: usize,
+    ) -> Arc<Self> {
+        let share = |id: ObjectId| Some((id, objects.share(id)?));
+        let mut kept: Vec<_> = ids.iter().copied().filter_map(share).collect();
+        let last_resort = last_resort.and_then(share);
         let forever = |(id, object): &(ObjectId, Arc<Object<'static>>)| {
             // SAFETY: the object lives in its Arc, which this value keeps longer than the run.
             (*id, unsafe { &*Arc::as_ptr(object) })
         };
-        let run = Run::new(kept.iter().map(forever), references);
+        let last = last_resort.as_ref().map(forever);
+        let run = Run::with_last_resort(kept.iter().map(forever), last, references);
+        kept.extend(last_resort);
         Arc::new(Self { run, _objects: kept.into_iter().map(|(_, object)| object).collect() })
     }
 

@@ -37,6 +37,13 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// One whose public fields (`<link.h>`) are where they are in all of them, for who has no use for the others.
+    #[must_use]
+    pub const fn common() -> &'static Self {
+        let [first, ..] = &LAYOUTS;
+        first
+    }
+
     /// Whether every dl* function of libc goes through a table of the loader's (contract 7.3).
     #[must_use]
     pub const fn has_dlfcn_hook(&self) -> bool {

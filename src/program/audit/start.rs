@@ -186,9 +186,10 @@ impl Found<'_> {
         let fresh: Vec<_> = ids.filter(is_new).collect();
         begin(process, &mut world, &fresh)?;
         world.begin_start(
-            Kept::new(
-                &world.map.objects,
+            Kept::global(
+                &world.map,
                 world.map.search_list(),
+                libc.map(|found| found.libc),
                 relocate::references(&world.map, process.facts.bind_now),
             ),
             libc.map(|found| found.libc),
@@ -229,9 +230,7 @@ fn begin(process: &Process, world: &mut World, fresh: &[ObjectId]) -> Result<()>
         if let Some(segment) = object.segments.tls.filter(|_| object.role != Role::Program) {
             tls.add(id, object.image.address(segment.image), segment);
         }
-        if let Some(layout) = process.layout() {
-            link_maps.add(layout, id, object);
-        }
+        link_maps.add(process.link_map_layout(), id, object);
         if let Some(life) = lives.get_mut(id.index()) {
             life.slots = plt::slots(watching, object);
         }
