@@ -19,7 +19,8 @@ use crate::abi::glibc::exports::{Data, RTLD_GLOBAL_RO_SIZE, RTLD_GLOBAL_SIZE};
 use crate::abi::glibc::fields::Fields;
 use crate::abi::glibc::layout::Layout;
 use crate::abi::glibc::link_maps::{self, LinkMaps};
-use crate::abi::glibc::{global, global_ro, thread};
+use crate::abi::glibc::thread::{self, RseqArea};
+use crate::abi::glibc::{global, global_ro};
 use crate::addr::{Addr, ObjectId};
 use crate::arch::x86_64::tcb;
 use crate::elf::hash::sysv;
@@ -50,6 +51,11 @@ const AUDITOR_SURPLUS: u64 = 512;
 const SMALLEST_AREA: u64 = 16384 - 4096 - 2048;
 /// The thread control block of a program without a libc: the psABI's words, and room.
 const BARE_TCB_SIZE: u64 = 1024;
+// Entries of the auxiliary vector that the libc crate does not have (linux/auxvec.h).
+const AT_RSEQ_FEATURE_SIZE: u64 = 27;
+const AT_RSEQ_ALIGN: u64 = 28;
+const AT_HWCAP3: u64 = 29;
+const AT_HWCAP4: u64 = 30;
 
 /// What has been decided so far.
 pub struct Plan<'p> {
@@ -88,7 +94,7 @@ impl Plan<'_> {
         let name = program_name(stack);
         let layout = self.layout;
         let tcb_size = layout.map_or(BARE_TCB_SIZE, |layout| layout.pthread.size.into());
-        let tls = self.tls_layout(&map, name, tcb_size)?;
+        let (tls, rseq) = self.tls_layout(&map, stack, tcb_size)?;
         let no_room = |errno| Error::system(name, "cannot allocate TLS data structures", errno);
         let main_thread = block::map_main(&tls, tcb_size).map_err(no_room)?;
         tls::modules::enter_all(&tls);
@@ -138,20 +144,21 @@ impl Plan<'_> {
         let process = Process::new(facts, world).publish();
         match layout {
             // SAFETY: as the caller promises.
-            Some(layout) => unsafe { self.project(process, layout, stack) },
+            Some(layout) => unsafe { self.project(process, layout, stack, rseq) },
             None => _ = project_objects(process),
         }
         super::debugger::announce(process);
         Ok(process)
     }
 
-    /// Thread-local storage of start-up.
+    /// Thread-local storage of start-up, and where in it the area of restartable sequences is.
     fn tls_layout(
         &self,
         map: &LinkMap<'static>,
-        program: &[u8],
+        stack: &InitialStack,
         tcb_size: u64,
-    ) -> Result<tls::Layout> {
+    ) -> Result<(tls::Layout, Option<RseqArea>)> {
+        let program = program_name(stack);
         let too_large = |_| Error::words(program, "cannot allocate TLS data structures");
         let modules = map.objects.iter().filter_map(|(id, object)| {
             let segment = object.segments.tls?;
@@ -162,12 +169,15 @@ impl Plan<'_> {
             checks::tls_image(object, program)?;
         }
         let mut tls = tls::Layout::new(modules, 0).map_err(too_large)?;
+        let wishes = [AT_RSEQ_FEATURE_SIZE, AT_RSEQ_ALIGN].map(|kind| stack.aux(kind));
+        let area = |layout| RseqArea::of(layout, &mut tls, wishes);
+        let rseq = self.layout.map_or(Ok(None), area).map_err(too_large)?;
         let room = SMALLEST_AREA.saturating_sub(tcb_size + tls.used);
         let wanted = GENEROUS_SURPLUS + AUDITOR_SURPLUS * u64::from(self.auditors);
         let generous = room.clamp(TLS_SURPLUS, wanted);
         let asked_for = surplus(&self.values).saturating_sub(TLS_SURPLUS);
         tls.reserve(generous.saturating_add(asked_for)).map_err(too_large)?;
-        Ok(tls)
+        Ok((tls, rseq))
     }
 
     /// Writes `_rtld_global`, `_rtld_global_ro`, the link maps and the main thread's block (contract 12).
@@ -179,6 +189,7 @@ impl Plan<'_> {
         process: &'static Process,
         layout: &'static Layout,
         stack: &InitialStack,
+        rseq: Option<RseqArea>,
     ) {
         let World { map, tls, link_maps, .. } = process.world();
         let exports = &process.facts.exports;
@@ -207,6 +218,8 @@ impl Plan<'_> {
             page_size: aux(libc::AT_PAGESZ).unwrap_or(crate::addr::PAGE),
             clock_ticks: aux(libc::AT_CLKTCK).unwrap_or(100),
             hwcap2: aux(libc::AT_HWCAP2).unwrap_or_default(),
+            hwcap3: aux(AT_HWCAP3).unwrap_or_default(),
+            hwcap4: aux(AT_HWCAP4).unwrap_or_default(),
             platform: platform(stack),
             min_signal_stack: aux(libc::AT_MINSIGSTKSZ),
             auxv: Addr(stack.auxv() as u64),
@@ -227,9 +240,9 @@ impl Plan<'_> {
             if layout.contract.tls_init_tp {
                 thread::complete(layout, &pthread, stack.address());
             }
-            if let Some(rseq) = thread::register_rseq(layout, &pthread, rseq_wanted) {
-                (data.rseq_offset.0 as *mut i64).write(rseq.offset);
-                (data.rseq_size.0 as *mut u32).write(rseq.size);
+            if let Some(area) = rseq {
+                (data.rseq_offset.0 as *mut i64).write(area.offset);
+                (data.rseq_size.0 as *mut u32).write(area.register(main_thread, rseq_wanted));
             }
         }
     }

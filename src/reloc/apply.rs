@@ -329,6 +329,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             }
         };
         let place = object.image.address(relocation.offset);
+        // Only this kind adds it: see `value`.
         let addend = if kind == Kind::Abs64 { relocation.addend } else { 0 };
         match target {
             Target::Address(address) => words

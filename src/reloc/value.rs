@@ -47,8 +47,9 @@ pub fn value(kind: RelocationKind, operands: &Operands) -> Result<Store, Overflo
     let sum = symbol.wrapping_add(addend);
     Ok(match kind {
         Kind::None | Kind::Copy | Kind::IRelative | Kind::TlsDesc => Store::Nothing,
-        Kind::GlobDat | Kind::JumpSlot => Store::Word(symbol),
         Kind::Abs64 | Kind::DtpOff => Store::Word(sum),
+        // `-z mark-plt` puts the address of the PLT's entry into the addend (DT_X86_64_PLT).
+        Kind::GlobDat | Kind::JumpSlot => Store::Word(symbol),
         Kind::Relative => Store::Word(bias.wrapping_add(addend)),
         Kind::Pc64 => Store::Word(sum.wrapping_sub(place)),
         Kind::Size64 => Store::Word(size.wrapping_add(addend)),

@@ -93,6 +93,18 @@ impl Layout {
         Ok(this)
     }
 
+    /// Sets `size` bytes with a power of two as their alignment aside in every thread, below the modules of start-up.
+    /// Returns how far below the thread pointer they start. Only before [`Self::reserve`].
+    ///
+    /// # Errors
+    /// That does not fit the address space.
+    pub fn set_aside(&mut self, size: u64, align: u64) -> Result<u64, TooLarge> {
+        let end = self.used.checked_add(size).ok_or(TooLarge)?;
+        self.used = end.checked_next_multiple_of(align).ok_or(TooLarge)?;
+        self.align = self.align.max(align);
+        Ok(self.used)
+    }
+
     /// Sets how many bytes stay for libraries opened at run time. Only before threads exist.
     ///
     /// # Errors

@@ -19,6 +19,10 @@ pub struct Facts<'f> {
     pub clock_ticks: u64,
     /// AT_HWCAP2.
     pub hwcap2: u64,
+    /// AT_HWCAP3.
+    pub hwcap3: u64,
+    /// AT_HWCAP4.
+    pub hwcap4: u64,
     /// AT_PLATFORM.
     pub platform: Option<&'static CStr>,
     /// AT_MINSIGSTKSZ.
@@ -101,6 +105,8 @@ pub fn write(layout: &Layout, ro: &Fields, functions: &Functions, facts: &Facts<
     ro.set(at.fpu_control, FPU_CONTROL);
     ro.set(at.hwcap, facts.cpu.hwcap);
     ro.set(at.hwcap2, facts.hwcap2);
+    ro.set(at.hwcap3, facts.hwcap3);
+    ro.set(at.hwcap4, facts.hwcap4);
     ro.set(at.auxv, facts.auxv.0);
     ro.set(at.dso_sort_algo, SORT_DEPTH_FIRST);
     ro.set(at.profile_output, c"/var/tmp".as_ptr() as u64);

@@ -125,7 +125,7 @@ pub enum PreferredBits {
     V2_34,
     /// 2.35 to 2.37.
     V2_35,
-    /// 2.38 and later, which only add bits at the end.
+    /// 2.38 and later, which only add bits at the end; the ends of the 2.33 and 2.34 branches have its beginning.
     V2_38,
 }
 
@@ -753,8 +753,13 @@ mod tests {
             extents.push((at * 8, bytes * 8, name));
         };
         match group {
-            "rtld_global" if LAYOUTS[column].rtld_global.rtld_map.is_some() => {
-                extra("rtld_global.rtld_map", LAYOUTS[column].link_map.size.into());
+            "rtld_global" => {
+                let layout = &LAYOUTS[column];
+                let global = &layout.rtld_global;
+                extra("rtld_global.ns", u32::from(global.ns_stride) * u32::from(global.ns_count));
+                if global.rtld_map.is_some() {
+                    extra("rtld_global.rtld_map", layout.link_map.size.into());
+                }
             }
             "rtld_global_ro" => {
                 extra("rtld_global_ro.x86_cpu_features", LAYOUTS[column].cpu.size.into());
@@ -792,11 +797,8 @@ mod tests {
                 for &(at, bits, name) in &extents {
                     let end = at + bits;
                     assert!(end <= u32::from(size) * 8, "{}: {name} ends outside", layout.label);
-                    let natural = if bits % 8 == 0 && (bits / 8).is_power_of_two() {
-                        bits.min(64)
-                    } else {
-                        1
-                    };
+                    let scalar = bits % 8 == 0 && bits.is_power_of_two() && bits <= 128;
+                    let natural = if scalar { bits.min(64) } else { 1 };
                     assert!(at % natural == 0, "{}: {name} is not aligned", layout.label);
                 }
                 for pair in extents.windows(2) {

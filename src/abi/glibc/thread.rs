@@ -10,14 +10,14 @@ use super::layout::{Layout, RseqPlace};
 use crate::addr::Addr;
 use crate::arch::x86_64::tcb;
 use crate::sys::process;
+use crate::tls;
 use crate::tls::block::set_word;
+use crate::tls::layout::TooLarge;
 
 /// Distance from a robust mutex's list link to its lock word.
 const FUTEX_OFFSET: i64 = -32;
 /// Bytes of the kernel's `struct robust_list_head`.
 const ROBUST_HEAD_SIZE: u64 = 24;
-/// Bytes that the kernel wants for the area of restartable sequences.
-const RSEQ_AREA: u64 = 32;
 /// Marks abort handlers on x86.
 const RSEQ_SIGNATURE: u32 = 0x5305_3053;
 const RSEQ_CPU_ID_UNINITIALISED: i32 = -1;
@@ -75,33 +75,69 @@ pub unsafe fn complete(layout: &Layout, pthread: &Fields, stack_end: Addr) {
     pthread.set(at.stackblock_size, stack_end.0);
 }
 
-/// What `__rseq_offset` and `__rseq_size` say.
+/// The area of restartable sequences that each thread has (contract 2.5).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Rseq {
-    /// The area's distance from the thread pointer.
+pub struct RseqArea {
+    /// Its distance from the thread pointer.
     pub offset: i64,
-    /// Its size as applications see it; 0 when not registered.
-    pub size: u32,
+    /// Its size, which the kernel is told.
+    pub size: u64,
+    /// How much of it `__rseq_size` promises to applications.
+    pub shown: u32,
 }
 
-/// Registers the area for restartable sequences, unless `enabled` is false (`glibc.pthread.rseq=0`).
-///
-/// # Safety
-/// As for [`complete`].
-pub unsafe fn register_rseq(layout: &Layout, pthread: &Fields, enabled: bool) -> Option<Rseq> {
-    let area = match layout.contract.rseq_place {
-        RseqPlace::Pthread => layout.pthread.rseq_area?,
-        RseqPlace::Absent | RseqPlace::ExtraTls => return None,
-    };
-    let cpu_id = area + 4;
-    pthread.set(cpu_id, RSEQ_CPU_ID_UNINITIALISED);
-    let address = Addr(pthread.at(area));
-    // SAFETY: the area lives in the main thread's block.
-    let registered =
-        enabled && unsafe { process::register_rseq(address, RSEQ_AREA, RSEQ_SIGNATURE) }.is_ok();
-    if !registered {
-        pthread.set(cpu_id, RSEQ_CPU_ID_FAILED);
+impl RseqArea {
+    /// Where a libc of this layout has it; `None` for one that knows nothing of it. A place of its own is set aside in
+    /// `tls`, as large and aligned as the kernel's `wishes` say: AT_RSEQ_FEATURE_SIZE and AT_RSEQ_ALIGN.
+    ///
+    /// # Errors
+    /// That does not fit the address space.
+    pub fn of(
+        layout: &Layout,
+        tls: &mut tls::Layout,
+        wishes: [Option<u64>; 2],
+    ) -> Result<Option<Self>, TooLarge> {
+        const SMALLEST: u64 = 32;
+        /// Fields of the first version, where the kernel does not say.
+        const FIRST_FEATURES: u64 = 20;
+        let place = match layout.contract.rseq_place {
+            RseqPlace::Absent => None,
+            RseqPlace::Pthread => layout.pthread.rseq_area.map(|offset| Self {
+                offset: offset.into(),
+                size: SMALLEST,
+                shown: layout.contract.rseq_size.map_or(SMALLEST as u32, u32::from),
+            }),
+            RseqPlace::ExtraTls => {
+                let [features, align] = wishes;
+                let features = features.filter(|&size| size != 0).unwrap_or(FIRST_FEATURES);
+                let align = align.filter(|align| align.is_power_of_two()).unwrap_or(SMALLEST);
+                let align = align.max(SMALLEST);
+                let size = features.checked_next_multiple_of(align).ok_or(TooLarge)?;
+                let offset = tls.set_aside(size, align)?.cast_signed();
+                let shown = u32::try_from(features).map_err(|_| TooLarge)?;
+                Some(Self { offset: -offset, size, shown })
+            }
+        };
+        Ok(place)
     }
-    let size = layout.contract.rseq_size.map_or(RSEQ_AREA as u32, u32::from);
-    Some(Rseq { offset: area.into(), size: if registered { size } else { 0 } })
+
+    /// Registers the area of the thread at `thread_pointer`, unless `enabled` is false (`glibc.pthread.rseq=0`), and
+    /// returns what `__rseq_size` is to say: 0 when it is not registered.
+    ///
+    /// # Safety
+    /// The thread is the calling one, and its block was made for the layout that the area was found with.
+    #[must_use]
+    pub unsafe fn register(self, thread_pointer: Addr, enabled: bool) -> u32 {
+        let area = Addr(thread_pointer.0.wrapping_add_signed(self.offset));
+        let cpu_id = (area.0 + 4) as *mut i32;
+        // SAFETY: the area lies in the thread's block, which the kernel may write as long as the thread lives.
+        unsafe {
+            cpu_id.write(RSEQ_CPU_ID_UNINITIALISED);
+            if enabled && process::register_rseq(area, self.size, RSEQ_SIGNATURE).is_ok() {
+                return self.shown;
+            }
+            cpu_id.write(RSEQ_CPU_ID_FAILED);
+        }
+        0
+    }
 }
