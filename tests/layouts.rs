@@ -1,8 +1,10 @@
-//! The generator of the layout table says in words what is wrong with the data.
+//! The table of layouts: its generator says in words what is wrong with the data, and the data is what compilers say.
 
 #[path = "../build/layouts.rs"]
 #[allow(dead_code, reason = "only the part without files is tested")]
 mod layouts;
+#[path = "layouts/structs.rs"]
+mod structs;
 
 const SCHEMA: &str = "
 pub struct Layout {
