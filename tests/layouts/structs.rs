@@ -1,5 +1,5 @@
-//! Every fact of `data/glibc/layouts.tsv` that is a place in a structure, against `structs.json`: what the compiler says
-//! of the structures of each known build of glibc, under glibc's own names.
+//! Every fact of `data/glibc/layouts.tsv` that is a place in a structure, against `structs.json`: what the compiler
+//! says of the structures of each known build of glibc, under glibc's own names.
 
 use std::collections::BTreeMap;
 use std::fs;
