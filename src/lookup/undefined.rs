@@ -12,6 +12,8 @@ use crate::near;
 use crate::object::{Object, Role};
 use crate::text::Text;
 
+/// The version of what glibc's libraries have between themselves, which any build may change.
+const PRIVATE: &[u8] = b"GLIBC_PRIVATE";
 /// How many definitions are named.
 const NAMED: usize = 4;
 /// How many of the requester's libraries are.
@@ -39,8 +41,15 @@ pub fn explain(
     if let Some(version) = version
         && let Some(library) = library_of(requester, version)
     {
+        let is_private = version == PRIVATE;
         let (version, library) = (Text(version), Text(library));
         lines.push(alloc::format!("{version} is a version of {library}, which should define it"));
+        if is_private {
+            let requester = Text(&error.object);
+            lines.push(alloc::format!(
+                "it is for glibc's own libraries: {requester} and {library} are of different builds"
+            ));
+        }
     }
     let searched: BTreeSet<_> = scope.objects().collect();
     let others = objects.iter().filter(|(_, object)| object.role == Role::Library);

@@ -19,7 +19,7 @@ use super::relocate::{self, Job, keep_indices, keep_unique};
 use super::show::{self, Change};
 use super::world::{Bound, Kept, Life, World, is_pinned_by_flag};
 use super::{checks, ready, tracing};
-use crate::abi::glibc;
+use crate::abi::{glibc, unknown};
 use crate::addr::ObjectId;
 use crate::errno::Errno;
 use crate::error::{Error, Problem, Result};
@@ -470,20 +470,8 @@ fn check(process: &Process, world: &World, fresh: &[ObjectId], space: usize) -> 
     }
     checks::versions_of(&world.map, space, objects(), name)?;
     checks::instruction_sets(objects(), process.facts.isa, name)?;
-    let is_libc = |id: &&ObjectId| world.map.get(**id).is_some_and(glibc::is_libc);
-    if let Some(libc) = fresh.iter().find(is_libc)
-        && let Some(object) = world.map.get(*libc)
-    {
-        let words = match process.layout() {
-            // Its threads, its locks and its TLS would have to be there from the start.
-            None => "a C library cannot come to a program that was started without one",
-            Some(layout) if core::ptr::eq(glibc::layout_of(object)?, layout) => "",
-            Some(_) => "another build of glibc than the program's cannot be loaded beside it",
-        };
-        if !words.is_empty() {
-            return Err(Error::words(object.name.to_bytes(), words));
-        }
-    }
+    let fresh = fresh.iter().filter_map(|&id| Some((id, world.map.get(id)?)));
+    unknown::check_opened(&world.map, fresh, process.libc(), process.layout(), name)?;
     checks::stacks(process, objects())
 }
 

@@ -18,6 +18,7 @@ use super::{
     tracing, tree,
 };
 use crate::abi::glibc::{self, cpu};
+use crate::abi::unknown;
 use crate::addr::{Addr, ObjectId};
 use crate::arch::vector_state;
 use crate::cli::Command;
@@ -192,6 +193,7 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     checks::versions(&map, name)?;
     checks::instruction_sets(map.in_search_order().map(|(_, it)| it), cpu.isa_1, name)?;
     let glibc = glibc::identify(&map)?;
+    unknown::check_start(&map, glibc.map(|glibc| glibc.libc), name)?;
     let executable_stack = checks::stack(&map, stack, job.is_direct())?;
 
     // Thread-local storage, the thread pointer, and what libc will read.

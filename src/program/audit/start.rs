@@ -27,6 +27,7 @@ use crate::abi::glibc::exports::RTLD_GLOBAL_SIZE;
 use crate::abi::glibc::fields::Fields;
 use crate::abi::glibc::layout::Layout;
 use crate::abi::glibc::{self, global};
+use crate::abi::unknown;
 use crate::addr::ObjectId;
 use crate::arch::vector_state;
 use crate::env::Settings;
@@ -172,6 +173,7 @@ impl Found<'_> {
         checks::instruction_sets(world.map.in_search_order().map(|(_, it)| it), isa, name)?;
         let executable = checks::stack(&world.map, self.stack, self.job.is_direct())?;
         let libc = glibc::identify(&world.map)?;
+        unknown::check_start(&world.map, libc.map(|found| found.libc), name)?;
         if let (Some(layout), Some(found)) = (process.layout(), libc)
             && !core::ptr::eq(found.layout, layout)
         {
