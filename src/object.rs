@@ -365,6 +365,16 @@ impl<'a> Object<'a> {
         Event::RelocationEnds { object: self.label(), lazy, rela, relr, plt, since }
     }
 
+    /// Where one of its symbols is in the process.
+    #[inline]
+    #[must_use]
+    pub fn address_of(&self, symbol: &Symbol) -> Addr {
+        match symbol.is_absolute() {
+            true => Addr(symbol.value),
+            false => self.image.address(symbol.vaddr()),
+        }
+    }
+
     /// The directory it lies in, which `$ORIGIN` means in its strings.
     #[must_use]
     pub fn directory(&self) -> &[u8] {

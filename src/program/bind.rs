@@ -138,10 +138,7 @@ fn look_up(
         return Some(Bound { from, place, address, is_resolver, loose, definition });
     };
     let definer = world.map.get(found.object)?;
-    let address = match found.symbol.is_absolute() {
-        true => found.symbol.value,
-        false => definer.image.address(found.symbol.vaddr()).0,
-    };
+    let address = definer.address_of(&found.symbol).0;
     let is_resolver = found.symbol.is_ifunc();
     if is_resolver && !definer.image.holds(Addr(address)) {
         let words = "IFUNC resolver outside its object";

@@ -19,6 +19,7 @@ use crate::elf::version::Version;
 use crate::error::{Error, Problem, Result};
 use crate::linkmap::LinkMap;
 use crate::lookup::quick::{self, Quick};
+use crate::lookup::run::Run;
 use crate::lookup::scan;
 use crate::lookup::scope::{Scope, Uniqueness};
 use crate::lookup::told;
@@ -227,25 +228,7 @@ fn thoroughly(
     Some(search(process, world, handle, from, reference))
 }
 
-/// Looks a reference up in a scope, and says so to who listens.
-fn ask(
-    world: &World,
-    from: ObjectId,
-    reference: &Reference<'_>,
-    mut scope: Scope<'_, 'static, 'static>,
-    find: impl FnOnce(&mut Scope<'_, 'static, 'static>) -> Option<Definition>,
-) -> Option<Definition> {
-    let found = find(&mut scope);
-    let objects = &world.map.objects;
-    if told::wanted()
-        && let Some(object) = objects.get(from)
-    {
-        let lookup = told::Lookup { objects, from: object, how: How::Request, is_protected: false };
-        lookup.tell(reference, &scope.visited, found.map(|found| found.object));
-    }
-    found
-}
-
+/// Looks a reference up where the handle says, and says so to who listens.
 fn search(
     process: &Process,
     world: &World,
@@ -254,29 +237,33 @@ fn search(
     reference: &Reference<'_>,
 ) -> Option<Definition> {
     let space = world.life(from).map_or(0, |life| life.space);
-    let dynamic_weak = process.facts.dynamic_weak;
-    let unique = || world.unique(space).map(Uniqueness::Settled);
-    match handle {
-        DEFAULT => {
-            let chain = world.chain(from)?;
-            let scope = Scope::new(chain.runs(), dynamic_weak, unique()?);
-            ask(world, from, reference, scope, |scope| scope.find(reference, None))
+    let unique = world.unique(space)?;
+    let ask = |runs: &[&Run<'static, 'static>]| {
+        let mut scope = Scope::new(runs, process.facts.dynamic_weak, Uniqueness::Settled(unique));
+        let found = match handle {
+            NEXT => scope.find_after(reference, from),
+            _ => scope.find(reference, None),
+        };
+        let objects = &world.map.objects;
+        if told::wanted()
+            && let Some(from) = objects.get(from)
+        {
+            let lookup = told::Lookup { objects, from, how: How::Request, is_protected: false };
+            lookup.tell(reference, &scope.visited, found.map(|found| found.object));
         }
+        found
+    };
+    match handle {
+        DEFAULT => ask(world.chain(from)?.runs()),
         NEXT => {
             // What loaded the object, and what loaded that: the search list of the last one.
             let mut root = from;
             while let Some(loader) = world.map.get(root).and_then(|object| object.loader.get()) {
                 root = loader;
             }
-            with_list(world, root, |runs| {
-                let scope = Scope::new(runs, dynamic_weak, unique()?);
-                ask(world, from, reference, scope, |scope| scope.find_after(reference, from))
-            })
+            with_list(world, root, ask)
         }
-        _ => with_list(world, from, |runs| {
-            let scope = Scope::new(runs, dynamic_weak, unique()?);
-            ask(world, from, reference, scope, |scope| scope.find(reference, None))
-        }),
+        _ => with_list(world, from, ask),
     }
 }
 
@@ -284,7 +271,7 @@ fn search(
 fn with_list<T>(
     world: &World,
     id: ObjectId,
-    work: impl FnOnce(&[&crate::lookup::run::Run<'static, 'static>]) -> T,
+    work: impl FnOnce(&[&Run<'static, 'static>]) -> T,
 ) -> T {
     if world.map.get(id).is_some_and(|object| object.role == Role::Program) {
         return work(world.make_chain(LinkMap::BASE, false, &[]).runs());

@@ -133,15 +133,6 @@ enum Target {
     Resolver(Addr),
 }
 
-/// Where a symbol is in the process.
-#[inline]
-fn address(definer: &Object<'_>, symbol: &Symbol) -> u64 {
-    match symbol.is_absolute() {
-        true => symbol.value,
-        false => definer.image.address(symbol.vaddr()).0,
-    }
-}
-
 impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
     /// A relocator that has done nothing yet.
     #[must_use]
@@ -362,7 +353,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         if let Some(bound) = self.bound.get_mut(definer.index()) {
             *bound = true;
         }
-        Some(Target::Address(address(self.objects.get(definer)?, &symbol)))
+        Some(Target::Address(self.objects.get(definer)?.address_of(&symbol).0))
     }
 
     /// The address that a reference to symbol `index` of `object` leads to.
@@ -377,7 +368,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         let found = self.definition(id, object, symbol, class)?;
         let Some(Definition { object, symbol, .. }) = found else { return Ok(Target::Address(0)) };
         let Some(definer) = self.objects.get(object) else { return Ok(Target::Address(0)) };
-        let address = address(definer, &symbol);
+        let address = definer.address_of(&symbol).0;
         if !symbol.is_ifunc() {
             return Ok(Target::Address(address));
         }
@@ -466,7 +457,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
                     (operands.module, operands.tls_offset) = (module.id, module.offset);
                     symbol.value
                 }
-                _ => address(definer, &symbol),
+                _ => definer.address_of(&symbol).0,
             };
             if kind == Kind::Copy {
                 return self.defer_copy(id, object, index, &definition, operands);
