@@ -54,8 +54,6 @@ pub enum Problem {
     UnsupportedRelocation {
         /// `r_type`.
         kind: u32,
-        /// `r_offset`.
-        offset: u64,
     },
     /// A value that does not fit its relocation's field.
     Overflow {
@@ -64,6 +62,10 @@ pub enum Problem {
         /// The symbol.
         symbol: Vec<u8>,
     },
+    /// The processor lacks an instruction set level (x86-64 psABI) that the object is marked with.
+    LowIsa,
+    /// There is no room for the main thread's thread-local storage.
+    NoThreadStorage,
     /// A sentence made for the occasion.
     Sentence(String),
     /// A file that is there and was not to be loaded (RTLD_NOLOAD): nobody is told.
@@ -136,7 +138,7 @@ impl Error {
     pub const fn occasion(&self) -> Option<&'static str> {
         match self.problem {
             Problem::UndefinedSymbol { .. } => Some("symbol lookup error"),
-            Problem::MissingVersion { .. } => None,
+            Problem::MissingVersion { .. } | Problem::LowIsa | Problem::NoThreadStorage => None,
             _ => Some("error while loading shared libraries"),
         }
     }
@@ -162,8 +164,12 @@ impl fmt::Display for Problem {
                 let (version, requester) = (Text(version), Text(requester));
                 write!(f, "version `{version}' not found (required by {requester})")
             }
-            Self::UnsupportedRelocation { kind, offset } => {
-                write!(f, "unexpected reloc type {kind:#04x} at offset {offset:#x}")
+            Self::NoThreadStorage => {
+                f.write_str("cannot allocate TLS data structures for initial thread")
+            }
+            Self::LowIsa => f.write_str("CPU ISA level is lower than required"),
+            Self::UnsupportedRelocation { kind } => {
+                write!(f, "unexpected reloc type {kind:#04x}")
             }
             Self::Overflow { relocation, symbol } => {
                 write!(f, "Symbol `{}' causes overflow in {relocation} relocation", Text(symbol))
@@ -194,7 +200,10 @@ pub struct Report<'a> {
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", Text(self.program))?;
+        // In these two, ld.so does not name the program.
+        if !matches!(self.error.problem, Problem::LowIsa | Problem::NoThreadStorage) {
+            write!(f, "{}: ", Text(self.program))?;
+        }
         if let Some(occasion) = self.error.occasion() {
             write!(f, "{occasion}: ")?;
         }

@@ -4,6 +4,8 @@
 //! rld adds indented lines after the first one. The whole text of each situation stands in
 //! `refusals.txt`, to be read as its user would: what does not say how to go on is an error.
 
+#[path = "refusals/defects.rs"]
+mod defects;
 mod support;
 
 use std::fs;
@@ -134,7 +136,10 @@ fn steps() -> Vec<Step> {
     vec![
         shell("printf 'V1 { global: one; };\n' > old.map"),
         shell("printf 'V1 { global: one; };\nV2 { global: two; } V1;\n' > new.map"),
-        shell("mkdir old new moved plain symbol other unlinked newer misspelt"),
+        shell(
+            "mkdir old new moved plain symbol other unlinked newer misspelt threads text \
+             stack level room closed address",
+        ),
         shell("printf 'V1 { global: one; two; };\nV2 { global: three; } V1;\n' > moved.map"),
         link(true, "old/libpart.so", "part.c -DOLD -Wl,--version-script=old.map"),
         link(true, "new/libpart.so", "part.c -Wl,--version-script=new.map"),
@@ -143,6 +148,15 @@ fn steps() -> Vec<Step> {
         link(true, "symbol/libpart.so", "part.c -DOLD"),
         link(true, "misspelt/libpart.so", "part.c -DMISSPELT"),
         shell("cp new/libpart.so newer/libpart.so.2"),
+        link(true, "threads/libpart.so", "part.c -DTHREADS"),
+        link(true, "room/libpart.so", "part.c -DROOM"),
+        link(true, "text/libpart.so", "part.c -DTEXT -Wl,-z,notext"),
+        link(true, "stack/libpart.so", "part.c -Wl,-z,execstack"),
+        link(true, "level/libpart.so", "part.c -Wl,-z,x86-64-v2"),
+        link(true, "closed/libpart.so", "part.c -Wl,-z,nodlopen"),
+        link(true, "address/libpart.so", "part.c -DADDRESS"),
+        link(false, "simple", "main.c -DBARE -Lplain -lpart"),
+        link(false, "calls", "calls.c"),
         link(false, "main", user),
         link(false, "unversioned", "main.c -Lplain -lpart"),
         link(false, "bare", "main.c -DBARE -Lnew -lpart"),
@@ -174,6 +188,10 @@ fn main() {
             trials.push(trial(name, &material, move |name, m| lacking(name, m, lack, way)));
         }
     }
+    for defect in defects::DEFECTS {
+        let name = format!("defect/{}::{}", defect.name, Way::Direct.name());
+        trials.push(trial(name, &material, move |name, m| defects::shown(name, m, defect)));
+    }
     for &(misuse, arguments) in MISUSES {
         let name = format!("command-line/{misuse}::{}", Way::Direct.name());
         trials.push(trial(name, &material, move |name, m| misused(name, m, arguments)));
@@ -198,7 +216,7 @@ const MISUSES: &[(&str, &[&str])] = &[
 ];
 
 fn misused(name: &str, material: &Material, arguments: &'static [&str]) -> Verdict {
-    compare(name, Scratch::new(name), material, Way::Direct, |tree| {
+    compare(name, Scratch::new(name), material, Way::Direct, Agreement::Same, |tree| {
         let (first, rest) = arguments.split_first().ok_or("no arguments")?;
         let mut run = Run::new(*first, tree);
         run.args = rest.iter().map(Into::into).collect();
@@ -362,7 +380,7 @@ const LACKS: &[Lack] = &[
 ];
 
 fn lacking(name: &str, material: &Material, lack: &Lack, way: Way) -> Verdict {
-    compare(name, Scratch::new(name), material, way, |tree| {
+    compare(name, Scratch::new(name), material, way, Agreement::Same, |tree| {
         let mut run = Run::new(tree.join(lack.program), tree);
         let folders: Vec<_> = lack.path.iter().map(|folder| tree.join(folder)).collect();
         let path = std::env::join_paths(folders).map_err(|e| e.to_string())?;
@@ -391,7 +409,7 @@ fn damaged(name: &str, material: &Material, damage: Damage, role: Role, way: Way
         // Mounting needs rights that the reader must not have.
         return skipped(name, "a namespace and another user at once");
     }
-    compare(name, scratch, material, way, |tree| {
+    compare(name, scratch, material, way, Agreement::Same, |tree| {
         let (program, sound, bad) = match role {
             Role::Environment => ("bare", "new/libpart.so", tree.join("path/libpart.so")),
             Role::Runpath => ("main", "new/libpart.so", tree.join("run/libpart.so")),
@@ -415,12 +433,21 @@ fn damaged(name: &str, material: &Material, damage: Damage, role: Role, way: Way
     })
 }
 
+/// Whether ld.so refuses the same in the same first line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Agreement {
+    Same,
+    /// It crashes, does not notice, or has other words.
+    Own,
+}
+
 /// Runs what `prepare` makes of a copy of the material, under both loaders, and compares.
 fn compare(
     name: &str,
     scratch: Scratch,
     material: &Material,
     way: Way,
+    agreement: Agreement,
     prepare: impl Fn(&Path) -> Result<Run, String>,
 ) -> Verdict {
     if let Some(reason) = way.obstacle() {
@@ -445,7 +472,11 @@ fn compare(
         outcomes
             .push(outcome.replacing(&copy.to_string_lossy(), "$LOADER").replacing(&here, "$DIR"));
     }
-    let verdict = judge(&outcomes[0], &outcomes[1]).and_then(|()| wording(name, &outcomes[1]));
+    let verdict = match agreement {
+        Agreement::Same => judge(&outcomes[0], &outcomes[1]),
+        Agreement::Own => refuses_itself(&outcomes[0], &outcomes[1]),
+    };
+    let verdict = verdict.and_then(|()| wording(name, &outcomes[1]));
     if let Err(why) = verdict {
         return Err(format!(
             "{why}\nthe system's loader: {}under test: {}kept: {}",
@@ -485,6 +516,18 @@ fn judge(oracle: &Outcome, tested: &Outcome) -> Result<(), String> {
     }
 }
 
+/// Whether the subject refused what the system's loader did not refuse so.
+fn refuses_itself(oracle: &Outcome, tested: &Outcome) -> Result<(), String> {
+    if loader::subject_is_the_systems() {
+        return Ok(());
+    }
+    match tested.end {
+        REFUSED if oracle.end != REFUSED || oracle.first_error() != tested.first_error() => Ok(()),
+        REFUSED => Err("the system's loader says the same".to_owned()),
+        end => Err(format!("ended with {end} instead of exit status 127")),
+    }
+}
+
 /// The whole texts: a line with the situation, then what is said.
 const TEXTS: &str = include_str!("refusals.txt");
 /// What stands before a situation.
@@ -515,14 +558,16 @@ fn wording(name: &str, tested: &Outcome) -> Result<(), String> {
     Err(format!("tests/refusals.txt has another text for this:\n{HEADING}{situation}\n{said}\n"))
 }
 
-/// Where segments begin in a file is the link editor's choice.
+/// Where parts of a file begin and end is the link editor's choice.
 fn without_offsets(text: &str) -> String {
-    const WORDS: &str = "p_offset = 0x";
-    let mut parts = text.split(WORDS);
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| {
-        let rest = part.trim_start_matches(|c: char| c.is_ascii_hexdigit());
-        format!("{text}{WORDS}N{rest}")
+    const WORDS: [&str; 3] = ["p_offset = 0x", "p_filesz = 0x", "offset 0x"];
+    WORDS.iter().fold(text.to_owned(), |text, words| {
+        let mut parts = text.split(words);
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |text, part| {
+            let rest = part.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+            format!("{text}{words}N{rest}")
+        })
     })
 }
 

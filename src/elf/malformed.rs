@@ -44,6 +44,11 @@ impl Malformed {
                 ("e_type", 1) => ": an object file (.o) for a link editor",
                 ("e_type", 4) => ": a core file",
                 ("EI_DATA", 2) => ": big-endian",
+                ("EI_OSABI", 2) => ": NetBSD",
+                ("EI_OSABI", 6) => ": Solaris",
+                ("EI_OSABI", 9) => ": FreeBSD",
+                ("EI_OSABI", 12) => ": OpenBSD",
+                ("PT_DYNAMIC p_filesz", 0) => ": as in a file of debug information alone",
                 ("PT_LOAD p_offset", _) => ": the file ends before this segment does",
                 _ => "",
             })

@@ -171,7 +171,7 @@ impl Segments {
             }
         }
         if segments.loads.is_empty() {
-            return Err(Malformed::new("object file has no loadable segments", "e_phnum", 0));
+            return Err(Malformed::new("object file has no loadable segments", "PT_LOAD count", 0));
         }
         segments.check_places()?;
         Ok(segments)

@@ -15,7 +15,7 @@ use crate::addr::{Addr, PAGE, page_down};
 use crate::elf::dynamic::Flags1;
 use crate::elf::segment::Access;
 use crate::errno::Errno;
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
 use crate::linkmap::LinkMap;
 use crate::object::{Object, Role};
 use crate::sys::memory::{Protection, protect};
@@ -48,8 +48,17 @@ pub fn instruction_sets<'o>(
 ) -> Result<()> {
     match objects.find(|object| object.isa_needed & !isa != 0) {
         Some(object) => {
-            let words = "CPU ISA level is lower than required";
-            Err(Error::words(object.display_name(program), words))
+            let error = Error::new(object.display_name(program), Problem::LowIsa);
+            Err(error.with(match object.isa_needed & !isa {
+                // Bits 0 to 3 stand for the baseline and what follows it.
+                lacking @ 1..=15 => alloc::format!(
+                    "it is built for x86-64-v{}, which this processor does not reach",
+                    lacking.ilog2() + 1
+                ),
+                lacking => {
+                    alloc::format!("it is built for levels that rld does not know: {lacking:#x}")
+                }
+            }))
         }
         None => Ok(()),
     }
@@ -68,12 +77,24 @@ pub fn stack(map: &LinkMap<'_>, stack: &InitialStack, direct: bool) -> Result<bo
     });
     let Some((_, object)) = asking else { return Ok(false) };
     if object.role == Role::Library || (direct && object.segments.stack.is_some()) {
-        open_main_stack(stack.address()).map_err(|errno| {
-            let words = "cannot enable executable stack as shared object requires";
-            Error::system(object.name.to_bytes(), words, errno)
-        })?;
+        open_main_stack(stack.address()).map_err(|errno| stack_refused(object, errno))?;
     }
     Ok(true)
+}
+
+/// What an object was asked for by, which ld.so names where it is refused.
+fn asked_for<'o>(object: &'o Object<'_>) -> &'o [u8] {
+    object.aliases.first().map_or(object.name.to_bytes(), |alias| alias)
+}
+
+fn stack_refused(object: &Object<'_>, errno: Errno) -> Error {
+    let words = "cannot enable executable stack as shared object requires";
+    let why = match object.segments.stack {
+        Some(_) => "its PT_GNU_STACK asks for one",
+        None => "it has no PT_GNU_STACK, which counts as asking for one",
+    };
+    let error = Error::system(asked_for(object), words, errno);
+    error.with(why).with("if it does not need one, link it with -z noexecstack")
 }
 
 /// The same for objects that are opened at run time.
@@ -98,7 +119,10 @@ pub fn versions_of<'o>(
 /// The object says that it must not be opened at run time.
 pub fn may_be_opened(object: &Object<'_>) -> Result<()> {
     match object.dynamic.flags_1.contains(Flags1::NOOPEN) {
-        true => Err(Error::words(object.name.to_bytes(), "shared object cannot be dlopen()ed")),
+        true => {
+            let error = Error::words(asked_for(object), "shared object cannot be dlopen()ed");
+            Err(error.with("it was linked with -z nodlopen"))
+        }
         false => Ok(()),
     }
 }
@@ -123,10 +147,7 @@ pub fn stacks<'o>(
     if global::has_executable_stacks(layout, &global) {
         return Ok(());
     }
-    let refused = |errno| {
-        let words = "cannot enable executable stack as shared object requires";
-        Error::system(object.name.to_bytes(), words, errno)
-    };
+    let refused = |errno| stack_refused(object, errno);
     // SAFETY: the variable holds the address of the main thread's stack, which is never unmapped.
     let stack_end = unsafe { (process.facts.exports.data.stack_end.0 as *const u64).read() };
     open_main_stack(Addr(stack_end)).map_err(refused)?;

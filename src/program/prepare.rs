@@ -28,12 +28,13 @@ use crate::elf::version::Version;
 use crate::env::Settings;
 use crate::env::tunables::{Value, Values};
 use crate::errno::Errno;
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
 use crate::init::Arguments;
 use crate::linkmap::{LinkMap, Objects};
 use crate::lookup::{Class, Reference, one, told};
 use crate::object::{Object, Role};
 use crate::sys::stack::InitialStack;
+use crate::text::Text;
 use crate::tls;
 use crate::tls::block;
 use crate::trace::How;
@@ -75,6 +76,20 @@ pub struct Plan<'p> {
     pub values: Values<'static>,
 }
 
+/// No room for the blocks of all modules: the largest is named.
+#[cold]
+fn no_thread_storage(map: &LinkMap<'_>, program: &[u8]) -> Error {
+    let sizes = map.objects.iter().filter_map(|(_, it)| Some((it.segments.tls?.memsz, it)));
+    let error = Error::new(b"", Problem::NoThreadStorage);
+    match sizes.max_by_key(|(size, _)| *size) {
+        Some((size, object)) => error.with(alloc::format!(
+            "{} alone needs {size} bytes of thread-local storage for each thread",
+            Text(object.display_name(program))
+        )),
+        None => error,
+    }
+}
+
 impl Plan<'_> {
     /// Lays out and maps thread-local storage, installs the thread pointer, writes what libc reads, and makes the
     /// process known to rld's exported functions.
@@ -95,7 +110,7 @@ impl Plan<'_> {
         let layout = self.layout;
         let tcb_size = layout.map_or(BARE_TCB_SIZE, |layout| layout.pthread.size.into());
         let (tls, rseq) = self.tls_layout(&map, stack, tcb_size)?;
-        let no_room = |errno| Error::system(name, "cannot allocate TLS data structures", errno);
+        let no_room = |errno: Errno| no_thread_storage(&map, name).with(errno.described());
         let main_thread = block::map_main(&tls, tcb_size).map_err(no_room)?;
         tls::modules::enter_all(&tls);
         let random = random_bytes(stack);
@@ -159,7 +174,7 @@ impl Plan<'_> {
         tcb_size: u64,
     ) -> Result<(tls::Layout, Option<RseqArea>)> {
         let program = program_name(stack);
-        let too_large = |_| Error::words(program, "cannot allocate TLS data structures");
+        let too_large = |_| no_thread_storage(map, program);
         let modules = map.objects.iter().filter_map(|(id, object)| {
             let segment = object.segments.tls?;
             let counts = matches!(object.role, Role::Program | Role::Library);

@@ -163,7 +163,8 @@ impl Job<'_> {
                 // SAFETY: the object's code does not run.
                 unsafe { open_text(&object.image, &object.segments, true) }.map_err(|errno| {
                     let words = "cannot make segment writable for relocation";
-                    Error::system(object.display_name(facts.name), words, errno)
+                    let error = Error::system(object.display_name(facts.name), words, errno);
+                    error.with("its code holds addresses (DT_TEXTREL): compile it with -fPIC")
                 })?;
             }
             // SAFETY: the object is mapped, and its text was opened where that is asked for.

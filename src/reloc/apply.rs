@@ -420,9 +420,11 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
     ) -> Result<()> {
         let Relocation { offset, addend, symbol: index, .. } = *relocation;
         let Some(kind) = kind else {
-            let problem =
-                Problem::UnsupportedRelocation { kind: relocation.kind, offset: offset.0 };
-            return Err(self.error(object, problem));
+            let problem = Problem::UnsupportedRelocation { kind: relocation.kind };
+            let line = "no relocation that an x86-64 loader is asked for";
+            return Err(self
+                .error(object, problem)
+                .with(alloc::format!("offset {offset}: {line}")));
         };
         let place = object.image.address(offset);
         let mut operands =
@@ -482,7 +484,8 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             Err(_) => {
                 let symbol = self.symbol_name(object, index).to_vec();
                 let problem = Problem::Overflow { relocation: kind.name(), symbol };
-                return Err(self.error(object, problem));
+                let error = self.error(object, problem);
+                return Err(error.with("it does not fit into 32 bits: code without -fPIC has such"));
             }
         };
         stored.map_err(|outside| self.outside(object, outside))

@@ -15,6 +15,10 @@ use std::time::{Duration, Instant};
 use super::loader;
 use super::scratch;
 
+/// prctl(2): memory that was not executable may not become so, and none may be writable at once (Linux 6.3).
+const PR_SET_MDWE: libc::c_int = 65;
+const PR_MDWE_REFUSE_EXEC_GAIN: libc::c_ulong = 1;
+
 /// A program to run, with everything that it can observe of its start.
 #[derive(Clone)]
 pub struct Run {
@@ -34,6 +38,10 @@ pub struct Run {
     pub mount: Option<PathBuf>,
     /// The user and group to become.
     pub user: Option<u32>,
+    /// Nothing that was not may become executable (PR_SET_MDWE).
+    pub nothing_executable: bool,
+    /// The most bytes of address space (RLIMIT_AS).
+    pub memory: Option<u64>,
     pub limit: Duration,
 }
 
@@ -49,6 +57,8 @@ impl Run {
             direct: None,
             mount: None,
             user: None,
+            nothing_executable: false,
+            memory: None,
             limit: Duration::from_secs(60),
         }
     }
@@ -154,7 +164,7 @@ pub fn run(run: &Run) -> io::Result<Outcome> {
     let (stdout, stderr) = (name("stdout"), name("stderr"));
     let mut command = run.command()?;
     command.stdout(File::create(&stdout)?).stderr(File::create(&stderr)?);
-    before_exec(&mut command, run.mount.as_deref());
+    before_exec(&mut command, run);
     let end = wait(&mut command, run.limit);
     let read = |path: &Path| {
         let bytes = fs::read(path);
@@ -204,11 +214,12 @@ fn wait(command: &mut Command, limit: Duration) -> io::Result<End> {
     }
 }
 
-/// Installs what happens in the child between fork and exec: no core files, and the mount.
-fn before_exec(command: &mut Command, mount: Option<&Path>) {
+/// Installs what happens in the child between fork and exec: no core files, other limits, and the mount.
+fn before_exec(command: &mut Command, run: &Run) {
     // Everything is prepared here: after fork, in a process that had threads, nothing may allocate.
     let text = |bytes: &[u8]| CString::new(bytes).expect("paths hold no NUL");
-    let mount = mount.map(|over| {
+    let (nothing_executable, memory) = (run.nothing_executable, run.memory);
+    let mount = run.mount.as_deref().map(|over| {
         (text(over.as_os_str().as_bytes()), text(loader::system().as_os_str().as_bytes()))
     });
     let root = loader::is_root();
@@ -223,6 +234,15 @@ fn before_exec(command: &mut Command, mount: Option<&Path>) {
         let no_core = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         // SAFETY: `no_core` is a valid rlimit.
         check(unsafe { libc::setrlimit(libc::RLIMIT_CORE, &no_core) })?;
+        if let Some(bytes) = memory {
+            let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
+            // SAFETY: `limit` is a valid rlimit.
+            check(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) })?;
+        }
+        if nothing_executable {
+            // SAFETY: no pointers.
+            check(unsafe { libc::prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) })?;
+        }
         let Some((over, under)) = &mount else {
             return Ok(());
         };
