@@ -169,7 +169,9 @@ impl fmt::Display for Problem {
             }
             Self::LowIsa => f.write_str("CPU ISA level is lower than required"),
             Self::UnsupportedRelocation { kind } => {
-                write!(f, "unexpected reloc type {kind:#04x}")
+                // Two digits or eight, as ld.so has it.
+                let width = if *kind > 0xff { 8 } else { 2 };
+                write!(f, "unexpected reloc type 0x{kind:0width$x}")
             }
             Self::Overflow { relocation, symbol } => {
                 write!(f, "Symbol `{}' causes overflow in {relocation} relocation", Text(symbol))
@@ -237,5 +239,8 @@ mod tests {
             Report { program: b"./p", error: &version }.to_string(),
             "./p: ./libz.so: version `V2' not found (required by ./p)\n"
         );
+        let relocation = |kind| Problem::UnsupportedRelocation { kind }.to_string();
+        assert_eq!(relocation(0x0a), "unexpected reloc type 0x0a");
+        assert_eq!(relocation(0xff06), "unexpected reloc type 0x0000ff06");
     }
 }

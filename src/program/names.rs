@@ -99,15 +99,17 @@ pub fn find(process: &Process, query: &Query<'_>) -> core::result::Result<u64, F
     Ok(bindings::by_name(process, query.caller, &found.definition, address))
 }
 
-/// The address of a function that an opened object or what it needs exports, unseen by auditors.
+/// The address of a function that an opened object or what it needs exports, unseen by auditors. One that lies outside
+/// its object is none.
 #[must_use]
 pub fn exported(process: &Process, handle: u64, name: &CStr) -> Option<u64> {
     let class = Class { newest: true, ..Class::default() };
     let reference = Reference::new(name.to_bytes(), None, class);
     let world = process.world();
     let found = search(process, world, handle, world.link_maps.object(handle)?, &reference)?;
+    let definer = world.map.get(found.object)?;
     match value(world, &found).ok()? {
-        Value::Address(address) if address != 0 => Some(address),
+        Value::Address(address) if definer.image.holds(Addr(address)) => Some(address),
         // SAFETY: the resolver lies in a relocated object.
         Value::Resolver(resolver) => Some(unsafe { call_resolver(Addr(resolver)) }),
         _ => None,
