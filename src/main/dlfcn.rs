@@ -56,6 +56,19 @@ pub static HOOK: Hook = Hook {
     libc_dlclose: dlclose,
 };
 
+/// The table that libc.so.6 up to 2.33 opens libraries through (contract 7.4): four functions in this order.
+#[repr(C)]
+pub struct OpenHook {
+    dlopen_mode: unsafe extern "C" fn(*const c_char, c_int) -> *mut c_void,
+    dlsym: unsafe extern "C" fn(u64, *const c_char) -> u64,
+    dlclose: unsafe extern "C" fn(*mut c_void) -> c_int,
+    dlvsym: unsafe extern "C" fn(u64, *const c_char, *const c_char) -> u64,
+}
+
+/// What `_dl_open_hook` and `_dl_open_hook2` lead to.
+pub static OPEN_HOOK: OpenHook =
+    OpenHook { dlopen_mode: rld_libc_dlopen_mode, dlsym: libc_dlsym, dlclose, dlvsym: libc_dlvsym };
+
 unsafe extern "C" {
     /// dlopen(3) for a caller at this address.
     pub fn rld_dlopen(file: *const c_char, mode: c_int, caller: u64) -> *mut c_void;

@@ -110,6 +110,8 @@ pub fn all() -> Exports {
             libc_freeres: function(libc_freeres as *const ()),
             find_object: function(find_object as *const ()),
             dlfcn_hook: Addr(&raw const dlfcn::HOOK as u64),
+            open_hook: Addr(&raw const dlfcn::OPEN_HOOK as u64),
+            count_lock: [function(count_lock as *const ()), function(count_unlock as *const ())],
             debug_state: probes::debug_state(),
             probes: probes::probes(),
         },
@@ -172,6 +174,29 @@ unsafe extern "C" fn tls_get_addr_soft(link_map: *mut c_void) -> *mut c_void {
     let module = while_reading(|| process.world().tls.module(object).map(|module| module.id));
     // SAFETY: the calling thread has a DTV.
     module.map_or(null_mut(), |id| unsafe { thread::existing_block(id) as *mut c_void })
+}
+
+// Locks, as long as there is no libpthread.so.0 (contract 5.2): one thread needs no more than a count, which
+// libpthread.so.0 finds when it comes.
+
+/// `pthread_mutex_t.__count`, after the word that is the lock.
+unsafe fn lock_count(mutex: *mut c_void) -> *mut u32 {
+    // SAFETY: the caller's mutex.
+    unsafe { mutex.cast::<u32>().add(1) }
+}
+
+/// GL(rtld_lock_recursive).
+unsafe extern "C" fn count_lock(mutex: *mut c_void) -> c_int {
+    // SAFETY: the caller's mutex; there is one thread.
+    unsafe { *lock_count(mutex) = (*lock_count(mutex)).wrapping_add(1) };
+    0
+}
+
+/// GL(rtld_unlock_recursive).
+unsafe extern "C" fn count_unlock(mutex: *mut c_void) -> c_int {
+    // SAFETY: as above.
+    unsafe { *lock_count(mutex) = (*lock_count(mutex)).wrapping_sub(1) };
+    0
 }
 
 // Tunables (contract 9).
@@ -543,10 +568,30 @@ extern "C" fn _dl_audit_symbind_alt(
 /// rld's memory goes with the process; none of it is libc's to free.
 extern "C" fn libc_freeres() {}
 
+/// From 2.33 on.
 #[unsafe(no_mangle)]
 extern "C" fn _dl_x86_get_cpu_features(_max: u32) -> *const c_void {
+    __get_cpu_features()
+}
+
+/// Up to 2.32.
+#[unsafe(no_mangle)]
+extern "C" fn __get_cpu_features() -> *const c_void {
     let process = process();
     process.cpu_features().0 as *const c_void
+}
+
+/// Makes the main thread's stack executable, for libpthread.so.0 up to 2.33 (contract 5.2); returns an error number.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn _dl_make_stack_executable(stack_end: *mut u64) -> c_int {
+    // SAFETY: the caller's variable, which is cleared when the work is done.
+    unsafe {
+        let error = process().open_main_stack(Addr(*stack_end));
+        if error == 0 {
+            *stack_end = 0;
+        }
+        error
+    }
 }
 
 /// Makes a thread's stack executable, when a library that was opened later asks for it; returns an error number.

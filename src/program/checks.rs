@@ -5,6 +5,7 @@
 //! The main thread's stack is made executable where the program or a library asks for it; nothing loses a permission.
 #![allow(unsafe_code)]
 
+use super::libpthread;
 use super::process::Process;
 use super::terms::{Stop, warn};
 use super::versions;
@@ -150,6 +151,9 @@ pub fn stacks<'o>(
     let refused = |errno| stack_refused(object, errno);
     // SAFETY: the variable holds the address of the main thread's stack, which is never unmapped.
     let stack_end = unsafe { (process.facts.exports.data.stack_end.0 as *const u64).read() };
+    if let Some(done) = libpthread::open_stacks(process, stack_end) {
+        return done.map_err(refused);
+    }
     open_main_stack(Addr(stack_end)).map_err(refused)?;
     let mut failed = Ok(());
     process.locks.each_thread(|thread| {
@@ -167,7 +171,7 @@ pub fn stacks<'o>(
 }
 
 /// Makes the main thread's stack executable.
-fn open_main_stack(end: Addr) -> core::result::Result<(), Errno> {
+pub(super) fn open_main_stack(end: Addr) -> core::result::Result<(), Errno> {
     let page = Addr(page_down(end.0));
     let protection =
         Protection::READ | Protection::WRITE | Protection::EXECUTE | Protection::GROWSDOWN;

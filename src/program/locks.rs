@@ -30,15 +30,30 @@ pub enum Lock {
 /// The locks of a process.
 #[derive(Default, Debug)]
 pub struct Locks {
-    lock: AtomicU64,
-    unlock: AtomicU64,
+    lock: Step,
+    unlock: Step,
     load: AtomicU64,
     write: AtomicU64,
+    /// 0 for one of rld's own: libc has none.
     tls: AtomicU64,
+    /// Where libpthread.so.0 leaves a function that waits for readers (contract 5.2).
+    wait_place: AtomicU64,
     stack_list_lock: AtomicU64,
     stack_lists: [AtomicU64; 2],
     link: AtomicU64,
 }
+
+/// What takes a lock, or gives it back.
+#[derive(Default, Debug)]
+struct Step {
+    /// The function; 0 while there is nobody to lock out.
+    function: AtomicU64,
+    /// Where `_rtld_global` has the function that counts instead, which libpthread.so.0 replaces (contract 5.2); 0 for
+    /// a libc that has none.
+    place: AtomicU64,
+}
+
+type Function = extern "C" fn(u64) -> i32;
 
 /// A lock that is held until this is dropped.
 pub struct Held<'l>(&'l Locks, Lock);
@@ -54,6 +69,16 @@ static OWN: [Mutex; 3] = [const { Mutex::new() }; 3];
 /// Who reads in such a process, and whether this is one.
 static READERS: Readers = Readers::new();
 static COUNTS_READERS: AtomicBool = AtomicBool::new(false);
+
+fn own_mutex(lock: Lock) -> u64 {
+    let [load, write, tls] = &OWN;
+    let mutex = match lock {
+        Lock::Load => load,
+        Lock::Write => write,
+        Lock::Tls => tls,
+    };
+    &raw const *mutex as u64
+}
 
 /// As pthread_mutex_lock(3), for one of rld's own.
 extern "C" fn lock_own(mutex: u64) -> i32 {
@@ -77,11 +102,11 @@ const WAIT: u32 = 2;
 impl Locks {
     /// Lets locks of rld's own be the real ones: there is no libc that has any.
     pub fn use_own(&self) {
-        for (word, lock) in [&self.load, &self.write, &self.tls].into_iter().zip(&OWN) {
-            word.store(&raw const *lock as u64, Ordering::Release);
+        for lock in [Lock::Load, Lock::Write, Lock::Tls] {
+            self.mutex(lock).store(own_mutex(lock), Ordering::Release);
         }
-        self.unlock.store(unlock_own as *const () as u64, Ordering::Release);
-        self.lock.store(lock_own as *const () as u64, Ordering::Release);
+        self.unlock.function.store(unlock_own as *const () as u64, Ordering::Release);
+        self.lock.function.store(lock_own as *const () as u64, Ordering::Release);
         COUNTS_READERS.store(true, Ordering::Release);
     }
 
@@ -93,14 +118,16 @@ impl Locks {
         for (word, value) in [
             (&self.load, address(Some(at.load_lock))),
             (&self.write, address(Some(at.load_write_lock))),
-            // Releases without a lock of its own have threads copy under the first.
-            (&self.tls, address(at.load_tls_lock.or(Some(at.load_lock)))),
+            (&self.tls, address(at.load_tls_lock)),
+            (&self.wait_place, address(at.wait_lookup_done)),
             (&self.stack_list_lock, address(at.stack_cache_lock)),
             (&self.stack_lists[0], address(at.stack_used)),
             (&self.stack_lists[1], address(at.stack_user)),
             (&self.link, layout.pthread.list.into()),
-            (&self.unlock, unlock.0),
-            (&self.lock, lock.0),
+            (&self.unlock.place, address(at.rtld_unlock_recursive)),
+            (&self.lock.place, address(at.rtld_lock_recursive)),
+            (&self.unlock.function, unlock.0),
+            (&self.lock.function, lock.0),
         ] {
             word.store(value, Ordering::Release);
         }
@@ -114,24 +141,31 @@ impl Locks {
         }
     }
 
-    fn call(&self, function: &AtomicU64, lock: Lock) {
-        let mutex = self.mutex(lock);
-        let function = function.load(Ordering::Acquire);
-        if function != 0 {
-            let mutex = mutex.load(Ordering::Acquire);
-            // SAFETY: pthread_mutex_lock(3) or its counterpart, on one of glibc's mutexes.
-            unsafe { core::mem::transmute::<u64, extern "C" fn(u64) -> i32>(function)(mutex) };
+    fn call(&self, step: &Step, own: Function, lock: Lock) {
+        let function = step.function.load(Ordering::Acquire);
+        if function == 0 {
+            return;
         }
+        let function = match step.place.load(Ordering::Acquire) {
+            0 => function,
+            // SAFETY: a word of `_rtld_global`.
+            place => unsafe { &*(place as *const AtomicU64) }.load(Ordering::Acquire),
+        };
+        match self.mutex(lock).load(Ordering::Acquire) {
+            0 => own(own_mutex(lock)),
+            // SAFETY: pthread_mutex_lock(3) or its counterpart, on one of glibc's mutexes.
+            mutex => unsafe { core::mem::transmute::<u64, Function>(function)(mutex) },
+        };
     }
 
     /// Takes a lock until [`Locks::release`].
     pub fn acquire(&self, lock: Lock) {
-        self.call(&self.lock, lock);
+        self.call(&self.lock, lock_own, lock);
     }
 
     /// Gives a lock back.
     pub fn release(&self, lock: Lock) {
-        self.call(&self.unlock, lock);
+        self.call(&self.unlock, unlock_own, lock);
     }
 
     /// Frees the inner locks if they are held by threads that stayed in the parent of a fork(2): libc resets the outer
@@ -143,7 +177,7 @@ impl Locks {
         }
         for lock in [Lock::Write, Lock::Tls] {
             let mutex = self.mutex(lock).load(Ordering::Acquire);
-            if mutex == 0 || lock == Lock::Tls && mutex == self.load.load(Ordering::Acquire) {
+            if mutex == 0 {
                 continue;
             }
             // `pthread_mutex_t`: lock word, count, owner, users; then its kind.
@@ -201,6 +235,12 @@ impl Locks {
         if !has_threads(own) {
             return;
         }
+        let place = self.wait_place.load(Ordering::Acquire);
+        if place != 0 {
+            // SAFETY: a word of `_rtld_global`, with a function of libpthread's that has the lists of threads.
+            let wait = unsafe { (place as *const Option<extern "C" fn()>).read() };
+            return wait.map_or((), |wait| wait());
+        }
         self.each_thread(|thread| {
             if thread != own {
                 let flag = reading_flag(thread);
@@ -253,4 +293,61 @@ pub fn while_reading<T>(read: impl FnOnce() -> T) -> T {
         futex_wake_one(flag);
     }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::glibc::layout::LAYOUTS;
+
+    static TAKEN: AtomicU64 = AtomicU64::new(0);
+
+    extern "C" fn count(mutex: u64) -> i32 {
+        // SAFETY: a mutex of the test's; the count stands behind the lock.
+        unsafe { &*((mutex + 4) as *const AtomicU32) }.fetch_add(1, Ordering::Relaxed);
+        0
+    }
+
+    extern "C" fn uncount(mutex: u64) -> i32 {
+        // SAFETY: as above.
+        unsafe { &*((mutex + 4) as *const AtomicU32) }.fetch_sub(1, Ordering::Relaxed);
+        0
+    }
+
+    extern "C" fn take(mutex: u64) -> i32 {
+        TAKEN.store(mutex, Ordering::Relaxed);
+        0
+    }
+
+    /// Contract 5.2.
+    #[test]
+    fn libpthread_replaces_what_counts() {
+        let layout = LAYOUTS.iter().find(|it| it.minor == 31).unwrap();
+        let at = &layout.rtld_global;
+        let words = [const { AtomicU64::new(0) }; 512];
+        let global = words.as_ptr() as u64;
+        let word = |offset: Option<u16>| &words[usize::from(offset.unwrap()) / 8];
+        word(at.rtld_lock_recursive).store(count as *const () as u64, Ordering::Relaxed);
+        word(at.rtld_unlock_recursive).store(uncount as *const () as u64, Ordering::Relaxed);
+
+        let locks = Locks::default();
+        locks.acquire(Lock::Load);
+        let counting = [count as *const () as u64, uncount as *const () as u64].map(Addr);
+        locks.use_real(layout, Addr(global), counting);
+        let counted = || word(Some(at.load_lock)).load(Ordering::Relaxed) >> 32;
+        locks.acquire(Lock::Load);
+        locks.acquire(Lock::Load);
+        assert_eq!(counted(), 2);
+        locks.release(Lock::Load);
+        assert_eq!(counted(), 1);
+
+        word(at.rtld_lock_recursive).store(take as *const () as u64, Ordering::Relaxed);
+        locks.acquire(Lock::Write);
+        assert_eq!(TAKEN.load(Ordering::Relaxed), global + u64::from(at.load_write_lock));
+        assert_eq!(counted(), 1);
+        // There is none for modules: it is rld's own.
+        locks.acquire(Lock::Tls);
+        assert_eq!(TAKEN.load(Ordering::Relaxed), global + u64::from(at.load_write_lock));
+        locks.release(Lock::Tls);
+    }
 }

@@ -18,7 +18,7 @@ use super::process::Process;
 use super::relocate::{self, Job, keep_indices, keep_unique};
 use super::show::{self, Change};
 use super::world::{Bound, Kept, Life, World, is_pinned_by_flag};
-use super::{checks, ready, tracing};
+use super::{checks, hooks, ready, tracing};
 use crate::abi::{glibc, unknown};
 use crate::addr::ObjectId;
 use crate::errno::Errno;
@@ -279,8 +279,9 @@ fn prepare(
     let mut unique = world.unique(space).cloned().unwrap_or_default();
     // SAFETY: the objects to relocate are new, and nobody knows them.
     let done = unsafe { job.carry_out(process, world, &mut unique)? };
-    for &id in &fresh {
-        world.map.get(id).map_or(Ok(()), |object| ready::sound_arrays(object, facts.name))?;
+    for object in fresh.iter().filter_map(|&id| world.map.get(id)) {
+        ready::sound_arrays(object, facts.name)?;
+        hooks::set(process, object);
     }
     keep_unique(world, space, unique);
     keep_indices(world, done.indices);

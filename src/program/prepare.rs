@@ -220,7 +220,8 @@ impl Plan<'_> {
         let facts = global::Facts {
             executable_stack: self.executable_stack,
             pthread: &pthread,
-            all_dirs: Addr(ro.address()),
+            all_dirs: global_ro::all_dirs(layout, &ro),
+            count_lock: exports.functions.count_lock,
         };
         global::write(layout, &global, &facts);
         let global_scope = project_objects(process);

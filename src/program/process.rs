@@ -14,14 +14,15 @@ use core::fmt::Write;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use super::audit::Auditors;
+use super::checks;
 use super::locks::{self, Lock, Locks, while_reading};
 use super::places::{Place, Places};
 use super::searching::Searching;
 use super::symbols::FoundVersion;
 use super::world::World;
+use crate::abi::glibc::exports::{Exports, RTLD_GLOBAL_SIZE};
 use crate::abi::glibc::fields::Fields;
-use crate::abi::glibc::link_maps;
-use crate::abi::glibc::{self, exports::Exports};
+use crate::abi::glibc::{self, global, link_maps};
 use crate::addr::{Addr, ObjectId};
 use crate::env::tunables::{Value, Values};
 use crate::init::Arguments;
@@ -412,6 +413,21 @@ impl Process {
             Ok(()) => 0,
             Err(errno) => errno.0,
         }
+    }
+
+    /// Makes the main thread's stack executable, up to `end`, and says so for those of new threads; returns 0 or an
+    /// error number.
+    #[must_use]
+    pub fn open_main_stack(&self, end: Addr) -> i32 {
+        let Some(layout) = self.layout() else { return libc::EINVAL };
+        if let Err(errno) = checks::open_main_stack(end) {
+            return errno.0;
+        }
+        let start = self.facts.exports.data.rtld_global.0 as *mut u8;
+        // SAFETY: the binary's own variable of this size.
+        let global = unsafe { Fields::new(start, RTLD_GLOBAL_SIZE) };
+        global::set_stack_flags(layout, &global, true);
+        0
     }
 
     /// Memory from the program's allocator, zeroed; null where there is none.

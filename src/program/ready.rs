@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use super::audit::{self, Activity};
+use super::hooks;
 use super::process::Process;
 use super::terms::Stop;
 use super::tracing;
@@ -39,6 +40,7 @@ pub unsafe fn make(process: &'static Process) -> Result<(), Stop> {
     let world = process.world();
     for (_, object) in world.map.in_search_order() {
         sound_arrays(object, process.facts.name)?;
+        hooks::set(process, object);
     }
     find_allocator(process);
     find_error_functions(process);
@@ -82,11 +84,14 @@ fn use_locks(process: &Process) {
     let (Some(layout), Some(libc)) = (process.layout(), libc(process)) else { return };
     const VERSION: &[u8] = b"GLIBC_2.2.5";
     let function = |name: &[u8]| glibc::libc_function(libc, name, VERSION);
-    if let (Some(lock), Some(unlock)) =
-        (function(b"pthread_mutex_lock"), function(b"pthread_mutex_unlock"))
-    {
-        let global = process.facts.exports.data.rtld_global;
-        process.locks.use_real(layout, global, [lock, unlock]);
+    let exports = &process.facts.exports;
+    let [lock, unlock] = match layout.contract.mutex_from_libc {
+        true => [function(b"pthread_mutex_lock"), function(b"pthread_mutex_unlock")],
+        // libpthread.so.0 puts its own in their place, if there is one (contract 5.2).
+        false => exports.functions.count_lock.map(Some),
+    };
+    if let (Some(lock), Some(unlock)) = (lock, unlock) {
+        process.locks.use_real(layout, exports.data.rtld_global, [lock, unlock]);
     }
 }
 

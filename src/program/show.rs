@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use super::debugger;
+use super::libpthread;
 use super::locks::Lock;
 use super::process::Process;
 use super::ready::early_init;
@@ -19,7 +20,7 @@ use crate::abi::glibc::fields::Fields;
 use crate::abi::glibc::layout::Layout;
 use crate::abi::glibc::{global, link_maps};
 use crate::addr::{Addr, ObjectId};
-use crate::tls::{modules, thread};
+use crate::tls::{Module, modules, thread};
 
 /// What is different.
 pub struct Change<'c> {
@@ -110,15 +111,21 @@ fn change_modules(process: &Process, world: &World, change: &Change<'_>) -> u64 
     let _modules = process.locks.hold(Lock::Tls);
     went().for_each(|module| modules::retire(module.id, generation));
     came().for_each(|module| modules::enter(module, generation));
-    for module in came().filter(|module| module.offset != 0) {
-        let Some(shape) = modules::shape(module.id) else { continue };
-        process.locks.each_thread(|thread: Addr| {
-            // SAFETY: the block is part of every thread's static area, and nobody uses it yet.
-            unsafe { thread::fill(thread.0 - shape.offset, &shape) };
-        });
-    }
+    came().for_each(|module| fill_static_tls(process, world, module));
     modules::announce(generation);
     generation
+}
+
+/// Copies a module's image to the static area of all threads, if it has its place there. No code of its object has run.
+pub fn fill_static_tls(process: &Process, world: &World, module: &Module) {
+    let Some(shape) = modules::shape(module.id).filter(|shape| shape.offset != 0) else { return };
+    if libpthread::fill_static_tls(process, world.link_maps.address(module.object)) {
+        return;
+    }
+    process.locks.each_thread(|thread: Addr| {
+        // SAFETY: the block is part of every thread's static area, and nobody uses it yet.
+        unsafe { thread::fill(thread.0 - shape.offset, &shape) };
+    });
 }
 
 /// Writes what libc reads of the namespace and of modules.

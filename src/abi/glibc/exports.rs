@@ -53,6 +53,10 @@ pub struct Functions {
     pub find_object: Addr,
     /// GLRO(dlfcn_hook): the table of dl* functions (contract 7.3).
     pub dlfcn_hook: Addr,
+    /// What libc.so.6 up to 2.33 opens libraries through (contract 7.4).
+    pub open_hook: Addr,
+    /// GL(rtld_lock_recursive) and GL(rtld_unlock_recursive) as long as there is no libpthread.so.0 (contract 5.2).
+    pub count_lock: [Addr; 2],
     /// `_dl_debug_state`, where debuggers put a breakpoint.
     pub debug_state: Addr,
     /// Functions that hold a static probe each, by [`Probe`].

@@ -29,12 +29,14 @@ pub struct Facts<'f> {
     pub pthread: &'f Fields,
     /// What GLRO(init_all_dirs) holds.
     pub all_dirs: Addr,
+    /// GL(rtld_lock_recursive) and GL(rtld_unlock_recursive).
+    pub count_lock: [Addr; 2],
 }
 
 /// Fills `_rtld_global`, but for what [`namespace`] and [`modules`] write.
 pub fn write(layout: &Layout, global: &Fields, facts: &Facts<'_>) {
     let at = &layout.rtld_global;
-    let Facts { executable_stack, pthread, all_dirs } = *facts;
+    let Facts { executable_stack, pthread, all_dirs, count_lock: [lock, unlock] } = *facts;
     for space in 0..at.ns_count {
         let space = at.ns + space * at.ns_stride;
         global.set(space + layout.ns.unique_sym_table + MUTEX_KIND, RECURSIVE);
@@ -56,6 +58,8 @@ pub fn write(layout: &Layout, global: &Fields, facts: &Facts<'_>) {
         pthread.set(link, global.at(list));
         pthread.set(link + 8, global.at(list));
     }
+    global.set(at.rtld_lock_recursive, lock.0);
+    global.set(at.rtld_unlock_recursive, unlock.0);
     set_stack_flags(layout, global, executable_stack);
     global.set(at.tls_static_optional, STATIC_OPTIONAL);
 }
@@ -131,6 +135,8 @@ pub fn start_modules(layout: &Layout, global: &Fields, maps: &LinkMaps, tls: &tl
     modules(layout, global, tls, u64::from(count != 0), count);
     global.set(at.tls_static_nelem, count);
     global.set(at.tls_static_used, tls.used);
+    global.set(at.tls_static_size, tls.size + u64::from(layout.pthread.size));
+    global.set(at.tls_static_align, tls.align);
     global.set(at.tls_dtv_slotinfo_list, slot_list(tls.modules.len() + 1 + SLOTINFO_SURPLUS, 0));
     for module in &tls.modules {
         set_slot(layout, global, module.id, 0, maps.address(module.object));

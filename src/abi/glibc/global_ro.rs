@@ -83,6 +83,13 @@ pub fn set_global_scope(layout: &Layout, ro: &Fields, (list, count): (u64, u32))
     ro.set(at + ScopeElem::COUNT as u16, count);
 }
 
+/// GLRO(init_all_dirs): any pointer tells libc that it was started by a loader. Up to 2.33 dl* functions go through a
+/// table of the loader's where it is null (contract 7.4).
+#[must_use]
+pub fn all_dirs(layout: &Layout, ro: &Fields) -> Addr {
+    Addr(if layout.has_dlfcn_hook() { ro.address() } else { 0 })
+}
+
 /// Fills `_rtld_global_ro`.
 pub fn write(layout: &Layout, ro: &Fields, functions: &Functions, facts: &Facts<'_>) {
     let at = &layout.rtld_global_ro;
@@ -110,8 +117,7 @@ pub fn write(layout: &Layout, ro: &Fields, functions: &Functions, facts: &Facts<
     ro.set(at.auxv, facts.auxv.0);
     ro.set(at.dso_sort_algo, SORT_DEPTH_FIRST);
     ro.set(at.profile_output, c"/var/tmp".as_ptr() as u64);
-    // Any pointer tells libc that it was started by a loader.
-    ro.set(at.init_all_dirs, ro.address());
+    ro.set(at.init_all_dirs, all_dirs(layout, ro).0);
 
     let size = facts.tls.size + u64::from(layout.pthread.size);
     ro.set(at.tls_static_size, size);

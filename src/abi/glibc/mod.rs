@@ -16,7 +16,7 @@ pub mod link_maps;
 pub mod thread;
 mod view;
 
-use crate::addr::{Addr, ObjectId};
+use crate::addr::{Addr, ObjectId, Vaddr};
 use crate::elf::hash::sysv;
 use crate::elf::version::Version;
 use crate::env::tunables::{Tunable, Values, glibc_2_36};
@@ -108,8 +108,19 @@ pub fn cpu_tunables<'a>(values: &Values<'a>) -> cpu::Tunables<'a> {
 /// A function of libc.so.6 that the loader calls: its address, if libc defines it with this version.
 #[must_use]
 pub fn libc_function(libc: &Object<'_>, name: &[u8], version: &[u8]) -> Option<Addr> {
+    definition(libc, name, version).map(|vaddr| libc.image.address(vaddr))
+}
+
+/// A variable of one of glibc's libraries that the loader writes: its address, if it is defined with this version.
+#[must_use]
+pub fn libc_variable(library: &Object<'_>, name: &[u8], version: &[u8]) -> Option<Addr> {
+    let vaddr = definition(library, name, version).filter(|&at| library.image.is_writable(at))?;
+    Some(library.image.address(vaddr))
+}
+
+fn definition(library: &Object<'_>, name: &[u8], version: &[u8]) -> Option<Vaddr> {
     let version = Version { hash: sysv(version), name: version, hidden: false };
     let class = Class { definition_only: true, ..Class::default() };
-    let (_, symbol) = one::find(&libc.exports, &Reference::new(name, Some(version), class))?;
-    (!symbol.is_ifunc() && !symbol.is_absolute()).then(|| libc.image.address(symbol.vaddr()))
+    let (_, symbol) = one::find(&library.exports, &Reference::new(name, Some(version), class))?;
+    (!symbol.is_ifunc() && !symbol.is_absolute()).then(|| symbol.vaddr())
 }

@@ -36,7 +36,7 @@ use crate::linkmap::{LinkMap, Linker};
 use crate::object::Role;
 use crate::search::Purpose;
 use crate::sys::stack::InitialStack;
-use crate::tls::{modules, thread};
+use crate::tls::thread;
 use crate::trace::Stage;
 
 /// The layout of the libc.so.6 that the program would find, which auditors find as well. The file is only looked at.
@@ -242,12 +242,8 @@ fn begin(process: &Process, world: &mut World, fresh: &[ObjectId]) -> Result<()>
 
 /// Copies an object's image of thread-local variables, now that it is relocated, to all threads.
 fn refill(process: &Process, id: ObjectId) {
-    let module = process.world().tls.module(id).map(|module| module.id);
-    let Some(shape) = module.and_then(modules::shape).filter(|shape| shape.offset != 0) else {
-        return;
-    };
-    process.locks.each_thread(|thread| {
-        // SAFETY: the block is part of every thread's static area, and no code of the object has run.
-        unsafe { thread::fill(thread.0 - shape.offset, &shape) };
-    });
+    let world = process.world();
+    if let Some(module) = world.tls.module(id) {
+        show::fill_static_tls(process, world, module);
+    }
 }
