@@ -153,7 +153,7 @@ fn unknown_c_libraries_are_refused_in_words() {
                     this C library is not known";
     assert_eq!(first, expected);
     assert_eq!(needed, "\tneeded by $DIR/android");
-    assert_eq!(family, "\tit seems to be bionic, Android's: it defines __libc_init");
+    assert_eq!(family, "\tit seems to be bionic: it defines __libc_init");
     assert_eq!(soname, "\tSONAME: libc.so");
     assert_eq!(versions, "\tversions: LIBC, LIBC_N");
     assert!(known.starts_with("\tknown C libraries: glibc 2."), "{words}");

@@ -35,11 +35,19 @@ pub enum Family {
     Dietlibc,
 }
 
+impl Family {
+    /// Whether programs that use it are started.
+    #[must_use]
+    pub const fn has_personality(self) -> bool {
+        matches!(self, Self::Glibc)
+    }
+}
+
 const FAMILIES: [(Family, &str, &[&str]); 5] = [
     (Family::Glibc, "glibc", &["gnu_get_libc_version"]),
     // It finds these two by name itself while it starts.
     (Family::Musl, "musl", &["__dls2b", "__dls3"]),
-    (Family::Bionic, "bionic, Android's", &["__libc_init"]),
+    (Family::Bionic, "bionic", &["__libc_init"]),
     (Family::Uclibc, "uClibc", &["__uClibc_main"]),
     (Family::Dietlibc, "dietlibc", &["__you_tried_to_link_a_dietlibc_object_against_glibc"]),
 ];

@@ -288,7 +288,7 @@ pub static COMMANDS: &[Command] = &[
         name: "libc",
         operands: &[Operand { name: "FILE", kind: Kind::Program, count: Count::AtLeastOnce }],
         options: &[&FORMAT],
-        summary: "Say which layout of glibc's private data a libc.so.6 has, by which evidence.",
+        summary: "Say which C library a file is, and whether its programs start, by which evidence.",
         about: &[],
     },
     Command {

@@ -1,4 +1,4 @@
-//! `libc`: which of glibc's private layouts a libc.so.6 has, and what says so.
+//! `libc`: which C library a file is, which of glibc's private layouts it has, and what says so.
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr};
@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use rld::abi::glibc::evidence::{Evidence, LibcView, identify};
 use rld::abi::glibc::layout::LAYOUTS;
+use rld::abi::unknown::{self, Family};
 use rld::addr::Vaddr;
 use rld::arch::x86_64::RelocationKind;
 use rld::elf::note::{build_id, notes};
@@ -23,13 +24,13 @@ use super::output::{Bytes, Out};
 use super::{Failure, Verdict};
 
 pub fn run(arguments: &Arguments, out: &mut Out<'_>) -> std::result::Result<Verdict, Failure> {
-    let mut answers = Vec::new();
-    for file in &arguments.operands {
-        let answer = Answer::new(file.as_bytes(), &Libc::open(file)?);
-        if !out.json {
-            answer.write(out)?;
-        }
-        answers.push(answer);
+    let opened = arguments.operands.iter().map(|file| Libc::open(file));
+    let libraries: Vec<_> = opened.collect::<Result<_>>()?;
+    let files = arguments.operands.iter().zip(&libraries);
+    let answers: Vec<_> =
+        files.map(|(file, library)| Answer::new(file.as_bytes(), library)).collect();
+    if !out.json {
+        answers.iter().try_for_each(|answer| answer.write(out))?;
     }
     let good = answers.iter().all(|answer| answer.refusal.is_none());
     if out.json {
@@ -46,8 +47,14 @@ pub fn run(arguments: &Arguments, out: &mut Out<'_>) -> std::result::Result<Verd
 #[derive(Serialize)]
 struct Answer<'a> {
     path: Bytes<'a>,
+    /// Which C library it is; `None` for an unknown one, and for what is none.
+    family: Option<&'static str>,
+    /// Which release of musl's.
+    release: Option<Bytes<'a>>,
     /// Why it is not supported.
     refusal: Option<String>,
+    /// What shows that it is a C library, where it is not glibc.
+    signs: Vec<String>,
     layout: Option<&'static str>,
     builds: Option<&'static str>,
     /// Layouts that are equal in all that libc touches.
@@ -59,10 +66,13 @@ struct Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
-    fn new(path: &'a [u8], libc: &Libc) -> Self {
+    fn new(path: &'a [u8], libc: &'a Libc) -> Self {
         let mut this = Self {
             path: Bytes(path),
+            family: None,
+            release: None,
             refusal: None,
+            signs: Vec::new(),
             layout: None,
             builds: None,
             equal: Vec::new(),
@@ -70,8 +80,19 @@ impl<'a> Answer<'a> {
             evidence: BTreeMap::new(),
             clues: Vec::new(),
         };
-        if libc.symbol(b"gnu_get_libc_version").is_none() {
-            this.refusal = Some("not glibc's libc.so.6".into());
+        let digits = |id: &[u8]| id.iter().map(|byte| format!("{byte:02x}")).collect();
+        this.build_id = libc.build_id().map(digits);
+        let Some(shown) = unknown::Evidence::of(&libc.object) else {
+            this.refusal = Some("not a C library".into());
+            return this;
+        };
+        this.family = shown.family.map(|(_, name, _)| name);
+        this.release = shown.release.map(Bytes);
+        if shown.family.is_none_or(|(family, ..)| family != Family::Glibc) {
+            this.signs = shown.lines();
+            if !shown.family.is_some_and(|(family, ..)| family.has_personality()) {
+                this.refusal = Some("not supported: this C library is not known".into());
+            }
             return this;
         }
         match identify(libc) {
@@ -84,8 +105,6 @@ impl<'a> Answer<'a> {
                 this.equal = equal.map(|other| &*other.label).collect();
             }
         }
-        let digits = |id: &[u8]| id.iter().map(|byte| format!("{byte:02x}")).collect();
-        this.build_id = libc.build_id().map(digits);
         this.clues = clues(&Evidence::collect(libc)).into();
         this.evidence = this.clues.iter().copied().collect();
         this
@@ -94,10 +113,17 @@ impl<'a> Answer<'a> {
     fn write(&self, out: &mut Out<'_>) -> std::io::Result<()> {
         let paint = out.paint();
         let path = Text(self.path.0);
-        if let Some(refusal) = &self.refusal {
-            return writeln!(out, "{path}: {}", paint.bad(refusal));
+        match &self.refusal {
+            Some(refusal) => writeln!(out, "{path}: {}", paint.bad(refusal))?,
+            None => writeln!(out, "{path}: {}", paint.good("supported"))?,
         }
-        writeln!(out, "{path}: {}", paint.good("supported"))?;
+        self.signs.iter().try_for_each(|sign| writeln!(out, "  {sign}"))?;
+        if self.refusal.is_some() && !self.signs.is_empty() {
+            writeln!(out, "  {}\n  {}", unknown::known(), unknown::REPORT)?;
+        }
+        if self.layout.is_none() {
+            return Ok(());
+        }
         writeln!(out, "  layout:   {}", self.layout.unwrap_or_default())?;
         writeln!(out, "  builds:   {}", self.builds.unwrap_or_default())?;
         if !self.equal.is_empty() {
