@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::ffi::CString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ffi::CStr;
 use core::slice;
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -252,25 +253,39 @@ impl<'a> Object<'a> {
     }
 
     /// The same as [`Object::parse`], in shared memory. An object by value takes a kilobyte of the stack wherever it is
-    /// moved, and a thread may have little of that: it stays in this frame.
+    /// moved, and a thread may have little of that: it stays in a frame below which nothing is parsed.
     ///
     /// # Errors
     /// As for [`Object::parse`].
     #[inline(never)]
     pub fn parse_shared(name: CString, role: Role, mapped: Box<Mapped<'a>>) -> Result<Arc<Self>> {
-        Self::parse(name, role, *mapped).map(Arc::new)
+        let parts = Parts::of(&name, &mapped)?;
+        Ok(Self::assemble_shared(name, role, mapped, parts))
+    }
+
+    #[inline(never)]
+    fn assemble_shared(
+        name: CString,
+        role: Role,
+        mapped: Box<Mapped<'a>>,
+        parts: Box<Parts<'a>>,
+    ) -> Arc<Self> {
+        Arc::new(Self::assemble(name, role, *mapped, *parts))
     }
 
     /// Reads the dynamic section and all that it points to.
     ///
     /// # Errors
     /// The first defect found, with the structure that shows it.
-    #[inline(always)]
     pub fn parse(name: CString, role: Role, mapped: Mapped<'a>) -> Result<Self> {
+        let parts = Parts::of(&name, &mapped)?;
+        Ok(Self::assemble(name, role, mapped, *parts))
+    }
+
+    #[inline(always)]
+    fn assemble(name: CString, role: Role, mapped: Mapped<'a>, parts: Parts<'a>) -> Self {
         let Mapped { header, segments, image, phdr, identity, memory } = mapped;
-        let parts = Parts::parse(&image, &segments)
-            .map_err(|malformed| Error::malformed(name.to_bytes(), malformed))?;
-        Ok(Self {
+        Self {
             name,
             aliases: Vec::new(),
             absolute_directory: None,
@@ -292,7 +307,7 @@ impl<'a> Object<'a> {
             image,
             segments: Box::new(segments),
             memory,
-        })
+        }
     }
 
     /// The same once more, with nothing resolved. The memory stays this one's.
@@ -502,6 +517,11 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
+    fn of(name: &CStr, mapped: &Mapped<'a>) -> Result<Box<Self>> {
+        Self::parse(&mapped.image, &mapped.segments)
+            .map_err(|malformed| Error::malformed(name.to_bytes(), malformed))
+    }
+
     #[inline(never)]
     fn parse(image: &Image<'a>, segments: &Segments) -> core::result::Result<Box<Self>, Malformed> {
         let dynamic = match segments.dynamic {
