@@ -50,6 +50,7 @@ const TABLE: &str = "\
 --inhibit-rpath|LIST|ignore RPATH and RUNPATH of the objects in LIST
 --glibc-hwcaps-prepend|LIST|search these glibc-hwcaps subdirectories first
 --glibc-hwcaps-mask|LIST|search only these of the built-in subdirectories
+--musl-libc|FILE|the C library, for programs of musl
 --preload|LIST|load the objects in LIST first
 --audit|LIST|let the objects in LIST watch what is done
 --trace|FILE|append what rld does to FILE, as lines of JSON
@@ -76,6 +77,8 @@ pub struct Options {
     pub command: Command,
     /// `--library-path`, in place of LD_LIBRARY_PATH.
     pub library_path: Option<&'static CStr>,
+    /// `--musl-libc`: the C library of programs of musl.
+    pub musl_libc: Option<&'static CStr>,
     /// `--preload`, besides LD_PRELOAD.
     pub preload: Option<&'static CStr>,
     /// `--audit`, besides LD_AUDIT; all occurrences add up.
@@ -147,6 +150,7 @@ impl Options {
         let mut options = Self {
             command: Command::Run,
             library_path: None,
+            musl_libc: None,
             preload: None,
             audit: Vec::new(),
             trace: None,
@@ -198,6 +202,7 @@ impl Options {
             "--inhibit-rpath" => self.inhibit_rpath = value,
             "--glibc-hwcaps-prepend" => self.hwcaps_prepend = value,
             "--glibc-hwcaps-mask" => self.hwcaps_mask = value,
+            "--musl-libc" => self.musl_libc = value,
             "--preload" => self.preload = value,
             "--audit" => self.audit.extend(value),
             "--trace" => self.trace = value,

@@ -33,6 +33,35 @@ pub fn dependants_first(objects: &Objects<'_>, list: &[ObjectId], root: ObjectId
     }
 }
 
+/// musl's order of initialisers: what an object needs before it, in the order in which it is needed; `root` is the
+/// last. Whatever else stands in its search list, `root` needs as well: what is preloaded comes first there.
+#[must_use]
+pub fn dependencies_first(
+    objects: &Objects<'_>,
+    list: &[ObjectId],
+    root: ObjectId,
+) -> Vec<ObjectId> {
+    let needed = |id: ObjectId| objects.get(id).map_or(&[][..], |object| &object.needed);
+    sort_needed(list, root, needed)
+}
+
+fn sort_needed<'g>(
+    list: &[ObjectId],
+    root: ObjectId,
+    needed: impl Fn(ObjectId) -> &'g [ObjectId],
+) -> Vec<ObjectId> {
+    // The walk begins at the end.
+    let root_last: Vec<_> =
+        list.iter().copied().filter(|&id| id != root).chain(core::iter::once(root)).collect();
+    let edge = |id: ObjectId, at: usize| match id == root {
+        true => list.get(at).copied(),
+        false => needed(id).get(at).copied(),
+    };
+    let mut order = walk(&root_last, None, edge);
+    order.reverse();
+    order
+}
+
 /// The same for finalisers: with further edges, to objects that the references of one are bound to, the newest first.
 /// Where these close a cycle, only what is needed counts. `first`, if any, is to be the first.
 #[must_use]
@@ -235,6 +264,16 @@ mod tests {
         assert_eq!(order(&[&[1, 2], &[3], &[3], &[]], &[0, 1, 2, 3]), [0, 1, 2, 3]);
         // 0 → 3, 1; 3 needs 1 and is listed before it or after: 1 is last either way.
         assert_eq!(order(&[&[1, 3], &[], &[], &[1]], &[0, 1, 3]), [0, 3, 1]);
+    }
+
+    #[test]
+    fn what_is_needed_first_comes_first() {
+        // 1 is preloaded; 0 → 2, 3; 2 → 4; 4 → 3; 3 → 2 closes a cycle.
+        let needed = [&[2, 3][..], &[], &[4], &[2], &[3]]
+            .map(|ids| ids.iter().copied().map(ObjectId).collect::<Vec<_>>());
+        let list = [0, 1, 2, 3, 4].map(ObjectId);
+        let order = sort_needed(&list, ObjectId(0), |id| &needed[id.index()]);
+        assert_eq!(order.into_iter().map(|id| id.0).collect::<Vec<_>>(), [1, 3, 4, 2, 0]);
     }
 
     #[test]

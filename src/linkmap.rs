@@ -56,6 +56,10 @@ pub trait Source<'a>: Files<Error = Error> {
 /// The SONAME of the loader itself. Whatever asks for a file of this name gets rld.
 pub const LOADER_SONAME: &[u8] = b"ld-linux-x86-64.so.2";
 
+/// What the names of libraries begin with that a C library stands for which is in one piece (musl's).
+const PARTS_OF_LIBC: [&[u8]; 7] =
+    [b"libc.", b"libpthread.", b"librt.", b"libm.", b"libdl.", b"libutil.", b"libxnet."];
+
 /// The arena of objects. An id is a place in it, free again when its object is unloaded.
 #[derive(Clone, Default)]
 pub struct Objects<'a> {
@@ -184,11 +188,14 @@ pub struct LinkMap<'a> {
     pub objects: Objects<'a>,
     /// The namespaces; the program's is the first.
     pub spaces: Vec<Namespace>,
+    /// The C library that is a loader itself, if there is one ([`Role::Libc`]).
+    hosted: Option<ObjectId>,
 }
 
 impl Default for LinkMap<'_> {
     fn default() -> Self {
-        Self { objects: Objects::default(), spaces: alloc::vec![Namespace::default()] }
+        let (objects, spaces) = (Objects::default(), alloc::vec![Namespace::default()]);
+        Self { objects, spaces, hosted: None }
     }
 }
 
@@ -209,6 +216,9 @@ impl<'a> LinkMap<'a> {
     fn add_shared(&mut self, space: usize, mut object: Arc<Object<'a>>) -> ObjectId {
         if let Some(object) = Arc::get_mut(&mut object) {
             object.space = space;
+            if self.hosted.is_some() {
+                object.exports.forget_versions();
+            }
         }
         let id = self.objects.push(object);
         if let (Some(space), Some(object)) = (self.spaces.get_mut(space), self.objects.get(id)) {
@@ -261,6 +271,37 @@ impl<'a> LinkMap<'a> {
     #[must_use]
     pub fn by_role(&self, role: Role) -> Option<ObjectId> {
         self.objects.iter().find(|(_, object)| object.role == role).map(|(id, _)| id)
+    }
+
+    /// Changes an object that nobody else keeps yet.
+    pub fn change(&mut self, id: ObjectId, change: impl FnOnce(&mut Object<'a>)) {
+        if let Some(object) = self.objects.get_mut(id) {
+            change(object);
+        }
+    }
+
+    /// Lets an object be the C library that is a loader itself. For such a library versions do not count.
+    pub fn host(&mut self, id: ObjectId) {
+        self.change(id, |libc| libc.role = Role::Libc);
+        self.hosted = Some(id);
+        for object in self.objects.slots.iter_mut().flatten().filter_map(Arc::get_mut) {
+            object.exports.forget_versions();
+        }
+    }
+
+    /// Lets that library be searched, last, where nothing asks for it.
+    pub fn list_hosted(&mut self) {
+        if let (Some(id), Some(space)) = (self.hosted, self.spaces.first_mut())
+            && !space.search_list.contains(&id)
+        {
+            space.search_list.push(id);
+        }
+    }
+
+    /// The C library that is a loader itself.
+    #[must_use]
+    pub const fn hosted(&self) -> Option<ObjectId> {
+        self.hosted
     }
 
     /// Lets `id` go by one more name.
@@ -356,6 +397,12 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
             && let Some(id) = self.map.by_role(Role::Loader)
         {
             // A second loader in one process could only break the first (contract 11).
+            self.map.alias(self.space, id, name);
+            return Ok(id);
+        }
+        if let Some(id) = self.map.hosted
+            && PARTS_OF_LIBC.iter().any(|part| name.starts_with(part))
+        {
             self.map.alias(self.space, id, name);
             return Ok(id);
         }

@@ -21,6 +21,8 @@ mod exports;
 mod heap;
 #[path = "main/memory.rs"]
 mod memory;
+#[path = "main/musl.rs"]
+mod musl;
 #[path = "main/printf.rs"]
 mod printf;
 #[path = "main/probes.rs"]

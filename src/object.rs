@@ -36,8 +36,19 @@ pub enum Role {
     Vdso,
     /// rld.
     Loader,
+    /// A C library that is a loader itself, as musl's is: it relocates itself, and stands for the names of all its
+    /// parts.
+    Libc,
     /// A library that was not found: it has a name and nothing else.
     Absent,
+}
+
+impl Role {
+    /// Whether the object relocates and initialises itself.
+    #[must_use]
+    pub const fn starts_itself(self) -> bool {
+        matches!(self, Self::Loader | Self::Libc)
+    }
 }
 
 /// What the symbols of an object are found through.
@@ -92,6 +103,15 @@ impl<'a> Exports<'a> {
         let versym = Versym(self.versyms.get(index as usize)?);
         let version = self.versions.get(versym.index());
         (version.hash != 0).then_some(version)
+    }
+
+    /// Lets versions not count, as under musl. What is not the default version of its name stays out of sight: for such
+    /// a definition the table of indices is kept, without names.
+    pub fn forget_versions(&mut self) {
+        (self.versions, self.verneed, self.verdef) = (Versions::default(), None, None);
+        if !self.versyms.iter().any(|versym| Versym(versym).is_hidden()) {
+            self.versyms = Table::default();
+        }
     }
 
     /// How many symbols the hash table accounts for.
@@ -406,6 +426,13 @@ impl<'a> Object<'a> {
     pub fn set_relative_to(&mut self, current: &[u8]) {
         let relative = dirname(self.name.to_bytes());
         self.absolute_directory = Some([current, b"/", relative].concat());
+    }
+
+    /// The path of the loader that it names, from its PT_INTERP.
+    #[must_use]
+    pub fn interpreter(&self) -> Option<&'a CStr> {
+        let interp = self.segments.interp?;
+        CStr::from_bytes_until_nul(self.image.bytes(interp.vaddr, interp.filesz)?).ok()
     }
 
     /// The names that it asks for, in order.

@@ -1,4 +1,5 @@
-//! The personalities: what a libc expects from the loader that started it.
+//! What a C library expects of its loader: one personality for each.
 
 pub mod glibc;
+pub mod musl;
 pub mod unknown;

@@ -182,7 +182,7 @@ fn is_release(string: &[u8]) -> bool {
 pub fn known() -> String {
     let [first, .., last] = &LAYOUTS;
     let (first, last) = (first.minor, last.minor);
-    alloc::format!("known C libraries: glibc 2.{first} to 2.{last}")
+    alloc::format!("known C libraries: glibc 2.{first} to 2.{last}, musl")
 }
 
 /// What is asked of who meets an unknown one.
@@ -193,7 +193,8 @@ pub const REPORT: &str = "please report it, with these lines and where the build
 /// # Errors
 /// It has one.
 pub fn check_start(map: &LinkMap<'_>, libc: Option<ObjectId>, program: &[u8]) -> Result<()> {
-    let Some((object, evidence)) = find(map.in_search_order(), libc) else { return Ok(()) };
+    let found = find(map, map.in_search_order(), libc);
+    let Some((object, evidence)) = found else { return Ok(()) };
     let mut error = match libc {
         None => Error::words(object.name.to_bytes(), "this C library is not known"),
         Some(libc) => beside(object, map.get(libc)),
@@ -220,6 +221,7 @@ pub fn check_opened<'o, 'a: 'o>(
     const LATE: &str = "a C library cannot come to a program that was started without one";
     const OTHER: &str = "another build of glibc than the program's cannot be loaded beside it";
     let glibc = objects.clone().find(|(_, object)| glibc::is_libc(object));
+    let glibc = glibc.filter(|_| map.hosted().is_none());
     if let Some((_, object)) = glibc {
         let is_same = |layout: &Layout| Ok(core::ptr::eq(glibc::layout_of(object)?, layout));
         match layout.map(is_same).transpose()? {
@@ -229,7 +231,7 @@ pub fn check_opened<'o, 'a: 'o>(
         }
     }
     let libc = libc.or(glibc.map(|(id, _)| id));
-    let Some((object, evidence)) = find(objects, libc) else { return Ok(()) };
+    let Some((object, evidence)) = find(map, objects, libc) else { return Ok(()) };
     let mut error = match libc {
         None => Error::words(object.name.to_bytes(), LATE),
         Some(libc) => beside(object, map.get(libc)),
@@ -258,11 +260,13 @@ fn describe(
 
 /// A C library that no personality is for. Beside one that is known, names alone count: every start asks.
 fn find<'o, 'a: 'o>(
+    map: &LinkMap<'_>,
     mut objects: impl Iterator<Item = (ObjectId, &'o Object<'a>)>,
     libc: Option<ObjectId>,
 ) -> Option<(&'o Object<'a>, Evidence<'a>)> {
     objects.find_map(|(id, object)| {
-        let counts = object.role == Role::Library && Some(id) != libc && !glibc::is_libc(object);
+        let is_known = Some(id) == libc || (glibc::is_libc(object) && map.hosted().is_none());
+        let counts = object.role == Role::Library && !is_known;
         let is_worth_a_look = counts && (libc.is_none() || is_named(object));
         Some((object, is_worth_a_look.then(|| Evidence::of(object))??))
     })

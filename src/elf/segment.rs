@@ -132,6 +132,8 @@ pub struct Segments {
     pub relro: Option<Span>,
     /// PT_GNU_STACK's permissions; `None` when the header is absent.
     pub stack: Option<Access>,
+    /// Its size: that of threads' stacks, where a libc goes by it.
+    pub stack_size: u64,
     /// PT_GNU_EH_FRAME: the index of unwind tables.
     pub eh_frame: Option<Span>,
     /// PT_GNU_PROPERTY: the note of properties, which lies in a PT_NOTE too.
@@ -163,7 +165,10 @@ impl Segments {
                 PT_INTERP => segments.interp = Some(segment),
                 PT_TLS if segment.memsz != 0 => segments.tls = Some(tls(&segment)?),
                 PT_GNU_RELRO => segments.relro = Some(span),
-                PT_GNU_STACK => segments.stack = Some(segment.access),
+                PT_GNU_STACK => {
+                    segments.stack = Some(segment.access);
+                    segments.stack_size = segment.memsz;
+                }
                 PT_GNU_EH_FRAME => segments.eh_frame = Some(span),
                 PT_GNU_PROPERTY => segments.property = Some(segment),
                 PT_NOTE => segments.notes.push(segment),

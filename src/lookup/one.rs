@@ -109,6 +109,10 @@ fn fit(names: &Names<'_, '_>, reference: &Reference<'_>, index: u32) -> Fit {
         return Fit::Yes;
     };
     let Some(wanted) = reference.version else {
+        if names.versions.is_empty() {
+            // Versions do not count here.
+            return if versym.is_hidden() { Fit::No } else { Fit::Yes };
+        }
         // The object that refers has no versions. It was linked against the first version that the library ever had:
         // index 2 comes right after the two reserved ones.
         let last_accepted = if reference.class.newest { 1 } else { 2 };

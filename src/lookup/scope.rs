@@ -26,12 +26,17 @@ pub enum Uniqueness<'s, 'a> {
     Settled(&'s Unique<'a>),
 }
 
+/// What a name stands for that nothing defines, where a libc has other names for its functions.
+pub type OtherNames<'s> = &'s dyn Fn(&[u8]) -> Option<Definition>;
+
 /// A search order.
 pub struct Scope<'s, 'm, 'a> {
     runs: &'s [&'s Run<'m, 'a>],
     /// `LD_DYNAMIC_WEAK`: a weak definition gives way to a later strong one.
     dynamic_weak: bool,
     unique: Uniqueness<'s, 'a>,
+    /// Asked when nothing defines what a relocation refers to.
+    pub other_names: Option<OtherNames<'s>>,
     /// The objects that the last lookups have visited, while somebody wants to know.
     pub visited: Vec<ObjectId>,
 }
@@ -44,7 +49,7 @@ impl<'s, 'm, 'a> Scope<'s, 'm, 'a> {
         dynamic_weak: bool,
         unique: Uniqueness<'s, 'a>,
     ) -> Self {
-        Self { runs, dynamic_weak, unique, visited: Vec::new() }
+        Self { runs, dynamic_weak, unique, other_names: None, visited: Vec::new() }
     }
 
     /// The first run that has an index: that is where lookups wait for memory.
@@ -72,7 +77,7 @@ impl<'s, 'm, 'a> Scope<'s, 'm, 'a> {
         reference: &Reference<'_>,
         own: Option<(ObjectId, &Exports<'a>)>,
     ) -> Option<Definition> {
-        let Self { runs, dynamic_weak, unique, visited } = self;
+        let Self { runs, dynamic_weak, unique, visited, .. } = self;
         let mut judge = Judge { reference, dynamic_weak: *dynamic_weak, unique, weak: None };
         let each_is_told = trace::on(Topics::SYMBOLS);
         if each_is_told {
@@ -96,7 +101,7 @@ impl<'s, 'm, 'a> Scope<'s, 'm, 'a> {
 
     /// The first definition after an object (RTLD_NEXT); of all objects, if it is not among them.
     pub fn find_after(&mut self, reference: &Reference<'_>, after: ObjectId) -> Option<Definition> {
-        let Self { runs, dynamic_weak, unique, visited } = self;
+        let Self { runs, dynamic_weak, unique, visited, .. } = self;
         let mut judge = Judge { reference, dynamic_weak: *dynamic_weak, unique, weak: None };
         let place = |run: &Run<'_, '_>| run.objects().position(|id| id == after);
         let here = runs.iter().zip(0..).find_map(|(run, at)| Some((at, place(run)? + 1)));
@@ -134,7 +139,8 @@ impl<'s, 'm, 'a> Scope<'s, 'm, 'a> {
         let reference = Reference { name, hash, version, class };
         let symbolic = object.dynamic.flags.contains(Flags::SYMBOLIC);
         let own = (symbolic && object.role != Role::Program).then_some((id, &object.exports));
-        let found = self.find(&reference, own);
+        let other_names = self.other_names;
+        let found = self.find(&reference, own).or_else(|| other_names?(name));
         let Some(found) = found else {
             return match symbol.binding() {
                 Binding::Weak => Ok(None),

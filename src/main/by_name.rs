@@ -54,7 +54,7 @@ stubs! {
 
 /// dl_iterate_phdr(3): the objects of the caller's namespace, until `callback` answers anything but 0. A callback may
 /// open and close objects, but not close the one that it is told of.
-unsafe extern "C" fn iterate(
+pub unsafe extern "C" fn iterate(
     callback: unsafe extern "C" fn(*mut Info, usize, *mut c_void) -> c_int,
     data: *mut c_void,
     caller: u64,

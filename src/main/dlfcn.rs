@@ -154,8 +154,22 @@ struct Opening {
     told: Option<OpenCall>,
 }
 
-/// The innermost, under the loader's lock.
+/// The innermost, under the loader's lock. Under musl initialisers are called without the lock, and nothing is to be
+/// ended that one throws through.
 static OPENING: AtomicPtr<Opening> = AtomicPtr::new(null_mut());
+
+/// What musl makes of a mode: unknown bits do not count, and what is not to be lazy is bound at once.
+const fn musl_mode(mode: c_int) -> c_int {
+    const KNOWN: c_int = libc::RTLD_LAZY
+        | libc::RTLD_NOW
+        | libc::RTLD_NOLOAD
+        | libc::RTLD_GLOBAL
+        | libc::RTLD_NODELETE;
+    match mode & libc::RTLD_LAZY {
+        0 => mode & KNOWN | libc::RTLD_NOW,
+        _ => mode & KNOWN & !libc::RTLD_NOW,
+    }
+}
 
 /// Opens; `handle` becomes the handle, or null. Returns what is to be initialised, with the lock held, or null.
 unsafe extern "C" fn begin(
@@ -169,6 +183,8 @@ unsafe extern "C" fn begin(
     thread::clear_error();
     // SAFETY: the caller's string; none is the program.
     let name = if file.is_null() { c"" } else { unsafe { CStr::from_ptr(file) } };
+    let is_musl = process.facts.musl.is_some();
+    let mode = if is_musl { musl_mode(mode) } else { mode };
     let request = Request { name: name.to_bytes(), mode, caller, namespace, purpose: For::Program };
     let mut told = OpenCall::begins(request.name);
     process.begin();
@@ -182,14 +198,18 @@ unsafe extern "C" fn begin(
             let outer = OPENING.load(Ordering::Relaxed);
             let (link_map, told) = (opened.link_map, told.take());
             let opening = Box::into_raw(Box::new(Opening { opened, outer, told }));
-            OPENING.store(opening, Ordering::Relaxed);
+            if is_musl {
+                process.end();
+            } else {
+                OPENING.store(opening, Ordering::Relaxed);
+            }
             (link_map, opening)
         }
         Err(error) => {
             if let Some(told) = told.take() {
                 told.fails(&error);
             }
-            if !error.problem.is_silent() {
+            if is_musl || !error.problem.is_silent() {
                 remember(&error);
             }
             (0, null_mut())
@@ -224,8 +244,11 @@ unsafe extern "C" fn end(opening: *mut Opening) {
     }
     // SAFETY: `begin` made it, and initialisers that were opened inside have come to their end.
     let Opening { opened, outer, told } = *unsafe { Box::from_raw(opening) };
-    OPENING.store(outer, Ordering::Relaxed);
     let process = process();
+    match process.facts.musl {
+        Some(_) => process.begin(),
+        None => OPENING.store(outer, Ordering::Relaxed),
+    }
     tracing::opened(process, &opened);
     if let Some(told) = told {
         told.ends(process, opened.link_map);
@@ -254,6 +277,16 @@ extern "C" fn personality(
 /// Keeps an error for dlerror(3).
 fn remember(error: &Error) {
     thread::set_error(format_args!("{}", error.in_full()));
+}
+
+/// Says whether a handle is that of an object; returns 0, or 1 with an error for dlerror(3).
+pub fn check_handle(process: &Process, handle: u64) -> c_int {
+    thread::clear_error();
+    let known = while_reading(|| process.world().link_maps.object(handle).is_some());
+    if !known {
+        remember(&Error::words(b"", "invalid handle"));
+    }
+    c_int::from(!known)
 }
 
 /// Runs `work` under the loader's lock; what goes wrong is for dlerror(3).

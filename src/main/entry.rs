@@ -13,7 +13,7 @@ use rld::program::start::start;
 use rld::program::terms::Own;
 use rld::reloc::apply::Entries;
 
-use crate::{audited, exports, heap, stubs};
+use crate::{audited, exports, heap, musl, stubs};
 
 unsafe extern "C" {
     /// The link editor's name for rld's ELF header.
@@ -102,6 +102,7 @@ unsafe extern "C" fn enter(stack: *mut u64) -> Registers {
             resolver: Addr(&raw const stubs::_dl_runtime_resolve as u64),
             audited: Addr(&raw const audited::_dl_runtime_profile as u64),
         },
+        musl: musl::entries(),
         memory_refused: || heap::HEAP.was_refused(),
     };
     // SAFETY: the kernel's stack pointer, on the first and only call.

@@ -6,10 +6,8 @@
 //! it changes no more of a vector register than the lower half, so that only that is saved.
 
 use core::arch::{global_asm, naked_asm};
-use core::ffi::c_void;
 
 use rld::program::bind;
-use rld::tls::modules::GENERATION;
 use rld::tls::thread::{self, Index};
 
 use crate::exports::process;
@@ -44,8 +42,6 @@ macro_rules! end_plt_frame {
         )
     };
 }
-
-pub(crate) use {end_plt_frame, plt_frame};
 
 /// Stores the lower halves of all vector registers in the 256 bytes at the stack pointer, which is aligned.
 macro_rules! keep_vectors {
@@ -95,6 +91,96 @@ macro_rules! give_vectors_back {
     };
 }
 
+/// A function of TLS descriptors, and one with the interface of `__tls_get_addr`, for DTVs that are found by `$dtv`:
+/// instructions that load rdx, and jump to 2 where a thread has none. Old compilers call the second with a misaligned
+/// stack. What they do as a rule fits one cache line.
+macro_rules! dynamic_variables {
+    ($descriptor:literal, $address:literal, $dtv:expr $(, $operand:ident = $symbol:path)*) => {
+        core::arch::global_asm!(
+            ".text",
+            concat!(".globl ", $descriptor),
+            concat!(".hidden ", $descriptor),
+            concat!(".type ", $descriptor, ", @function"),
+            ".balign 64",
+            concat!($descriptor, ":"),
+            "push rcx",
+            "push rdx",
+            "mov rcx, [rax + 8]",
+            $dtv,
+            "mov rax, [rip + {generation}]",
+            "cmp [rdx], rax",
+            "jne 2f",
+            "mov rax, [rcx]",
+            "shl rax, 4",
+            "mov rax, [rdx + rax]",
+            "cmp rax, -1",
+            "je 2f",
+            "add rax, [rcx + 8]",
+            "sub rax, qword ptr fs:[0]",
+            "pop rdx",
+            "pop rcx",
+            "ret",
+            "2:",
+            "push rbx",
+            "push rsi",
+            "push rdi",
+            "push r8",
+            "push r9",
+            "push r10",
+            "push r11",
+            "mov rbx, rsp",
+            "sub rsp, 256",
+            "and rsp, -16",
+            $crate::stubs::keep_vectors!(),
+            "mov rdi, rcx",
+            "call {first_use}",
+            $crate::stubs::give_vectors_back!(),
+            "mov rsp, rbx",
+            "pop r11",
+            "pop r10",
+            "pop r9",
+            "pop r8",
+            "pop rdi",
+            "pop rsi",
+            "pop rbx",
+            "sub rax, qword ptr fs:[0]",
+            "pop rdx",
+            "pop rcx",
+            "ret",
+            concat!(".size ", $descriptor, ", . - ", $descriptor),
+            concat!(".globl ", $address),
+            concat!(".type ", $address, ", @function"),
+            ".balign 16",
+            concat!($address, ":"),
+            $dtv,
+            "mov rax, [rip + {generation}]",
+            "cmp [rdx], rax",
+            "jne 2f",
+            "mov rax, [rdi]",
+            "shl rax, 4",
+            "mov rax, [rdx + rax]",
+            "cmp rax, -1",
+            "je 2f",
+            "add rax, [rdi + 8]",
+            "ret",
+            "2:",
+            "push rbp",
+            "mov rbp, rsp",
+            "and rsp, -16",
+            "call {first_use}",
+            "mov rsp, rbp",
+            "pop rbp",
+            "ret",
+            concat!(".size ", $address, ", . - ", $address),
+            generation = sym rld::tls::modules::GENERATION,
+            first_use = sym $crate::stubs::first_use,
+            $($operand = sym $symbol,)*
+        );
+    };
+}
+
+pub(crate) use {dynamic_variables, end_plt_frame, give_vectors_back, keep_vectors, plt_frame};
+
 /// A TLS descriptor's function for a variable at a fixed offset from the thread pointer. Its convention keeps all
 /// registers but rax (TLSDESC for x86-64).
 #[unsafe(naked)]
@@ -113,95 +199,10 @@ unsafe extern "C" {
     pub fn tls_descriptor_dynamic();
 }
 
-// What it does as a rule fits one cache line.
-global_asm!(
-    ".text",
-    ".globl tls_descriptor_dynamic",
-    ".hidden tls_descriptor_dynamic",
-    ".type tls_descriptor_dynamic, @function",
-    ".balign 64",
-    "tls_descriptor_dynamic:",
-    "push rcx",
-    "push rdx",
-    "mov rcx, [rax + 8]",
-    "mov rdx, qword ptr fs:[8]",
-    "mov rax, [rip + {generation}]",
-    "cmp [rdx], rax",
-    "jne 2f",
-    "mov rax, [rcx]",
-    "shl rax, 4",
-    "mov rax, [rdx + rax]",
-    "cmp rax, -1",
-    "je 2f",
-    "add rax, [rcx + 8]",
-    "sub rax, qword ptr fs:[0]",
-    "pop rdx",
-    "pop rcx",
-    "ret",
-    "2:",
-    "push rbx",
-    "push rsi",
-    "push rdi",
-    "push r8",
-    "push r9",
-    "push r10",
-    "push r11",
-    "mov rbx, rsp",
-    "sub rsp, 256",
-    "and rsp, -16",
-    keep_vectors!(),
-    "mov rdi, rcx",
-    "call {address}",
-    give_vectors_back!(),
-    "mov rsp, rbx",
-    "pop r11",
-    "pop r10",
-    "pop r9",
-    "pop r8",
-    "pop rdi",
-    "pop rsi",
-    "pop rbx",
-    "sub rax, qword ptr fs:[0]",
-    "pop rdx",
-    "pop rcx",
-    "ret",
-    ".size tls_descriptor_dynamic, . - tls_descriptor_dynamic",
-    generation = sym GENERATION,
-    address = sym first_use,
-);
-
-/// The address of a thread-local variable: `{module, offset}` → address. Old compilers call this with a misaligned
-/// stack.
-#[unsafe(naked)]
-#[unsafe(no_mangle)]
-unsafe extern "C" fn __tls_get_addr(_index: *const Index) -> *mut c_void {
-    naked_asm!(
-        "mov rdx, qword ptr fs:[8]",
-        "mov rax, [rip + {generation}]",
-        "cmp [rdx], rax",
-        "jne 2f",
-        "mov rax, [rdi]",
-        "shl rax, 4",
-        "mov rax, [rdx + rax]",
-        "cmp rax, -1",
-        "je 2f",
-        "add rax, [rdi + 8]",
-        "ret",
-        "2:",
-        "push rbp",
-        "mov rbp, rsp",
-        "and rsp, -16",
-        "call {address}",
-        "mov rsp, rbp",
-        "pop rbp",
-        "ret",
-        generation = sym GENERATION,
-        address = sym first_use,
-    )
-}
+dynamic_variables!("tls_descriptor_dynamic", "__tls_get_addr", "mov rdx, qword ptr fs:[8]");
 
 /// A variable whose block the thread does not have yet, or may have to give up.
-unsafe extern "C" fn first_use(index: *const Index) -> u64 {
+pub unsafe extern "C" fn first_use(index: *const Index) -> u64 {
     // SAFETY: the caller's index, which relocation has filled in.
     let Index { module, offset } = unsafe { index.read() };
     // SAFETY: the calling thread has a DTV, and the module exists while its code runs.

@@ -44,13 +44,6 @@ pub fn program(stack: &InitialStack, name: &[u8]) -> Result<Object<'static>> {
     Object::parse(CString::default(), Role::Program, mapped)
 }
 
-/// The path of the interpreter in a program that is mapped, from its PT_INTERP.
-#[must_use]
-pub fn interpreter<'a>(program: &Object<'a>) -> Option<&'a CStr> {
-    let interp = program.segments.interp?;
-    CStr::from_bytes_until_nul(program.image.bytes(interp.vaddr, interp.filesz)?).ok()
-}
-
 /// The kernel's vDSO; none where the kernel has none, or one that cannot be read.
 #[must_use]
 pub fn vdso(stack: &InitialStack) -> Option<Object<'static>> {

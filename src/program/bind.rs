@@ -21,7 +21,7 @@ use crate::error::{Error, Problem, Report};
 use crate::lookup::Class;
 use crate::lookup::prepared::Prepared;
 use crate::lookup::quick::{self, Quick};
-use crate::lookup::scope::{Scope, Undefined, Uniqueness};
+use crate::lookup::scope::{OtherNames, Scope, Undefined, Uniqueness};
 use crate::lookup::told;
 use crate::lookup::undefined;
 use crate::object::{Definition, Object};
@@ -162,7 +162,9 @@ fn thoroughly(
     class: Class,
 ) -> Option<Option<Definition>> {
     let unique = Uniqueness::Settled(world.unique(chain.space)?);
+    let plain = process.facts.musl.as_ref().map(|musl| musl.other_names(&world.map));
     let mut scope = Scope::new(chain.runs(), process.facts.dynamic_weak, unique);
+    scope.other_names = plain.as_ref().map(|plain| plain as OtherNames<'_>);
     let objects = &world.map.objects;
     let found = match told::wanted() && !prepared.symbol.binds_locally() {
         false => scope.resolve(objects, from, prepared, class),

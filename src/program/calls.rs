@@ -36,14 +36,19 @@ impl Calls {
         self.objects.is_empty()
     }
 
-    /// The function to call next. The caller holds the loader's lock.
+    /// The function to call next. The caller holds the loader's lock, but under musl.
     pub fn next(&mut self, process: &Process) -> Option<u64> {
         while let Some((id, object)) = self.objects.last() {
             let called = match self.called {
                 Some(called) => called,
                 None => {
-                    let life = process.world().life(*id);
-                    let done = life.is_none_or(|it| it.initialised.swap(true, Ordering::AcqRel));
+                    let done = match &process.facts.musl {
+                        Some(musl) => !musl.constructors.begin(*id, object),
+                        None => {
+                            let life = process.world().life(*id);
+                            life.is_none_or(|it| it.initialised.swap(true, Ordering::AcqRel))
+                        }
+                    };
                     if done {
                         usize::MAX
                     } else {
@@ -63,6 +68,9 @@ impl Calls {
                 let (object, function) = (object.label(), Function::Initialiser);
                 let since = self.since;
                 trace::tell(Topics::CALLS, || Event::CallEnds { object, function, since });
+                if let Some(musl) = &process.facts.musl {
+                    musl.constructors.end(*id);
+                }
             }
             self.objects.pop();
             self.called = None;

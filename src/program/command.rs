@@ -17,7 +17,7 @@ use crate::errno::Errno;
 use crate::error::{Error, Problem};
 use crate::linkmap::{LinkMap, Source};
 use crate::object::{Object, Role};
-use crate::search::{Failure, Files, Purpose, Refusal, Unsuitable, has_token};
+use crate::search::{Failure, Files, Purpose, Refusal, System, Unsuitable, has_token};
 use crate::sys::file;
 use crate::sys::stack::InitialStack;
 use crate::text::Text;
@@ -97,6 +97,12 @@ impl Job {
         matches!(self.command(), Command::List | Command::Tree)
     }
 
+    /// `--musl-libc`.
+    #[must_use]
+    pub fn musl_libc(&self) -> Option<&'static [u8]> {
+        Some(self.options.as_ref()?.musl_libc?.to_bytes())
+    }
+
     /// `--preload`.
     #[must_use]
     pub fn preload(&self) -> Option<&'static CStr> {
@@ -143,6 +149,7 @@ impl Job {
         stack: &InitialStack,
         settings: &Settings<'_>,
         cpu: &CpuFeatures,
+        system: System,
     ) -> Searching {
         let option = |get: fn(&Options) -> Option<&'static CStr>| {
             self.options.as_ref().and_then(get).map(|text| text.to_bytes().to_vec())
@@ -151,6 +158,7 @@ impl Job {
         let library_path = library_path.or(settings.library_path.map(<[u8]>::to_vec));
         let platform = cpu.platform.or_else(|| platform(stack));
         Searching::new(searching::Settings {
+            system,
             secure: self.secure,
             is_direct: self.is_direct(),
             platform: platform.map(|name| name.to_bytes().to_vec()),
@@ -223,7 +231,8 @@ impl Job {
             (file, path.into())
         } else {
             // As ld.so has it, a name without a slash is looked for where libraries are.
-            let mut search = self.searching(stack, &Settings::default(), cpu).make(b"");
+            let search = self.searching(stack, &Settings::default(), cpu, System::DEBIAN);
+            let mut search = search.make(b"");
             let found = search.find(live, name, &[], Purpose::Library);
             let found = found.map_err(|failure| match failure {
                 Failure::Fatal { error, .. } => error,

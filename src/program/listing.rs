@@ -7,7 +7,7 @@ use core::ffi::CStr;
 use core::fmt::Write;
 
 use super::terms::{STDOUT, Stop, warn};
-use super::{adopt, unresolved, unused, versions};
+use super::{unresolved, unused, versions};
 use crate::addr::ObjectId;
 use crate::elf::version::{definitions, needs};
 use crate::env::Settings;
@@ -98,7 +98,7 @@ impl List<'_> {
             return "\tstatically linked\n".into();
         }
         // The program asks for rld by its PT_INTERP.
-        let interpreter = program.and_then(adopt::interpreter);
+        let interpreter = program.and_then(Object::interpreter);
         let mut text = String::new();
         for object in order.iter().filter_map(|&id| map.get(id)) {
             let path = object.name.to_bytes();
@@ -108,7 +108,7 @@ impl List<'_> {
                     let _ = writeln!(text, "\t{} => not found", Text(path));
                     continue;
                 }
-                Role::Library => object.aliases.first().map_or(path, |alias| alias),
+                Role::Library | Role::Libc => object.aliases.first().map_or(path, |alias| alias),
                 Role::Loader => interpreter.map_or(path, CStr::to_bytes),
                 Role::Program | Role::Vdso => path,
             };

@@ -21,6 +21,7 @@ pub mod listing;
 pub mod live;
 pub mod locks;
 pub mod meant;
+pub mod musl;
 pub mod names;
 pub mod open;
 mod own_locks;

@@ -125,7 +125,10 @@ pub fn open(process: &Process, request: &Request<'_>) -> Result<Opened> {
     let space = target(process, world, caller, request)?;
     if let Some(root) = space.and_then(|space| already(world, space, request)) {
         let link_map = world.link_maps.address(root);
-        let calls = Calls::new(process, &[]);
+        let calls = match process.facts.musl {
+            None => Calls::new(process, &[]),
+            Some(_) => initialisers(process, world, root, &[]),
+        };
         return Ok(Opened { root, link_map, calls, made_global: Vec::new() });
     }
     if process.is_changing() {
@@ -139,15 +142,27 @@ pub fn open(process: &Process, request: &Request<'_>) -> Result<Opened> {
     process.end_change();
     let Loaded { root, fresh, made_global } = opened?;
     let world = process.world();
+    let calls = initialisers(process, world, root, &fresh);
+    Ok(Opened { root, link_map: world.link_maps.address(root), calls, made_global })
+}
+
+/// The initialisers to call. Under musl that may still be left to do for others than those that are new, or another
+/// thread may be about it.
+fn initialisers(process: &Process, world: &World, root: ObjectId, fresh: &[ObjectId]) -> Calls {
+    let objects = &world.map.objects;
     let list: Vec<_> = world.list(root).into_iter().flat_map(|list| list.objects()).collect();
-    let mut order = init::dependants_first(&world.map.objects, &list, root);
+    if process.facts.musl.is_some() {
+        let mut order = init::dependencies_first(objects, &list, root);
+        order.retain(|&id| world.life(id).is_some_and(|life| !life.of_start));
+        return Calls::new(process, &order);
+    }
+    let mut order = init::dependants_first(objects, &list, root);
     order.retain(|id| fresh.contains(id));
     order.reverse();
     let is_first = |id: &ObjectId| world.map.get(*id).is_some_and(ready::wants_to_be_first);
     let (mut order, rest): (Vec<_>, Vec<_>) = order.into_iter().partition(is_first);
     order.extend(rest);
-    let link_map = world.link_maps.address(root);
-    Ok(Opened { root, link_map, calls: Calls::new(process, &order), made_global })
+    Calls::new(process, &order)
 }
 
 /// The namespace that is meant; `None` for a new one.
@@ -399,6 +414,8 @@ fn find(
     caller: Option<ObjectId>,
     space: usize,
 ) -> Result<ObjectId> {
+    // Under musl, programs ask for all that is opened.
+    let caller = caller.filter(|_| process.facts.musl.is_none());
     let requester = caller.or(world.map.by_role(Role::Program));
     let audits = request.purpose != For::Program;
     let no_load = request.has(libc::RTLD_NOLOAD);
@@ -491,7 +508,8 @@ fn begin_lives(
     world.lives.resize_with(world.map.objects.ids().max(world.lives.len()), Life::default);
     for &id in fresh {
         let Some(object) = world.map.get(id) else { continue };
-        let pinned = AtomicBool::new(is_pinned_by_flag(object));
+        let pinned = is_pinned_by_flag(object) || process.facts.musl.is_some();
+        let pinned = AtomicBool::new(pinned);
         let libc = glibc::is_libc(object);
         if let Some(segment) = object.segments.tls {
             let image = object.image.address(segment.image);

@@ -10,7 +10,7 @@ use crate::sys::process::{futex_wait, futex_wake_one, thread_id};
 
 /// A lock that its holder may take again. In a child of fork(2) it is free, whoever held it.
 #[repr(C)]
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Mutex {
     /// 0 free, 1 taken, 2 taken with somebody waiting.
     word: AtomicU32,

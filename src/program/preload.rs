@@ -1,7 +1,6 @@
 //! LD_PRELOAD, `--preload` and `/etc/ld.so.preload`.
 
 use alloc::string::String;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -11,14 +10,19 @@ use crate::addr::ObjectId;
 use crate::env::{Settings, preload_file_names, preload_names};
 use crate::linkmap::{Linker, Source};
 use crate::search::Purpose;
-use crate::sys::file::{self, Fd};
+use crate::sys::file;
 use crate::text::Text;
 
 const FILE: &CStr = c"/etc/ld.so.preload";
 
 /// The names of what is to come before all dependencies, in ld.so's order, each with where it stands.
 #[must_use]
-pub fn names(settings: &Settings<'_>, job: &Job, secure: bool) -> Vec<(Vec<u8>, &'static str)> {
+pub fn names(
+    settings: &Settings<'_>,
+    job: &Job,
+    secure: bool,
+    is_musl: bool,
+) -> Vec<(Vec<u8>, &'static str)> {
     let mut names = Vec::new();
     let mut add = |name: &[u8], from| names.push((name.to_vec(), from));
     for name in preload_names(settings.preload.unwrap_or_default(), secure) {
@@ -27,7 +31,9 @@ pub fn names(settings: &Settings<'_>, job: &Job, secure: bool) -> Vec<(Vec<u8>, 
     for name in preload_names(job.preload().map_or(&[], CStr::to_bytes), secure) {
         add(name, "--preload");
     }
-    for name in preload_file_names(&file_contents()) {
+    // The file is for programs of glibc.
+    let file = if is_musl { Vec::new() } else { file_contents() };
+    for name in preload_file_names(&file) {
         add(name, "/etc/ld.so.preload");
     }
     names
@@ -42,7 +48,8 @@ pub fn all<S: Source<'static>>(
 ) -> Vec<ObjectId> {
     let mut preloaded = Vec::new();
     let mut warnings: Vec<String> = Vec::new();
-    for (name, from) in names(settings, job, secure) {
+    let is_musl = linker.map.hosted().is_some();
+    for (name, from) in names(settings, job, secure, is_musl) {
         match linker.open(&name, Some(ObjectId(0)), Purpose::Preload) {
             Ok(id) => preloaded.push(id),
             Err(error) => {
@@ -62,10 +69,5 @@ fn file_contents() -> Vec<u8> {
     if !file::is_readable(FILE) {
         return Vec::new();
     }
-    let Ok(fd) = Fd::open(FILE) else { return Vec::new() };
-    let size = fd.status().map_or(0, |status| status.size);
-    let mut contents = vec![0; usize::try_from(size.min(1 << 20)).unwrap_or_default()];
-    let read = fd.read_at(&mut contents, 0).unwrap_or_default();
-    contents.truncate(read);
-    contents
+    file::contents(FILE).unwrap_or_default()
 }

@@ -9,6 +9,7 @@
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
+use super::musl::{self, host};
 use super::process::{Facts, Process};
 use super::searching::Searching;
 use super::terms::{Own, Stop, platform, program_name};
@@ -101,7 +102,7 @@ impl Plan<'_> {
     /// Called once, on the process's one thread.
     pub unsafe fn carry_out(
         self,
-        map: LinkMap<'static>,
+        mut map: LinkMap<'static>,
         stack: &InitialStack,
         own: &Own,
         searching: Searching,
@@ -110,17 +111,32 @@ impl Plan<'_> {
         let layout = self.layout;
         let tcb_size = layout.map_or(BARE_TCB_SIZE, |layout| layout.pthread.size.into());
         let (tls, rseq) = self.tls_layout(&map, stack, tcb_size)?;
-        let no_room = |errno: Errno| no_thread_storage(&map, name).with(errno.described());
-        let main_thread = block::map_main(&tls, tcb_size).map_err(no_room)?;
         tls::modules::enter_all(&tls);
-        let random = random_bytes(stack);
-        // SAFETY: the block was mapped just now.
-        unsafe {
-            if !tls::thread::install(main_thread) {
-                return Err(no_room(Errno::ENOMEM).into());
+        let bind_now = self.settings.bind_now || map.hosted().is_some();
+        let functions = musl::take_functions(&mut map, own)?;
+        let references = relocate::references(&map, bind_now);
+        let global = Kept::global(&map, map.search_list(), self.libc, references);
+        let no_room = |errno: Errno| no_thread_storage(&map, name).with(errno.described());
+        let (musl, main_thread) = match functions {
+            Some(functions) => {
+                let start = host::Start { map: &map, run: global.run(), tls: &tls, stack, own };
+                // SAFETY: the library was only mapped so far, and the one thread has no thread pointer.
+                let (musl, main_thread) = unsafe { start.carry_out(functions)? };
+                (Some(musl), main_thread)
             }
-            thread::install(main_thread, random).map_err(no_room)?;
-        }
+            None => {
+                let main_thread = block::map_main(&tls, tcb_size).map_err(no_room)?;
+                let random = random_bytes(stack);
+                // SAFETY: the block was mapped just now.
+                unsafe {
+                    if !tls::thread::install(main_thread) {
+                        return Err(no_room(Errno::ENOMEM).into());
+                    }
+                    thread::install(main_thread, random).map_err(no_room)?;
+                }
+                (None, main_thread)
+            }
+        };
         // SAFETY: the binary's own variables, which nobody has read yet.
         unsafe { plain_data(&own.exports.data, stack, searching.secure) };
         let mut link_maps = LinkMaps::for_auditors(self.auditors);
@@ -131,15 +147,17 @@ impl Plan<'_> {
             let shape = layout.unwrap_or(Layout::common());
             map.get(id).into_iter().for_each(|object| link_maps.add(shape, id, object));
         }
-        let bind_now = self.settings.bind_now;
-        let references = relocate::references(&map, bind_now);
-        let global = Kept::global(&map, map.search_list(), self.libc, references);
+        let mut entries = own.entries;
+        if musl.is_some() {
+            entries.dynamic = own.musl.dynamic;
+        }
         let facts = Facts {
             name,
             layout,
+            musl,
             tunables: self.values.clone(),
             exports: own.exports,
-            entries: own.entries,
+            entries,
             main_thread,
             tcb_size,
             arguments: Arguments {
@@ -157,6 +175,9 @@ impl Plan<'_> {
         };
         let world = World::new(map, tls, link_maps, global, self.libc);
         let process = Process::new(facts, world).publish();
+        if process.facts.musl.is_some() {
+            process.locks.use_own();
+        }
         match layout {
             // SAFETY: as the caller promises.
             Some(layout) => unsafe { self.project(process, layout, stack, rseq) },
@@ -184,6 +205,11 @@ impl Plan<'_> {
             checks::tls_image(object, program)?;
         }
         let mut tls = tls::Layout::new(modules, 0).map_err(too_large)?;
+        if map.hosted().is_some() {
+            // musl has no static blocks for libraries that come later.
+            tls.reserve(host::OWN_TLS).map_err(too_large)?;
+            return Ok((tls, None));
+        }
         let wishes = [AT_RSEQ_FEATURE_SIZE, AT_RSEQ_ALIGN].map(|kind| stack.aux(kind));
         let area = |layout| RseqArea::of(layout, &mut tls, wishes);
         let rseq = self.layout.map_or(Ok(None), area).map_err(too_large)?;

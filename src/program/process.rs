@@ -16,6 +16,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use super::audit::Auditors;
 use super::checks;
 use super::locks::{self, Lock, Locks, while_reading};
+use super::musl::Musl;
 use super::places::{Place, Places};
 use super::searching::Searching;
 use super::symbols::FoundVersion;
@@ -39,6 +40,8 @@ pub struct Facts {
     pub name: &'static [u8],
     /// The layout that the C library was built with, if there is glibc's.
     pub layout: Option<&'static glibc::layout::Layout>,
+    /// musl, if that is the C library.
+    pub musl: Option<Musl>,
     /// The tunables by the numbers that libc knows.
     pub tunables: Values<'static>,
     /// Addresses of what rld exports.

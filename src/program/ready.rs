@@ -54,7 +54,10 @@ pub unsafe fn make(process: &'static Process) -> Result<(), Stop> {
         audit::activity_in(process, process.world(), LinkMap::BASE, Activity::Consistent);
         use_locks(process);
         tracing::end_of_start(process);
-        initialise(process);
+        // musl initialises itself first, when the program asks it to.
+        if process.facts.musl.is_none() {
+            initialise(process);
+        }
     }
     Ok(())
 }

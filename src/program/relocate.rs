@@ -24,8 +24,8 @@ use crate::image::Words;
 use crate::image::memory::{open_text, seal_relro};
 use crate::init;
 use crate::linkmap::LinkMap;
-use crate::lookup::scope::{Scope, Unique, Uniqueness};
-use crate::object::{Object, Role};
+use crate::lookup::scope::{OtherNames, Scope, Unique, Uniqueness};
+use crate::object::Object;
 pub use crate::reloc::apply::Binding;
 use crate::reloc::apply::{Pending, Relocator};
 use crate::reloc::lazy::Lazy;
@@ -143,7 +143,9 @@ impl Job<'_> {
         let facts = &process.facts;
         let World { map, tls, link_maps, .. } = world;
         let uniqueness = Uniqueness::Settles(unique);
+        let plain = facts.musl.as_ref().map(|musl| musl.other_names(map));
         let mut scope = Scope::new(self.chain.runs(), facts.dynamic_weak, uniqueness);
+        scope.other_names = plain.as_ref().map(|plain| plain as OtherNames<'_>);
         let mut relocator =
             Relocator::new(&map.objects, &mut scope, tls, facts.entries, facts.name);
         relocator.opened = self.opened;
@@ -155,7 +157,7 @@ impl Job<'_> {
         let mut places: Vec<Option<Words>> = Vec::new();
         places.resize(map.objects.ids(), None);
         for &id in self.order {
-            let Some(object) = map.get(id).filter(|object| object.role != Role::Loader) else {
+            let Some(object) = map.get(id).filter(|object| !object.role.starts_itself()) else {
                 continue;
             };
             let text = object.dynamic.flags.contains(Flags::TEXTREL);
@@ -223,7 +225,7 @@ impl Job<'_> {
             }
         }
         for &id in self.order {
-            if let Some(object) = map.get(id).filter(|object| object.role != Role::Loader) {
+            if let Some(object) = map.get(id).filter(|object| !object.role.starts_itself()) {
                 // SAFETY: all words of the object are written.
                 unsafe { seal(object, facts.name) }?;
             }
@@ -253,7 +255,7 @@ const NEVER_CALLED: usize = 2;
 #[must_use]
 pub fn references(map: &LinkMap<'_>, bind_now: bool) -> usize {
     let objects = map.objects.iter().map(|(_, object)| object);
-    let objects = objects.filter(|object| object.role != Role::Loader);
+    let objects = objects.filter(|object| !object.role.starts_itself());
     objects.map(|object| references_of(object, bind_now)).sum()
 }
 

@@ -16,8 +16,10 @@ use crate::search::{Config, Hwcaps, Search, System};
 use crate::sys::file;
 
 /// What the searcher is made from. The environment's strings may be overwritten by the program, so these are copies.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Settings {
+    /// Whose directories are searched, and how.
+    pub system: System,
     /// Whether the process has more rights than its caller.
     pub secure: bool,
     /// Whether rld was the command, so that the kernel does not know the program's file.
@@ -65,7 +67,7 @@ impl Searching {
     pub fn make(&self, origin: &[u8]) -> Search {
         let settings = &self.settings;
         let config = Config {
-            system: System::DEBIAN,
+            system: settings.system,
             platform: settings.platform.as_deref(),
             secure: settings.secure,
             library_path: &settings.library_path,

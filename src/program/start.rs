@@ -18,6 +18,7 @@ use super::{
     tracing, tree,
 };
 use crate::abi::glibc::{self, cpu};
+use crate::abi::musl;
 use crate::abi::unknown;
 use crate::addr::{Addr, ObjectId};
 use crate::arch::vector_state;
@@ -27,6 +28,7 @@ use crate::env::{self, Settings};
 use crate::error::Report;
 use crate::linkmap::{LinkMap, Linker};
 use crate::object::Object;
+use crate::search::System;
 use crate::sys::stack::InitialStack;
 use crate::sys::{file, process};
 use crate::tls::thread;
@@ -114,7 +116,12 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
         return command::alone(program, only_a_list);
     }
     let name = program_name(stack);
-    let searching = job.searching(stack, &settings, &cpu);
+    let is_musl = musl::is_for(&program);
+    let system = match is_musl {
+        true => musl::system(file::contents(&musl::path_file(&program))),
+        false => System::DEBIAN,
+    };
+    let searching = job.searching(stack, &settings, &cpu, system);
     let origin = command::origin_if_needed(&program, &settings, &searching, &job);
     let mut search = Box::new(searching.make(&origin));
 
@@ -140,8 +147,12 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     if cpu.xsave_area.is_some() {
         vector_state::use_xsave();
     }
+    if is_musl {
+        let given = job.musl_libc().or(settings.musl_libc);
+        musl::find(&mut linker, program, given)?;
+    }
     if as_tree {
-        let preload = preload::names(&settings, &job, secure);
+        let preload = preload::names(&settings, &job, secure, is_musl);
         return Err(tree::print(linker, program, &preload, stack));
     }
     let list = only_a_list.then(|| {
@@ -149,6 +160,7 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
         listing::List { settings: &settings, program: name, traced, names }
     });
     let auditors = linker.map.get(program);
+    let auditors = auditors.filter(|_| !is_musl);
     let auditors = auditors.map(|it| audit::load::wanted(&settings, it, secure));
     let auditors = auditors.unwrap_or_default();
     if !auditors.is_empty()
@@ -182,6 +194,7 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     tracing::begins(Stage::Load);
     let preloaded = preload::all(&mut linker, &settings, &job, secure);
     linker.load_dependencies(program, &preloaded)?;
+    map.list_hosted();
     tracing::ends(Stage::Load);
     live.forget_cache();
     searching.give_back(search);
@@ -192,14 +205,14 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     // What must hold before anything is written.
     checks::versions(&map, name)?;
     checks::instruction_sets(map.in_search_order().map(|(_, it)| it), cpu.isa_1, name)?;
-    let glibc = glibc::identify(&map)?;
-    unknown::check_start(&map, glibc.map(|glibc| glibc.libc), name)?;
-    let executable_stack = checks::stack(&map, stack, job.is_direct())?;
+    let glibc = if is_musl { None } else { glibc::identify(&map)? };
+    unknown::check_start(&map, glibc.map(|glibc| glibc.libc).or(map.hosted()), name)?;
+    let executable_stack = !is_musl && checks::stack(&map, stack, job.is_direct())?;
 
     // Thread-local storage, the thread pointer, and what libc will read.
     let plan = prepare::Plan {
         layout: glibc.map(|glibc| glibc.layout),
-        libc: glibc.map(|glibc| glibc.libc),
+        libc: glibc.map(|glibc| glibc.libc).or(map.hosted()),
         auditors: 0,
         executable_stack,
         cpu: &cpu,
@@ -217,7 +230,10 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     tracing::ends(Stage::Relocate);
     // SAFETY: the main thread's DTV has room for all modules; then everything is relocated.
     unsafe {
-        thread::initialise(process.facts.main_thread);
+        match &process.facts.musl {
+            None => thread::initialise(process.facts.main_thread),
+            Some(musl) => musl.fill_blocks(&process.world().tls, process.facts.main_thread),
+        }
         finish(process, program)
     }
 }
@@ -230,7 +246,7 @@ unsafe fn finish(process: &'static Process, program: ObjectId) -> Result<Entry, 
     // SAFETY: as the caller promises.
     unsafe { ready::make(process)? };
     let address = process.world().map.get(program).map_or(Addr(0), |program| program.entry);
-    Ok(Entry { address, finaliser: true })
+    Ok(Entry { address, finaliser: process.facts.musl.is_none() })
 }
 
 /// Enters what is mapped already: the program, and what the kernel and rld bring. Objects are large, and are moved in
@@ -243,7 +259,8 @@ fn what_is_there(
     own: &Own,
     job: &Job,
 ) -> Result<ObjectId, Stop> {
-    let interpreter = adopt::interpreter(&program);
+    // What programs of musl name is their C library.
+    let interpreter = program.interpreter().filter(|_| !musl::is_for(&program));
     map.objects.reserve(USUAL_OBJECTS);
     let program = map.add(program);
     if let Some(vdso) = adopt::vdso(stack) {

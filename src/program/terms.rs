@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::fmt::Write;
 
+use super::musl;
 use crate::abi::glibc::exports::Exports;
 use crate::addr::Addr;
 use crate::error::{Error, Problem};
@@ -29,6 +30,8 @@ pub struct Own {
     pub exports: Exports,
     /// Code for TLS descriptors and PLTs.
     pub entries: Entries,
+    /// What it has for musl.
+    pub musl: musl::Entries,
     /// Says whether the kernel has refused memory since this was last asked.
     pub memory_refused: fn() -> bool,
 }

@@ -13,7 +13,7 @@ use crate::lookup::Class;
 use crate::lookup::prepared::Prepared;
 use crate::lookup::run::Run;
 use crate::lookup::scope::{Scope, Undefined, Unique, Uniqueness};
-use crate::object::{Object, Role};
+use crate::object::Object;
 use crate::reloc::Relocation;
 use crate::reloc::copy::differing_sizes;
 use crate::text::Text;
@@ -29,7 +29,7 @@ pub fn lines(map: &LinkMap<'_>, settings: &Settings<'_>, program: &[u8]) -> Vec<
     let mut check = Check { map, scope, program, lines: Vec::new() };
     let order = dependants_first(&map.objects, map.search_list(), map.program());
     for id in order.into_iter().rev() {
-        let Some(object) = map.get(id).filter(|object| object.role != Role::Loader) else {
+        let Some(object) = map.get(id).filter(|object| !object.role.starts_itself()) else {
             continue;
         };
         check.table(id, object, object.relocations.rela.iter());

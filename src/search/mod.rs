@@ -9,6 +9,9 @@
 //! 4. the cache; a hit in a default directory does not count under DF_1_NODEFLIB;
 //! 5. the default directories; not under DF_1_NODEFLIB.
 //!
+//! For programs of musl there are three places ([`Rules::Musl`]): LD_LIBRARY_PATH; RPATH, which RUNPATH is the same as,
+//! of the requester and of what loaded it; the default directories.
+//!
 //! Nothing here touches the file system: opening is the business of whoever implements [`Files`].
 
 mod dirs;
@@ -77,6 +80,16 @@ pub trait Files {
     fn searching(&mut self, _origin: &Origin<'_>, _directories: &mut dyn Iterator<Item = &[u8]>) {}
 }
 
+/// Whose loader's order it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Rules {
+    /// ld.so's.
+    #[default]
+    Glibc,
+    /// That of musl's loader, which knows no cache and no `glibc-hwcaps`.
+    Musl,
+}
+
 /// What a distribution has decided about its library directories.
 #[derive(Clone, Copy, Debug)]
 pub struct System {
@@ -84,6 +97,8 @@ pub struct System {
     pub lib: &'static [u8],
     /// The default directories, in order; they are also the trusted ones.
     pub directories: &'static [&'static [u8]],
+    /// The order of places.
+    pub rules: Rules,
 }
 
 impl System {
@@ -96,10 +111,12 @@ impl System {
             b"/lib",
             b"/usr/lib",
         ],
+        rules: Rules::Glibc,
     };
 
     /// glibc as it builds by itself, and most other distributions.
-    pub const LIB64: Self = Self { lib: b"lib64", directories: &[b"/lib64", b"/usr/lib64"] };
+    pub const LIB64: Self =
+        Self { lib: b"lib64", directories: &[b"/lib64", b"/usr/lib64"], rules: Rules::Glibc };
 }
 
 /// What holds for every search of a process.
@@ -193,6 +210,9 @@ impl Place {
     fn origin<'a>(self, chain: &[PathOwner<'a>]) -> Origin<'a> {
         let name = |at: usize| Cow::Borrowed(chain.get(at).map_or(&b""[..], |owner| owner.name));
         match self {
+            Self::Rpath(at) if chain.get(at).is_some_and(|owner| owner.runpath.is_some()) => {
+                Origin::Runpath(name(at))
+            }
             Self::Rpath(at) => Origin::Rpath(name(at)),
             Self::LibraryPath => Origin::LibraryPath,
             Self::Runpath => Origin::Runpath(name(0)),
@@ -204,22 +224,32 @@ impl Place {
 
 /// The steps in order. They depend on the requester and its chain alone, never on what a step finds.
 fn order(
+    rules: Rules,
     chain: &[PathOwner<'_>],
     trusted_only: bool,
     inhibit_cache: bool,
 ) -> impl Iterator<Item = Place> {
     let requester = chain.first();
+    let is_musl = rules == Rules::Musl;
     let rpaths = match requester {
-        Some(requester) if requester.runpath.is_some() || trusted_only => 0,
+        Some(_) if trusted_only => 0,
+        Some(requester) if requester.runpath.is_some() && !is_musl => 0,
         _ => chain.len(),
     };
-    let default = !requester.is_some_and(|requester| requester.nodeflib);
-    (0..rpaths)
-        .map(Place::Rpath)
-        .chain((!trusted_only).then_some(Place::LibraryPath))
-        .chain((!trusted_only && requester.is_some()).then_some(Place::Runpath))
+    let default = is_musl || !requester.is_some_and(|requester| requester.nodeflib);
+    let library_path = |here: bool| (here && !trusted_only).then_some(Place::LibraryPath);
+    library_path(is_musl)
+        .into_iter()
+        .chain((0..rpaths).map(Place::Rpath))
+        .chain(library_path(!is_musl))
+        .chain((!trusted_only && !is_musl && requester.is_some()).then_some(Place::Runpath))
         .chain((!trusted_only && !inhibit_cache).then_some(Place::Cache))
         .chain(default.then_some(Place::Default))
+}
+
+/// The elements of a path list of musl's: between colons and line ends, where an empty one names nothing.
+pub fn musl_elements(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|byte| b":\n".contains(byte)).filter(|element| !element.is_empty())
 }
 
 /// The path lists, split and expanded.
@@ -258,9 +288,12 @@ impl Search {
                 platform: config.platform.map(Box::from),
                 secure: config.secure,
             },
-            inhibit_cache: config.inhibit_cache,
+            inhibit_cache: config.inhibit_cache || config.system.rules == Rules::Musl,
             inhibit_rpath: config.inhibit_rpath.into(),
-            hwcaps,
+            hwcaps: match config.system.rules {
+                Rules::Glibc => hwcaps,
+                Rules::Musl => Hwcaps::new(0, b"", None),
+            },
             directories: Directories::default(),
             lists: Lists::default(),
             scratch: Scratch::default(),
@@ -298,7 +331,7 @@ impl Search {
     ) -> impl Iterator<Item = (Origin<'s>, &'s [u8])> {
         self.split(chain);
         let this = &*self;
-        order(chain, false, true).flat_map(move |place| {
+        order(this.fixed.system.rules, chain, false, true).flat_map(move |place| {
             let list = this.lists.get(place, chain).iter();
             list.map(move |id| (place.origin(chain), this.directories.name(*id)))
         })
@@ -367,7 +400,7 @@ impl Search {
         let trusted_only = self.fixed.secure && purpose == Purpose::Preload;
         opener.set_user_id_only = trusted_only;
         self.split(chain);
-        for place in order(chain, trusted_only, self.inhibit_cache) {
+        for place in order(self.fixed.system.rules, chain, trusted_only, self.inhibit_cache) {
             opener.origin = place.origin(chain);
             let looked = match place {
                 Place::Cache => self.look_up(opener, chain),
@@ -460,7 +493,10 @@ impl Search {
                 && !self.inhibit_rpath.is_empty()
                 && self.inhibit_rpath.split(|byte| *byte == b':').any(|name| name == owner.name);
             let counts = |list: Option<_>| list.filter(|_| !inhibited).unwrap_or(&b""[..]);
-            let rpath = owner.rpath.filter(|_| owner.runpath.is_none());
+            let rpath = match self.fixed.system.rules {
+                Rules::Glibc => owner.rpath.filter(|_| owner.runpath.is_none()),
+                Rules::Musl => owner.runpath.or(owner.rpath),
+            };
             let lists = ObjectLists {
                 rpath: self.split_list(counts(rpath), b":", owner.origin),
                 runpath: self.split_list(counts(owner.runpath), b":", owner.origin),
@@ -474,7 +510,14 @@ impl Search {
         if raw.is_empty() {
             return List::default();
         }
-        self.directories.list(raw, separators, &self.fixed.tokens(origin))
+        let tokens = self.fixed.tokens(origin);
+        match self.fixed.system.rules {
+            Rules::Glibc => self.directories.list(raw, separators, &tokens),
+            Rules::Musl => match musl_elements(raw).collect::<Vec<_>>().join(&b':') {
+                named if named.is_empty() => List::default(),
+                named => self.directories.list(&named, b":", &tokens),
+            },
+        }
     }
 
     /// Words for a search that found nothing, from the notes that it took.

@@ -92,7 +92,11 @@ impl Files for Fake {
 }
 
 const CONFIG: Config<'static> = Config {
-    system: System { lib: b"lib/multi", directories: &[b"/lib/multi", b"/usr/lib"] },
+    system: System {
+        lib: b"lib/multi",
+        directories: &[b"/lib/multi", b"/usr/lib"],
+        rules: Rules::Glibc,
+    },
     platform: Some(b"x86_64"),
     secure: false,
     library_path: b"",
@@ -531,4 +535,31 @@ fn agrees_with_ld_so() {
     let mut search = search(config);
     let places = search.places(&[]).map(|(_, path)| String::from_utf8_lossy(path).into_owned());
     assert_eq!(places.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn musl_has_three_places() {
+    let system = System { rules: Rules::Musl, ..CONFIG.system };
+    let config = Config { system, library_path: b":/llp\n", ..CONFIG };
+    let chain = [
+        PathOwner { runpath: Some(b"/run"), rpath: Some(b"/never"), ..owner(1, "liba.so") },
+        PathOwner { rpath: Some(b"$ORIGIN"), nodeflib: true, ..owner(0, "app") },
+    ];
+    let places = [
+        ("/llp/l.so", "LD_LIBRARY_PATH"),
+        ("/run/l.so", "RUNPATH of liba.so"),
+        ("/app/bin/l.so", "RPATH of app"),
+        ("/lib/multi/l.so", "default"),
+    ];
+    for from in 0..places.len() {
+        let mut paths: Vec<&str> = places[from..].iter().map(|place| place.0).collect();
+        paths.extend(["/never/l.so", "l.so", "/run/glibc-hwcaps/x86-64-v2/l.so"]);
+        let mut fake = Fake::with(&paths);
+        fake.cache = cache_of("l.so", "/cached/l.so");
+        fake.put("/cached/l.so", Node::Library);
+        let mut search = Search::new(&config, Hwcaps::new(7, b"", None));
+        let (path, origin) = places[from];
+        let expected = format!("{path} ({origin})");
+        assert_eq!(found(&mut search, &mut fake, "l.so", &chain), expected);
+    }
 }

@@ -6,6 +6,8 @@
 //! so it can read and write nothing else. A descriptor is owned by one [`Fd`] and closed once.
 #![allow(unsafe_code)]
 
+use alloc::vec;
+use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use core::ops::ControlFlow;
@@ -219,6 +221,18 @@ fn first_entry(entries: &[u8]) -> Option<(&[u8], &[u8])> {
 /// What stat(2) answers.
 pub fn stat(path: &CStr) -> Result<Status, Errno> {
     status(HERE, path, 0)
+}
+
+/// The beginning of a file, up to a mebibyte: settings, not data. `None` for what cannot be opened.
+#[must_use]
+pub fn contents(path: &CStr) -> Option<Vec<u8>> {
+    const MOST: u64 = 1 << 20;
+    let fd = Fd::open(path).ok()?;
+    let size = fd.status().map_or(0, |status| status.size);
+    let mut contents = vec![0; usize::try_from(size.min(MOST)).unwrap_or_default()];
+    let read = fd.read_at(&mut contents, 0).unwrap_or_default();
+    contents.truncate(read);
+    Some(contents)
 }
 
 /// Whether access(2) finds the path readable; for files whose absence is the rule.

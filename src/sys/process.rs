@@ -113,6 +113,13 @@ pub fn futex_wake_one(word: &core::sync::atomic::AtomicU32) {
     let _ = unsafe { call(libc::SYS_futex, [word.as_ptr() as u64, FUTEX_WAKE_PRIVATE, 1]) };
 }
 
+/// Wakes all threads that wait for the futex word.
+pub fn futex_wake_all(word: &core::sync::atomic::AtomicU32) {
+    // SAFETY: the kernel does not touch the word.
+    let _ = unsafe { call(libc::SYS_futex, [word.as_ptr() as u64, FUTEX_WAKE_PRIVATE, ALL]) };
+}
+
+const ALL: u64 = i32::MAX as u64;
 const FUTEX_WAIT_PRIVATE: u64 = (libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG) as u64;
 const FUTEX_WAKE_PRIVATE: u64 = (libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG) as u64;
 

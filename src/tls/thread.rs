@@ -53,6 +53,18 @@ static HEAP: Heap = Heap::new(&ARENA, &NO_RESERVE);
 static CALLOC: AtomicU64 = AtomicU64::new(0);
 static FREE: AtomicU64 = AtomicU64::new(0);
 
+/// Where a thread's DTV stands, from its thread pointer on. musl has one of its own in the usual place.
+pub static DTV: AtomicU64 = AtomicU64::new(tcb::DTV);
+/// What is called for a thread that libc has started, when it gets its DTV; 0 for nothing.
+static STARTED: AtomicU64 = AtomicU64::new(0);
+
+/// Lets DTVs stand `below` thread pointers, in memory that libc gives to every thread, all zero. Each thread gets its
+/// DTV when it needs it, and `started` is called for it.
+pub fn begin_late(below: u64, started: extern "C" fn()) {
+    STARTED.store(started as *const () as u64, Ordering::Release);
+    DTV.store(below.wrapping_neg(), Ordering::Release);
+}
+
 /// Has blocks allocated by the program's calloc(3), and given back to its free(3).
 pub fn use_allocator(calloc: Addr, free: Addr) {
     FREE.store(free.0, Ordering::Release);
@@ -160,11 +172,42 @@ unsafe fn free(pointer: *mut u8, size: usize) {
     }
 }
 
+/// The word that leads to a thread's DTV.
+fn dtv_word(thread: Addr) -> *mut *mut Slot {
+    thread.0.wrapping_add(DTV.load(Ordering::Relaxed)) as *mut *mut Slot
+}
+
 /// # Safety
-/// A DTV is installed.
+/// A DTV is installed, or the thread gets it late: then the answer may be null.
 unsafe fn dtv(thread: Addr) -> *mut Slot {
     // SAFETY: as the caller promises.
-    unsafe { ((thread.0 + tcb::DTV) as *const *mut Slot).read() }
+    unsafe { dtv_word(thread).read() }
+}
+
+/// Gives a thread that libc has started its DTV, if it has none yet. It knows no block: those that are static are the
+/// thread's already, with their initial contents.
+///
+/// # Safety
+/// As for [`block`].
+unsafe fn begin(thread: Addr) -> Option<()> {
+    // SAFETY: as the caller promises.
+    unsafe {
+        if !dtv(thread).is_null() {
+            return Some(());
+        }
+        if !install(thread) {
+            return None;
+        }
+        let dtv = dtv(thread);
+        for id in 1..=(*dtv.sub(1)).value {
+            *dtv.add(id as usize) = Slot { value: UNALLOCATED, second: 0 };
+        }
+        let started = STARTED.load(Ordering::Acquire);
+        if started != 0 {
+            core::mem::transmute::<u64, extern "C" fn()>(started)();
+        }
+    }
+    Some(())
 }
 
 fn dtv_bytes(modules: u64) -> usize {
@@ -203,7 +246,7 @@ pub unsafe fn install(thread: Addr) -> bool {
         return false;
     }
     // SAFETY: as the caller promises.
-    unsafe { ((thread.0 + tcb::DTV) as *mut *mut Slot).write(dtv) };
+    unsafe { dtv_word(thread).write(dtv) };
     true
 }
 
@@ -266,6 +309,7 @@ pub unsafe fn address(module: u64, offset: u64) -> u64 {
 unsafe fn block(thread: Addr, module: u64) -> Option<u64> {
     // SAFETY: as the caller promises.
     unsafe {
+        begin(thread)?;
         update(thread, module)?;
         let slot = dtv(thread).add(module as usize);
         if (*slot).value == UNALLOCATED {
@@ -310,7 +354,7 @@ unsafe fn update(thread: Addr, module: u64) -> Option<()> {
             for id in count + 1..=length {
                 *larger.add(id as usize) = Slot { value: UNALLOCATED, second: 0 };
             }
-            ((thread.0 + tcb::DTV) as *mut *mut Slot).write(larger);
+            dtv_word(thread).write(larger);
             free_dtv(dtv);
             dtv = larger;
         }
@@ -399,7 +443,7 @@ pub unsafe fn existing_block(module: u64) -> u64 {
     // SAFETY: as the caller promises.
     unsafe {
         let dtv = dtv(thread);
-        if (*dtv.sub(1)).value < module || (*dtv).value < shape.generation {
+        if dtv.is_null() || (*dtv.sub(1)).value < module || (*dtv).value < shape.generation {
             return 0;
         }
         match (*dtv.add(module as usize)).value {
@@ -413,7 +457,10 @@ pub unsafe fn existing_block(module: u64) -> u64 {
 /// A DTV is installed.
 unsafe fn existing_record(thread: Addr) -> Option<NonNull<Record>> {
     // SAFETY: as the caller promises; the word is 0 or a record's address.
-    NonNull::new(unsafe { (*dtv(thread).sub(1)).second } as *mut Record)
+    unsafe {
+        let dtv = NonNull::new(dtv(thread))?;
+        NonNull::new((*dtv.as_ptr().sub(1)).second as *mut Record)
+    }
 }
 
 /// # Safety
@@ -424,6 +471,7 @@ unsafe fn record(thread: Addr) -> Option<NonNull<Record>> {
         if let Some(record) = existing_record(thread) {
             return Some(record);
         }
+        begin(thread)?;
         let record = NonNull::new(allocate(size_of::<Record>()).cast::<Record>())?;
         record.write(Record { blocks: None, error: Message::NONE });
         (*dtv(thread).sub(1)).second = record.as_ptr() as u64;
@@ -576,8 +624,11 @@ pub unsafe fn release(thread: Addr) {
     unsafe {
         free_record(thread);
         let old = dtv(thread);
+        if old.is_null() {
+            return;
+        }
         with_signals_blocked(|| free_dtv(old));
-        ((thread.0 + tcb::DTV) as *mut u64).write(0);
+        dtv_word(thread).write(null_mut());
     }
 }
 

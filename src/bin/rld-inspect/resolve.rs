@@ -15,7 +15,7 @@ use rld::lookup::prepared::Prepared;
 use rld::lookup::run::Run;
 use rld::lookup::scope::{Scope, Unique, Uniqueness};
 use rld::lookup::{Class, Reference};
-use rld::object::{Definition, Object, Role};
+use rld::object::{Definition, Object};
 use rld::reloc::Relocation;
 use rld::text::Text;
 
@@ -129,7 +129,7 @@ pub fn all(start: &Start) -> Result<Vec<Binding>, Error> {
     let objects: Vec<_> = start
         .map
         .in_search_order()
-        .filter(|(_, object)| object.role != Role::Loader)
+        .filter(|(_, object)| !object.role.starts_itself())
         .map(|(id, object)| (id, object, uses(object)))
         .collect();
     let references = objects.iter().map(|(_, _, uses)| uses.len()).sum();

@@ -73,7 +73,7 @@ impl Environment {
     /// What tokens stand for, apart from `$ORIGIN`.
     pub fn tokens(&self) -> Tokens<'_> {
         let platform = Some(self.platform());
-        let System { lib, directories } = self.system;
+        let System { lib, directories, .. } = self.system;
         Tokens { origin: b"", lib, platform, secure: false, trusted: directories }
     }
 
