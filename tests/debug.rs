@@ -159,7 +159,7 @@ fn traced(folder: &Path, words: &[&str], way: Way, subject: Option<&Path>, topic
     run.env.push(("LD_DEBUG_OUTPUT".into(), log.join("trace").into()));
     match (way, subject) {
         (Way::Direct, loader) => run.direct = Some(loader.unwrap_or(Path::new(SYSTEM)).into()),
-        (Way::Bind, loader) => run.mount = loader.map(Into::into),
+        (Way::Bind, loader) => loader.into_iter().for_each(|loader| run.over_system(loader)),
         (_, loader) => {
             let loader = loader.unwrap_or(Path::new(SYSTEM));
             build::name_interpreter(&folder.join("built"), loader).unwrap();

@@ -170,7 +170,7 @@ fn same(name: &str, files: &[PathBuf]) -> Verdict {
         let mut run = Run::new("/bin/bash", &folder);
         run.args = vec!["-c".into(), SCRIPT.into(), "ask".into()];
         run.args.extend(files.iter().map(|file| file.clone().into_os_string()));
-        run.mount = Some(loader.to_owned());
+        run.over_system(loader.to_owned());
         run.limit = Duration::from_secs(180);
         let outcome = run::run(&run).map_err(|error| error.to_string())?;
         if outcome.end != End::Exit(0) {

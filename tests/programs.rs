@@ -22,34 +22,8 @@ use libtest_mimic::Completion;
 use support::loader::{self, Way};
 use support::run::{self, End, Outcome, Run};
 use support::scratch::Scratch;
+use support::scripts::{self, PRELUDE, SKIP};
 use support::{Verdict, run_all, skipped, trial};
-
-/// Bash functions that the scripts below use.
-///
-/// `L PROGRAM …` runs a program under the loader being tested if that is to be named as a command.
-/// argv[0] is the program's path in all ways. Scripts pass through, for they are not ELF.
-///
-/// `skip REASON` ends a script that cannot do its work on this machine.
-///
-/// `until_it COMMAND …` waits for what another process is to do, for 60 s at most.
-const PRELUDE: &str = r#"
-set -euo pipefail
-L() {
-    local path magic
-    path=$(type -P "$1"); shift
-    LC_ALL=C IFS= read -r -n 4 magic <"$path" 2>/dev/null || true
-    if [[ -n ${DIRECT:-} && $magic == $'\x7fELF' ]]; then "$DIRECT" "$path" "$@"; else "$path" "$@"; fi
-}
-skip() { echo "$*" >&2; exit 77; }
-until_it() {
-    local i
-    for ((i = 0; i < 1200; i++)); do if "$@" 2>/dev/null; then return; fi; sleep 0.05; done
-    echo "never: $*" >&2; return 1
-}
-"#;
-
-/// The status of a script that `skip` ends.
-const SKIP: End = End::Exit(77);
 
 struct Case {
     name: String,
@@ -60,13 +34,7 @@ struct Case {
 
 fn main() {
     let mut trials = Vec::new();
-    let folder = support::package().join("tests").join("programs");
-    let entries = fs::read_dir(&folder).expect("tests/programs is part of the package");
-    let mut paths: Vec<_> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
-    paths.sort();
-    for path in paths {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let script = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{name}: {e}"));
+    for (name, script) in scripts::in_folder("tests/programs") {
         let case = Arc::new(Case {
             name: name.clone(),
             script,
@@ -164,8 +132,8 @@ fn run_script(script: &str, scratch: &Scratch, way: Way, tested: bool) -> Result
     run.env.push(("PATH".into(), search_path().into()));
     run.limit = Duration::from_secs(120);
     match (way, tested) {
-        (Way::Bind, false) => run.mount = Some(loader::system().to_owned()),
-        (Way::Bind, true) => run.mount = Some(loader::subject().to_owned()),
+        (Way::Bind, false) => run.over_system(loader::system().to_owned()),
+        (Way::Bind, true) => run.over_system(loader::subject().to_owned()),
         (_, false) => {}
         (_, true) => {
             run.env.push(("DIRECT".into(), loader::subject().into()));

@@ -465,7 +465,7 @@ fn compare(
             Way::PtInterp => build::name_interpreter(&tree, &copy).map_err(text)?,
             // What the kernel itself refuses, a loader never sees: both are run as commands.
             Way::Direct => run.direct = Some(copy.clone()),
-            _ => run.mount = Some(loader.to_owned()),
+            _ => run.over_system(loader.to_owned()),
         }
         let outcome = run::run(&run).map_err(|e| format!("{name}: {e}"))?;
         let here = tree.to_string_lossy();

@@ -89,7 +89,7 @@ fn trace_with(
             run.args.splice(0..0, option);
         }
         _ => {
-            run.mount = Some(loader::subject().to_owned());
+            run.over_system(loader::subject().to_owned());
             run.env.push(("RLD_TRACE".into(), (&file).into()));
         }
     }

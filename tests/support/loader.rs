@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::run::{self, Run};
+use super::suites::Suite;
 
 /// The path that programs of this system name in PT_INTERP.
 pub const SYSTEM: &str = "/lib64/ld-linux-x86-64.so.2";
@@ -23,6 +24,8 @@ pub enum Way {
     Setuid,
     /// As `PtInterp`, the program being set-group-ID to another group (AT_SECURE is 1).
     Setgid,
+    /// As `Direct`, with the libraries of another Debian release, and compared with its loader.
+    Suite(&'static Suite),
 }
 
 impl Way {
@@ -33,6 +36,7 @@ impl Way {
             Way::Bind => "bind",
             Way::Setuid => "setuid",
             Way::Setgid => "setgid",
+            Way::Suite(suite) => suite.name,
         }
     }
 
@@ -48,6 +52,7 @@ impl Way {
             Way::PtInterp | Way::Direct => None,
             Way::Bind => no_namespace(),
             Way::Setuid | Way::Setgid => (!is_root()).then_some("not root: cannot chown a program"),
+            Way::Suite(suite) => suite.obstacle(),
         }
     }
 }
@@ -94,7 +99,7 @@ pub fn no_namespace() -> Option<&'static str> {
     REASON
         .get_or_init(|| {
             let mut probe = Run::new("/bin/true", Path::new("/"));
-            probe.mount = Some(system().to_owned());
+            probe.over_system(system().to_owned());
             match run::run(&probe) {
                 Ok(outcome) if outcome.end == run::End::Exit(0) => None,
                 Ok(outcome) => Some(format!("no mount namespace: true ended with {}", outcome.end)),

@@ -6,6 +6,7 @@ pub mod build;
 pub mod loader;
 pub mod run;
 pub mod scratch;
+pub mod scripts;
 pub mod suites;
 
 use std::path::Path;

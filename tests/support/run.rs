@@ -34,8 +34,12 @@ pub struct Run {
     pub stdin: Option<PathBuf>,
     /// The loader to run as a command with `program` as its first argument.
     pub direct: Option<PathBuf>,
-    /// The file to mount over the system's loader, in a namespace of the run's own.
-    pub mount: Option<PathBuf>,
+    /// Where that loader searches first (`--library-path`).
+    pub library_path: Option<OsString>,
+    /// What is mounted where, in a namespace of the run's own: a loader over the system's, for one.
+    pub mounts: Vec<(PathBuf, PathBuf)>,
+    /// The folder that becomes the root, with `/tmp` as the working folder; `dir` is outside it.
+    pub root: Option<PathBuf>,
     /// The user and group to become.
     pub user: Option<u32>,
     /// Nothing that was not may become executable (PR_SET_MDWE).
@@ -55,7 +59,9 @@ impl Run {
             dir: dir.to_owned(),
             stdin: None,
             direct: None,
-            mount: None,
+            library_path: None,
+            mounts: Vec::new(),
+            root: None,
             user: None,
             nothing_executable: false,
             memory: None,
@@ -63,11 +69,19 @@ impl Run {
         }
     }
 
+    /// Mounts a loader over the system's.
+    pub fn over_system(&mut self, loader: impl Into<PathBuf>) {
+        self.mounts.push((loader.into(), loader::system().to_owned()));
+    }
+
     /// The command, complete but for what happens between fork and exec.
     pub fn command(&self) -> io::Result<Command> {
         let mut command = match &self.direct {
             Some(loader) => {
                 let mut command = Command::new(loader);
+                if let Some(path) = &self.library_path {
+                    command.arg("--library-path").arg(path);
+                }
                 command.arg(&self.program);
                 command
             }
@@ -214,14 +228,13 @@ fn wait(command: &mut Command, limit: Duration) -> io::Result<End> {
     }
 }
 
-/// Installs what happens in the child between fork and exec: no core files, other limits, and the mount.
+/// Installs what happens in the child between fork and exec: no core files, other limits, mounts, another root.
 fn before_exec(command: &mut Command, run: &Run) {
     // Everything is prepared here: after fork, in a process that had threads, nothing may allocate.
-    let text = |bytes: &[u8]| CString::new(bytes).expect("paths hold no NUL");
+    let text = |path: &Path| CString::new(path.as_os_str().as_bytes()).expect("paths hold no NUL");
     let (nothing_executable, memory) = (run.nothing_executable, run.memory);
-    let mount = run.mount.as_deref().map(|over| {
-        (text(over.as_os_str().as_bytes()), text(loader::system().as_os_str().as_bytes()))
-    });
+    let mounts: Vec<_> = run.mounts.iter().map(|(what, at)| (text(what), text(at))).collect();
+    let new_root = run.root.as_deref().map(text);
     let root = loader::is_root();
     // SAFETY: these two have no preconditions.
     let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
@@ -243,9 +256,9 @@ fn before_exec(command: &mut Command, run: &Run) {
             // SAFETY: no pointers.
             check(unsafe { libc::prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) })?;
         }
-        let Some((over, under)) = &mount else {
+        if mounts.is_empty() {
             return Ok(());
-        };
+        }
         // An ordinary user gets the right to mount from a user namespace, where the ids stay as
         // they are so that programs print the same.
         let user = if root { 0 } else { libc::CLONE_NEWUSER };
@@ -261,8 +274,16 @@ fn before_exec(command: &mut Command, run: &Run) {
         // SAFETY: all paths end in NUL, and no data is passed.
         unsafe {
             check(libc::mount(none, c"/".as_ptr(), none, private, none.cast()))?;
-            check(libc::mount(over.as_ptr(), under.as_ptr(), none, libc::MS_BIND, none.cast()))
+            for (what, place) in &mounts {
+                let flags = libc::MS_BIND | libc::MS_REC;
+                check(libc::mount(what.as_ptr(), place.as_ptr(), none, flags, none.cast()))?;
+            }
+            if let Some(root) = &new_root {
+                check(libc::chroot(root.as_ptr()))?;
+                check(libc::chdir(c"/tmp".as_ptr()))?;
+            }
         }
+        Ok(())
     };
     // SAFETY: the closure makes system calls only and allocates nothing.
     unsafe { command.pre_exec(prepare) };
