@@ -138,7 +138,7 @@ fn steps() -> Vec<Step> {
         shell("printf 'V1 { global: one; };\nV2 { global: two; } V1;\n' > new.map"),
         shell(
             "mkdir old new moved plain symbol other unlinked newer misspelt threads text \
-             stack level room closed address",
+             stack level room closed address sysv",
         ),
         shell("printf 'V1 { global: one; two; };\nV2 { global: three; } V1;\n' > moved.map"),
         link(true, "old/libpart.so", "part.c -DOLD -Wl,--version-script=old.map"),
@@ -154,6 +154,7 @@ fn steps() -> Vec<Step> {
         link(true, "stack/libpart.so", "part.c -Wl,-z,execstack"),
         link(true, "level/libpart.so", "part.c -Wl,-z,x86-64-v2"),
         link(true, "closed/libpart.so", "part.c -Wl,-z,nodlopen"),
+        link(true, "sysv/libpart.so", "part.c -Wl,--hash-style=sysv"),
         link(true, "address/libpart.so", "part.c -DADDRESS"),
         link(false, "simple", "main.c -DBARE -Lplain -lpart"),
         link(false, "calls", "calls.c"),

@@ -137,6 +137,16 @@ impl<'a> Image<'a> {
         let vaddr = self.bias.remove(address);
         self.parts.iter().any(|part| part.segment.holds(vaddr, 1))
     }
+
+    /// Whether `address` is in an executable PT_LOAD: what is called elsewhere ends the process.
+    #[must_use]
+    pub fn is_code(&self, address: Addr) -> bool {
+        let vaddr = self.bias.remove(address);
+        let is_code = |segment: &Segment| {
+            segment.access.contains(Access::EXECUTE) && segment.holds(vaddr, 1)
+        };
+        self.parts.iter().any(|part| is_code(&part.segment))
+    }
 }
 
 fn outside(structure: &'static str, vaddr: Vaddr) -> Malformed {

@@ -140,8 +140,8 @@ fn look_up(
     let definer = world.map.get(found.object)?;
     let address = definer.address_of(&found.symbol).0;
     let is_resolver = found.symbol.is_ifunc();
-    if is_resolver && !definer.image.holds(Addr(address)) {
-        let words = "IFUNC resolver outside its object";
+    if is_resolver && !definer.image.is_code(Addr(address)) {
+        let words = "IFUNC resolver outside its object's code";
         fail(process, &Error::words(process.name_of(definer), words));
     }
     let is_loose = found.object != from && !world.holds(from, found.object);

@@ -280,7 +280,7 @@ pub fn alone(program: Object<'_>, only_a_list: bool) -> Result<Entry, Stop> {
         file::write_all(STDOUT, b"\tstatically linked\n");
         return Err(Stop::Exit(0));
     }
-    if !program.image.holds(program.entry) {
+    if !program.image.is_code(program.entry) {
         return Err(Error::words(b"", "the program has no entry point").into());
     }
     let address = program.entry;

@@ -109,7 +109,7 @@ pub fn exported(process: &Process, handle: u64, name: &CStr) -> Option<u64> {
     let found = search(process, world, handle, world.link_maps.object(handle)?, &reference)?;
     let definer = world.map.get(found.object)?;
     match value(world, &found).ok()? {
-        Value::Address(address) if definer.image.holds(Addr(address)) => Some(address),
+        Value::Address(address) if definer.image.is_code(Addr(address)) => Some(address),
         // SAFETY: the resolver lies in a relocated object.
         Value::Resolver(resolver) => Some(unsafe { call_resolver(Addr(resolver)) }),
         _ => None,
@@ -302,8 +302,8 @@ fn value(world: &World, found: &Definition) -> Result<Value> {
     if !symbol.is_ifunc() {
         return Ok(Value::Address(address.0));
     }
-    match object.image.holds(address) {
+    match object.image.is_code(address) {
         true => Ok(Value::Resolver(address.0)),
-        false => Err(Error::words(object.name.to_bytes(), "IFUNC resolver outside its object")),
+        false => Err(Error::words(object.name.to_bytes(), "IFUNC resolver outside its object's code")),
     }
 }

@@ -493,10 +493,10 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
 
     /// An IFUNC resolver of `definer`, which must lie in it.
     fn resolver(&self, definer: &Object<'a>, resolver: Addr) -> Result<Addr> {
-        if definer.image.holds(resolver) {
+        if definer.image.is_code(resolver) {
             return Ok(resolver);
         }
-        let words = "IFUNC resolver outside its object";
+        let words = "IFUNC resolver outside its object's code";
         Err(self.error(definer, Problem::Words(words)))
     }
 

@@ -4,7 +4,6 @@
 use super::Relocation;
 use crate::addr::{Addr, Vaddr};
 use crate::arch::x86_64::RelocationKind as Kind;
-use crate::elf::segment::Access;
 use crate::image::Words;
 use crate::object::Object;
 
@@ -60,10 +59,7 @@ impl<'p, 'a> Plt<'p, 'a> {
         let image = &self.object.image;
         let place = image.address(relocation.offset);
         let Ok(entry) = words.read(place) else { return false };
-        let is_code = |vaddr| {
-            let mut segments = image.segments();
-            segments.any(|it| it.access.contains(Access::EXECUTE) && it.holds(vaddr, 1))
-        };
-        is_code(Vaddr(entry)) && words.write(place, image.address(Vaddr(entry)).0).is_ok()
+        let entry = image.address(Vaddr(entry));
+        image.is_code(entry) && words.write(place, entry.0).is_ok()
     }
 }

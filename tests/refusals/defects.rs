@@ -80,6 +80,8 @@ const R_64: u64 = 1;
 const R_GLOB_DAT: u64 = 6;
 const R_RELATIVE: u64 = 8;
 const R_32: u64 = 10;
+const R_IRELATIVE: u64 = 37;
+const DT_HASH: u64 = 4;
 /// Beyond every file and every object here.
 const FAR: u64 = 1 << 40;
 /// pr_type and pr_datasz of GNU_PROPERTY_X86_ISA_1_NEEDED (x86-64 psABI, "Program Property").
@@ -148,6 +150,8 @@ pub const DEFECTS: &[Defect] = &[
         Needed,
         Own,
     ),
+    defect("resolver-is-data", PART, Relocation(R_GLOB_DAT, None, Some(R_IRELATIVE)), Needed, Own),
+    defect("old-hash-table", "sysv/libpart.so", Table(DT_HASH, 0, &[255; 8]), Needed, Own),
     defect("relocation-of-text", PART, Relocation(R_RELATIVE, Some(0), None), Needed, Own),
     defect(
         "instruction-set",
