@@ -12,7 +12,8 @@ pub fn write(layout: &Layout, ro: &Fields, model: &CpuFeatures) {
     let half = |offset: u16, value: u32| ro.set(at(offset), value);
     let word = |offset: Option<u16>, value: u64| ro.set(offset.and_then(at), value);
 
-    half(cpu.kind, model.basic.kind as u32);
+    let is_early = cpu.cpuid.is_some();
+    half(cpu.kind, if is_early { model.kind_before_2_32() } else { model.basic.kind as u32 });
     half(cpu.max_cpuid, model.basic.max_cpuid);
     half(cpu.family, model.basic.family);
     half(cpu.model, model.basic.model);
@@ -29,6 +30,19 @@ pub fn write(layout: &Layout, ro: &Fields, model: &CpuFeatures) {
             }
         }
     }
+    if let Some(first) = cpu.cpuid {
+        // As many leaves as fit before what follows them.
+        let leaves = usize::from(cpu.early_leaves());
+        let words = model.reported_before_2_32();
+        for (value, position) in words.iter().take(leaves).flatten().zip(0..) {
+            half(first + 4 * position, *value);
+        }
+    }
+    match (cpu.usable, cpu.preferred) {
+        (Some(usable), None) => half(usable, model.mixed_of_2_28()),
+        (Some(usable), Some(_)) => half(usable, model.usable_before_2_32()),
+        (None, _) => {}
+    }
     if let Some(preferred) = cpu.preferred {
         let order = match cpu.preferred_bits {
             PreferredBits::V2_28 => Order::V2_29,
@@ -41,12 +55,21 @@ pub fn write(layout: &Layout, ro: &Fields, model: &CpuFeatures) {
     if let Some(isa_1) = cpu.isa_1 {
         half(isa_1, model.isa_1);
     }
+    let thresholds = match cpu.level1_icache_size {
+        Some(_) => [model.data_cache_size, model.shared_cache_size, model.non_temporal_threshold],
+        // libc finds them itself, unless the user has asked for others (contract 6.3).
+        None => {
+            let asked = model.asked;
+            [asked.data_cache_size, asked.shared_cache_size, asked.non_temporal_threshold]
+        }
+    };
+    let [data_cache_size, shared_cache_size, non_temporal_threshold] = thresholds;
     word(Some(cpu.xsave_state_size), model.xsave_state_size);
     half(cpu.xsave_state_full_size, model.xsave_state_full_size);
     for (offset, value) in [
-        (Some(cpu.data_cache_size), model.data_cache_size),
-        (Some(cpu.shared_cache_size), model.shared_cache_size),
-        (Some(cpu.non_temporal_threshold), model.non_temporal_threshold),
+        (Some(cpu.data_cache_size), data_cache_size),
+        (Some(cpu.shared_cache_size), shared_cache_size),
+        (Some(cpu.non_temporal_threshold), non_temporal_threshold),
         (cpu.memset_non_temporal_threshold, model.non_temporal_threshold),
         (cpu.rep_movsb_threshold, model.rep_movsb_threshold),
         (cpu.rep_movsb_stop_threshold, model.rep_movsb_stop_threshold),
@@ -65,5 +88,65 @@ pub fn write(layout: &Layout, ro: &Fields, model: &CpuFeatures) {
         (cpu.level4_cache_size, model.level4_cache_size),
     ] {
         word(offset, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cpu::{self, Tunables};
+    use super::super::layout::LAYOUTS;
+    use super::*;
+
+    fn written(layout: &Layout, model: &CpuFeatures) -> Fields {
+        let ro = Fields::for_test(1024);
+        write(layout, &ro, model);
+        ro
+    }
+
+    fn words<const N: usize>(memory: &Fields, at: u16) -> [u32; N] {
+        core::array::from_fn(|index| memory.get(at + 4 * index as u16).unwrap())
+    }
+
+    /// Contract 6.2, 6.3.
+    #[test]
+    fn each_layout_has_its_form() {
+        let asked = Tunables { x86_data_cache_size: Some(0x8000), ..Tunables::default() };
+        let plain = cpu::detect(&cpu::Native, &Tunables::default());
+        let model = cpu::detect(&cpu::Native, &asked);
+        for layout in &LAYOUTS {
+            let (label, base, at) =
+                (&*layout.label, layout.rtld_global_ro.x86_cpu_features, &layout.cpu);
+            let memory = written(layout, &plain);
+            let beyond = (base + at.size..1024).filter_map(|at| memory.get::<u8>(at));
+            assert!(beyond.sum::<u8>() == 0, "{label}: beyond the structure");
+            let early = layout.minor < 32;
+            assert_eq!(at.cpuid.is_some(), early, "{label}");
+            assert_eq!(at.features.is_some(), !early, "{label}");
+            if let Some(cpuid) = at.cpuid {
+                let leaves = plain.reported_before_2_32();
+                let last = usize::from(at.early_leaves()) - 1;
+                assert_eq!(last, if layout.minor == 28 { 2 } else { 5 }, "{label}");
+                assert_eq!(words(&memory, base + cpuid), leaves[0], "{label}");
+                assert_eq!(
+                    words(&memory, base + cpuid + 16 * last as u16),
+                    leaves[last],
+                    "{label}"
+                );
+                let expected = match layout.minor {
+                    28 => plain.mixed_of_2_28(),
+                    _ => plain.usable_before_2_32(),
+                };
+                assert_eq!(words(&memory, base + at.usable.unwrap()), [expected], "{label}");
+                let kind = [plain.kind_before_2_32(), plain.basic.max_cpuid];
+                assert_eq!(words(&memory, base + at.kind), kind, "{label}");
+                let model = [plain.basic.family, plain.basic.model];
+                assert_eq!(words(&memory, base + at.family), model, "{label}");
+            }
+            // libc up to 2.32 finds sizes itself where it is told nothing.
+            let [size, _] = words(&memory, base + at.data_cache_size);
+            assert_eq!(size == 0, layout.minor < 33, "{label}");
+            let [size, _] = words(&written(layout, &model), base + at.data_cache_size);
+            assert_eq!(size, 0x8000, "{label}");
+        }
     }
 }

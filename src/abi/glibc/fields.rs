@@ -30,6 +30,15 @@ impl Fields {
         Self { base, size }
     }
 
+    /// A structure of zeros, for good.
+    #[cfg(test)]
+    #[must_use]
+    pub fn for_test(size: usize) -> Self {
+        let memory = alloc::vec![0u8; size].leak();
+        // SAFETY: the memory is leaked, and nobody else has it.
+        unsafe { Self::new(memory.as_mut_ptr(), size) }
+    }
+
     /// The address of the byte at `offset`.
     #[must_use]
     pub fn at(&self, offset: impl Into<u64>) -> u64 {

@@ -181,3 +181,38 @@ pub fn set_slot(layout: &Layout, global: &Fields, id: u64, generation: u64, link
 pub fn set_initial_dtv(layout: &Layout, global: &Fields, dtv: Addr) {
     global.set(layout.rtld_global.initial_dtv, dtv.0);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::exports::RTLD_GLOBAL_SIZE;
+    use super::super::global_ro;
+    use super::super::layout::LAYOUTS;
+    use super::*;
+
+    /// Contract 5.2, 7.4.
+    #[test]
+    fn up_to_2_33_functions_stand_here() {
+        for layout in &LAYOUTS {
+            let (label, at) = (&*layout.label, &layout.rtld_global);
+            let is_old = layout.minor < 34;
+            let [global, ro, pthread] = [RTLD_GLOBAL_SIZE, 1024, 4096].map(Fields::for_test);
+            let all_dirs = global_ro::all_dirs(layout, &ro);
+            assert_eq!(all_dirs.0 == 0, is_old, "{label}");
+            let count_lock = [Addr(0x1111), Addr(0x2222)];
+            let facts = Facts { executable_stack: false, pthread: &pthread, all_dirs, count_lock };
+            write(layout, &global, &facts);
+            let word = |at: Option<u16>| at.and_then(|at| global.get::<u64>(at));
+            assert_eq!(word(at.rtld_lock_recursive), is_old.then_some(0x1111), "{label}");
+            assert_eq!(word(at.rtld_unlock_recursive), is_old.then_some(0x2222), "{label}");
+            // libpthread.so.0 has not come.
+            for hook in [at.init_static_tls, at.make_stack_executable_hook] {
+                assert_eq!(word(hook), is_old.then_some(0), "{label}");
+            }
+            assert_eq!(word(at.wait_lookup_done), (layout.minor < 33).then_some(0), "{label}");
+            // Threads have their list in libpthread.so.0, or here.
+            assert_eq!(at.stack_user.is_some(), layout.minor >= 33, "{label}");
+            let first = word(at.stack_user);
+            assert_eq!(first, at.stack_user.map(|_| pthread.at(layout.pthread.list)), "{label}");
+        }
+    }
+}

@@ -437,6 +437,18 @@ pub struct CpuFeatures {
     pub cachesize_non_temporal_divisor: Option<u16>,
 }
 
+impl CpuFeatures {
+    /// How many leaves there are from [`CpuFeatures::cpuid`] on: in 2.28 up to the family, later up to the bitmaps.
+    #[must_use]
+    pub const fn early_leaves(&self) -> u16 {
+        match (self.cpuid, self.preferred, self.usable) {
+            (Some(first), Some(_), Some(usable)) => (usable - first) / 16,
+            (Some(first), None, _) => (self.family - first) / 16,
+            _ => 0,
+        }
+    }
+}
+
 /// `struct link_map` with its private part: offsets in it (contract 4).
 #[derive(Debug)]
 pub struct LinkMap {

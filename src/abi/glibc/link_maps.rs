@@ -97,6 +97,8 @@ struct Block {
     origin: CString,
     /// What the object was asked for as, for auditors: some show it in place of the path.
     asked: Option<CString>,
+    /// The dynamic section with addresses of the process, where libc wants them so and the section cannot be written.
+    dynamic: Vec<u64>,
 }
 
 // SAFETY: the words are reached through `Fields` alone, under the rules of glibc's lists.
@@ -127,7 +129,8 @@ impl Block {
         let origin = CString::new(object.directory()).unwrap_or_default();
         let asked = object.aliases.first().filter(|_| auditors != 0);
         let asked = asked.and_then(|name| CString::new(&name[..]).ok());
-        let this = Self { words: Box::into_raw(memory), origin, asked };
+        let dynamic = own_dynamic(layout, object);
+        let this = Self { words: Box::into_raw(memory), origin, asked, dynamic };
         let fields = this.fields();
         for auditor in 0..auditors {
             // Until its auditor changes it, a cookie leads to the link map (rtld-audit(7)).
@@ -148,6 +151,24 @@ impl Drop for Block {
         // SAFETY: the memory came from a box, and nobody uses the link map any more.
         drop(unsafe { Box::from_raw(self.words) });
     }
+}
+
+/// A copy of the dynamic section in which addresses are relocated, for a libc that does not do that itself, of an
+/// object whose own cannot be written: the vDSO, rld (contract 8.3).
+fn own_dynamic(layout: &Layout, object: &Object<'_>) -> Vec<u64> {
+    let Some(section) = object.segments.dynamic else { return Vec::new() };
+    if layout.link_map.l_ld_readonly.is_some() || object.relocates_dynamic() {
+        return Vec::new();
+    }
+    let bytes = object.image.bytes(section.vaddr, section.size).unwrap_or_default();
+    let (words, _) = bytes.as_chunks();
+    let mut words: Vec<_> = words.iter().copied().map(u64::from_le_bytes).collect();
+    for entry in object.dynamic.address_positions() {
+        if let Some(word) = words.get_mut(entry as usize * 2 + 1) {
+            *word = object.image.address(Vaddr(*word)).0;
+        }
+    }
+    words
 }
 
 fn words_of(layout: &Layout) -> usize {
@@ -241,10 +262,12 @@ impl LinkMaps {
     /// The link map of an object in a namespace.
     #[must_use]
     pub fn get_in(&self, space: usize, id: ObjectId, object: &Object<'_>) -> Option<Fields> {
-        match self.shadows.get(&space).filter(|_| object.role == Role::Loader) {
-            Some(shadow) => Some(shadow.fields()),
-            None => self.get(id),
-        }
+        self.block_in(space, id, object).map(|block| block.fields())
+    }
+
+    fn block_in(&self, space: usize, id: ObjectId, object: &Object<'_>) -> Option<&Arc<Block>> {
+        let shadow = self.shadows.get(&space).filter(|_| object.role == Role::Loader);
+        shadow.or_else(|| self.by_object.get(id.index())?.as_ref())
     }
 
     /// The address of an object's link map; 0 if it has none.
@@ -288,7 +311,8 @@ impl LinkMaps {
 
     /// Fills in a link map, but for its neighbours in the list.
     pub fn fill(&self, layout: &Layout, id: ObjectId, object: &Object<'static>, facts: &Facts<'_>) {
-        let Some(fields) = self.get_in(facts.space, id, object) else { return };
+        let Some(block) = self.block_in(facts.space, id, object) else { return };
+        let fields = block.fields();
         let links = &layout.link_map;
         fields.set(links.l_real, self.address(id));
         fields.set(links.l_ns, facts.space as u64);
@@ -300,7 +324,12 @@ impl LinkMaps {
                 fields.set(links.size.next_multiple_of(8), asked.as_ptr() as u64);
             }
         }
-        symbols(layout, &fields, object);
+        let section = object.segments.dynamic.map(|section| object.image.address(section.vaddr).0);
+        let dynamic = match block.dynamic.is_empty() {
+            true => section,
+            false => Some(block.dynamic.as_ptr() as u64),
+        };
+        symbols(layout, &fields, object, dynamic);
         flags(layout, &fields, object, facts);
         thread_local(layout, &fields, facts.tls, id);
         let own = (words_of(layout) + LIBNAME_WORDS) * 8;
@@ -390,11 +419,10 @@ pub fn extent(object: &Object<'_>) -> (u64, u64) {
 }
 
 /// The dynamic section's entries and the hash table, which `_dl_addr` of libc walks.
-fn symbols(layout: &Layout, fields: &Fields, object: &Object<'static>) {
+fn symbols(layout: &Layout, fields: &Fields, object: &Object<'static>, section: Option<u64>) {
     let links = &layout.link_map;
     let dynamic = &object.dynamic;
-    if let Some(section) = object.segments.dynamic {
-        let start = object.image.address(section.vaddr).0;
+    if let Some(start) = section {
         for (tag, index) in dynamic.tags() {
             // An entry that an older release of glibc keeps out of its own maps as well: debuggers would use it.
             fields.set(links.l_info_slot(tag), start + u64::from(index) * 16);

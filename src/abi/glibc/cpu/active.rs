@@ -5,7 +5,7 @@ use super::cpuid::{Cpuid, Reader};
 use super::feature::*;
 
 /// Usable wherever reported.
-const PLAIN: FeatureSet = FeatureSet::of(&[
+pub(super) const PLAIN: FeatureSet = FeatureSet::of(&[
     SSE3,
     PCLMULQDQ,
     SSSE3,

@@ -88,6 +88,22 @@ impl Leaves {
             .all(|(active, mask)| active & mask == *mask)
     }
 
+    /// What the processor reports, without those of `plain`, and without `feature`, that are not usable.
+    pub(super) fn reported(&self, plain: &FeatureSet, feature: Feature) -> [[u32; 4]; LEAVES] {
+        let mut words = [[0; 4]; LEAVES];
+        for ((to, leaf), masks) in words.iter_mut().zip(&self.0).zip(&plain.0) {
+            for (((to, cpuid), active), mask) in
+                to.iter_mut().zip(leaf.cpuid).zip(leaf.active).zip(masks)
+            {
+                *to = cpuid & (active | !mask);
+            }
+        }
+        if !self.usable(feature) {
+            words[feature.leaf][feature.register] &= !feature.mask;
+        }
+        words
+    }
+
     /// Marks as usable those features of `set` that the processor reports.
     pub(super) fn activate(&mut self, set: &FeatureSet) {
         for (leaf, masks) in self.0.iter_mut().zip(&set.0) {

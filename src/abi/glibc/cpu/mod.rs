@@ -8,6 +8,7 @@
 mod active;
 mod cache;
 mod cpuid;
+mod early;
 mod feature;
 mod identify;
 mod model;
@@ -96,6 +97,8 @@ pub struct CpuFeatures {
     pub level3_cache_linesize: u64,
     /// `_SC_LEVEL4_CACHE_SIZE`.
     pub level4_cache_size: u64,
+    /// What the user has asked for in place of what libc finds itself, up to 2.32; 0 where nothing.
+    pub asked: Asked,
     /// The least value `x86_rep_movsb_threshold` must exceed; no field of `cpu_features`, but
     /// `--list-tunables` prints it.
     pub rep_movsb_minimum: u64,
@@ -105,6 +108,17 @@ pub struct CpuFeatures {
     pub platform: Option<&'static CStr>,
     /// The standard-format XSAVE area of the enabled state; `None` where XSAVE is not enabled.
     pub xsave_area: Option<u32>,
+}
+
+/// Sizes that tunables set, in bytes; 0 where they do not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Asked {
+    /// `glibc.cpu.x86_data_cache_size`.
+    pub data_cache_size: u64,
+    /// `glibc.cpu.x86_shared_cache_size`.
+    pub shared_cache_size: u64,
+    /// `glibc.cpu.x86_non_temporal_threshold`.
+    pub non_temporal_threshold: u64,
 }
 
 /// Computes everything from the processor and the user's tunables.
@@ -152,6 +166,11 @@ pub fn detect(cpuid: &impl Cpuid, tunables: &Tunables) -> CpuFeatures {
         level3_cache_assoc: caches.l3.assoc as u64,
         level3_cache_linesize: caches.l3.linesize as u64,
         level4_cache_size: caches.l4.size as u64,
+        asked: Asked {
+            data_cache_size: tunables.x86_data_cache_size.unwrap_or_default(),
+            shared_cache_size: tunables.x86_shared_cache_size.unwrap_or_default(),
+            non_temporal_threshold: tunables.x86_non_temporal_threshold.unwrap_or_default(),
+        },
         rep_movsb_minimum: thresholds.rep_movsb_minimum,
         hwcap,
         platform,

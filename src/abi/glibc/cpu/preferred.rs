@@ -39,7 +39,7 @@ bitflags! {
         const PREFER_NO_AVX512 = 1 << 14;
         /// The same for libmvec.
         const MATHVEC_PREFER_NO_AVX512 = 1 << 15;
-        /// AVX2 `strcmp` though 64-byte vectors are avoided (2.34 only).
+        /// AVX2 `strcmp` though 64-byte vectors are avoided (2.34, and the branches of 2.28 to 2.32).
         const PREFER_AVX2_STRCMP = 1 << 16;
         /// `rep movsb` is slow when source and destination are close.
         const AVOID_SHORT_DISTANCE_REP_MOVSB = 1 << 17;
@@ -69,7 +69,7 @@ impl Order {
         set.fold(0, |word, (bit, _)| word | 1 << bit)
     }
 
-    /// 2.29 to the 2.33 tag; up to 2.31 the word is `feature[1]`.
+    /// 2.29 to the 2.33 tag; up to 2.31 the word is `feature[1]`. The last means something on branches alone.
     pub const V2_29: Self = Self(&[
         Preferred::I586,
         Preferred::I686,
@@ -87,6 +87,7 @@ impl Order {
         Preferred::PREFER_FSRM,
         Preferred::PREFER_NO_AVX512,
         Preferred::MATHVEC_PREFER_NO_AVX512,
+        Preferred::PREFER_AVX2_STRCMP,
     ]);
 
     /// 2.34, and the 2.33 branch from March 2021.

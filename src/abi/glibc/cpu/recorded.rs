@@ -169,6 +169,7 @@ fn sapphire_rapids_as_glibc_sees_it() {
         features.preferred,
         CORE | I686
             | Preferred::AVX_FAST_UNALIGNED_LOAD
+            | Preferred::PREFER_AVX2_STRCMP
             | Preferred::AVOID_SHORT_DISTANCE_REP_MOVSB
     );
     assert_eq!(features.minsigstacksize(None), 512 + 0x2b00 + 4);
@@ -305,4 +306,26 @@ fn few_instructions_are_executed() {
     assert_eq!(count(genoa()), 15);
     assert_eq!(count(sapphire_rapids()), 20);
     assert!(count(westmere()) <= MAX_CPUIDS);
+}
+
+/// Contract 6.2.
+#[test]
+fn words_of_releases_before_2_32() {
+    let features = genoa().detect();
+    assert_eq!(features.usable_before_2_32(), 0x005b_f9cf);
+    assert_eq!(features.mixed_of_2_28(), 0x0640_fcc0);
+    assert_eq!(features.kind_before_2_32(), 2);
+    let leaves = features.reported_before_2_32();
+    assert_eq!(leaves[1], [0x0000_0001, 0xf1bf_07ab, 0x0040_5fc6, 0x0000_0010]);
+    assert_eq!(leaves[3], [0x0000_000f, 0x0000_09a8, 0x0000_1800, 0]);
+
+    // What is withdrawn is not reported, nor are transactions that cannot be trusted.
+    let tunables = Tunables { hwcaps: Some(b"-ERMS,-AVX2"), ..Tunables::default() };
+    let features = detect(&genoa(), &tunables);
+    assert_eq!(features.usable_before_2_32() & 3, 1);
+    assert_eq!(features.reported_before_2_32()[1][1], 0xf1bf_05ab);
+    let broken = sapphire_rapids().with(7, 0, |leaf| leaf[1] |= 1 << 11).with(1, 0, |leaf| {
+        leaf[0] = 0x0003_06c3;
+    });
+    assert_eq!(broken.detect().reported_before_2_32()[1][1] >> 11 & 1, 0);
 }

@@ -1,0 +1,110 @@
+//! The words of `cpu_features` up to 2.31: leaves as CPUID reports them, and bitmaps of what is usable (contract 6.2).
+
+use super::active::PLAIN;
+use super::feature::*;
+use super::{CpuFeatures, Kind, LEAVES, Preferred};
+
+/// `feature[0]` of 2.29 to 2.31, from bit 0 up.
+const USABLE: [Feature; 23] = [
+    AVX,
+    AVX2,
+    AVX512F,
+    AVX512CD,
+    AVX512ER,
+    AVX512PF,
+    AVX512VL,
+    AVX512DQ,
+    AVX512BW,
+    AVX512_4FMAPS,
+    AVX512_4VNNIW,
+    AVX512_BITALG,
+    AVX512_IFMA,
+    AVX512_VBMI,
+    AVX512_VBMI2,
+    AVX512_VNNI,
+    AVX512_VPOPCNTDQ,
+    FMA,
+    FMA4,
+    VAES,
+    VPCLMULQDQ,
+    XOP,
+    XSAVEC,
+];
+
+/// What a bit of 2.28's one word says.
+#[derive(Clone, Copy)]
+enum Bit {
+    Usable(Feature),
+    Prefers(Preferred),
+    Nothing,
+}
+
+/// `feature[0]` of 2.28, from bit 0 up. The last three mean something on its branch alone.
+const MIXED: [Bit; 27] = [
+    Bit::Prefers(Preferred::FAST_REP_STRING),
+    Bit::Prefers(Preferred::FAST_COPY_BACKWARD),
+    Bit::Prefers(Preferred::SLOW_BSF),
+    Bit::Nothing,
+    Bit::Prefers(Preferred::FAST_UNALIGNED_LOAD),
+    Bit::Prefers(Preferred::PREFER_PMINUB_FOR_STRINGOP),
+    Bit::Usable(AVX),
+    Bit::Usable(FMA),
+    Bit::Usable(FMA4),
+    Bit::Prefers(Preferred::SLOW_SSE4_2),
+    Bit::Usable(AVX2),
+    Bit::Prefers(Preferred::AVX_FAST_UNALIGNED_LOAD),
+    Bit::Usable(AVX512F),
+    Bit::Usable(AVX512DQ),
+    Bit::Prefers(Preferred::I586),
+    Bit::Prefers(Preferred::I686),
+    Bit::Prefers(Preferred::PREFER_MAP_32BIT_EXEC),
+    Bit::Prefers(Preferred::PREFER_NO_VZEROUPPER),
+    Bit::Prefers(Preferred::FAST_UNALIGNED_COPY),
+    Bit::Prefers(Preferred::PREFER_ERMS),
+    Bit::Prefers(Preferred::PREFER_NO_AVX512),
+    Bit::Prefers(Preferred::MATHVEC_PREFER_NO_AVX512),
+    Bit::Usable(XSAVEC),
+    Bit::Prefers(Preferred::PREFER_FSRM),
+    Bit::Prefers(Preferred::PREFER_AVX2_STRCMP),
+    Bit::Usable(AVX512VL),
+    Bit::Usable(AVX512BW),
+];
+
+fn word(bits: impl Iterator<Item = bool>) -> u32 {
+    bits.enumerate().fold(0, |word, (bit, set)| word | u32::from(set) << bit)
+}
+
+impl CpuFeatures {
+    /// What is usable, as 2.29 to 2.31 have it beside the preferences.
+    #[must_use]
+    pub fn usable_before_2_32(&self) -> u32 {
+        word(USABLE.iter().map(|&feature| self.leaves.usable(feature)))
+    }
+
+    /// What is usable and what is preferred, in 2.28's one word.
+    #[must_use]
+    pub fn mixed_of_2_28(&self) -> u32 {
+        word(MIXED.iter().map(|&bit| match bit {
+            Bit::Usable(feature) => self.leaves.usable(feature),
+            Bit::Prefers(preference) => self.preferred.contains(preference),
+            Bit::Nothing => false,
+        }))
+    }
+
+    /// The leaves as CPUID reports them, without what a tunable or distrust has withdrawn: libc uses features that need
+    /// nothing of the system when they are reported.
+    #[must_use]
+    pub fn reported_before_2_32(&self) -> [[u32; 4]; LEAVES] {
+        self.leaves.reported(&PLAIN, RTM)
+    }
+
+    /// The maker's number: those that come later are "other".
+    #[must_use]
+    pub const fn kind_before_2_32(&self) -> u32 {
+        match self.basic.kind {
+            Kind::Intel => 1,
+            Kind::Amd => 2,
+            Kind::Zhaoxin | Kind::Other => 3,
+        }
+    }
+}
