@@ -80,6 +80,19 @@ const CASES: &[Case] = &[
         runs: &["copies -a -b value", "allocator"],
     },
     Case {
+        name: "static_tls",
+        build: "library libie.so tls_lib.c -DMODEL=ie -ftls-model=initial-exec
+            program static_tls static_tls.c",
+        runs: &["static_tls"],
+    },
+    Case {
+        // Linked with the oldest musl, which has these names itself.
+        name: "large_files",
+        build: "lib=${SUITE%/*}/bullseye/usr/lib/x86_64-linux-musl
+            program large_files large_files.c",
+        runs: &["large_files"],
+    },
+    Case {
         name: "preload",
         build: "library libinterpose.so interpose.c
             library libneeded.so needed.c
@@ -93,12 +106,15 @@ const CASES: &[Case] = &[
     },
 ];
 
+/// Why nothing is tested.
+const NO_SUITE: &str = "there is no such suite, and it cannot be fetched";
+
 /// Functions of the shell for what a case is built from. `interpreter` is where musl's loader is put.
 const PRELUDE: &str = r#"
 lib=$SUITE/usr/lib/x86_64-linux-musl
 compile() {
     gcc -O1 -nostdinc -isystem "$SUITE/usr/include/x86_64-linux-musl" \
-        -isystem "$(gcc -print-file-name=include)" -I"$SRC" -nostdlib -o "$@" -L. -L"$lib" -lc -lgcc "$lib/crtn.o"
+        -isystem "$(gcc -print-file-name=include)" -I"$SRC" -nostdlib -o "$@" -L"$lib" -lc -lgcc "$lib/crtn.o"
 }
 sources() { for word; do case $word in *.c) printf '%s\n' "$SRC/$word";; *) printf '%s\n' "$word";; esac; done; }
 library() {
@@ -117,9 +133,67 @@ cp "$lib/libc.so" libc.so
 ln -f libc.so ld-musl-x86_64.so.1
 "#;
 
+/// Programs that cannot start: how they are built, the command, and what rld says.
+const REFUSED: &[(&str, &str, &str, &[&str])] = &[
+    (
+        "library",
+        "library libpart.so part.c -DFIRST
+            program needs needs.c libpart.so
+            rm libpart.so",
+        "./needs",
+        &[
+            "./needs: error while loading shared libraries: libpart.so: cannot open shared object file: \
+             No such file or directory",
+            "\tneeded by ./needs",
+            "\ttried $DIR/. (RUNPATH of ./needs): No such file or directory",
+            "\ttried /lib (default): No such file or directory",
+        ],
+    ),
+    (
+        "symbol",
+        "library libpart.so part.c -DFIRST
+            program needs needs.c libpart.so
+            library libpart.so part.c",
+        "./needs",
+        &["./needs: symbol lookup error: ./needs: undefined symbol: part"],
+    ),
+    (
+        "libc",
+        "program needs needs.c part.c -DFIRST -Wl,--dynamic-linker=/nowhere/ld-musl-x86_64.so.1
+            rm libc.so",
+        "./needs",
+        &[
+            "./needs: error while loading shared libraries: libc.so: cannot open shared object file: \
+             No such file or directory",
+            "\t/nowhere/ld-musl-x86_64.so.1: cannot open shared object file: No such file or directory",
+            "\t--musl-libc or RLD_MUSL_LIBC can name musl's libc.so",
+        ],
+    ),
+    (
+        "itself",
+        "program needs needs.c part.c -DFIRST",
+        "--musl-libc $RLD ./needs",
+        &[
+            "./needs: error while loading shared libraries: $RLD: this is rld itself, or another loader \
+             of glibc's; musl's C library is elsewhere",
+        ],
+    ),
+    (
+        "other",
+        "library libpart.so part.c
+            program needs needs.c part.c -DFIRST",
+        "--musl-libc ./libpart.so ./needs",
+        &[
+            "./needs: error while loading shared libraries: ./libpart.so: this is not musl's C library",
+        ],
+    ),
+];
+
 /// A case with the libraries of a suite.
 struct Built {
-    case: &'static Case,
+    name: &'static str,
+    build: &'static str,
+    runs: &'static [&'static str],
     suite: &'static str,
     folder: OnceLock<Result<Option<PathBuf>, String>>,
 }
@@ -130,8 +204,8 @@ impl Built {
         let folder = self.folder.get_or_init(|| {
             let Some(root) = suites::root(self.suite) else { return Ok(None) };
             let (rld, root) = (loader::subject().display(), root.display());
-            let script = format!("SUITE={root} RLD={rld}\n{PRELUDE}\n{}", self.case.build);
-            let name = format!("musl-{}-{}", self.suite, self.case.name);
+            let script = format!("SUITE={root} RLD={rld}\n{PRELUDE}\n{}", self.build);
+            let name = format!("musl-{}-{}", self.suite, self.name);
             let sources = support::package().join("tests/musl");
             build::build(&name, &sources, &[Step::Shell(script)]).map(Some)
         });
@@ -142,12 +216,23 @@ impl Built {
 fn main() {
     let mut trials = Vec::new();
     for suite in suites::ALL {
-        for case in CASES {
-            let built = Arc::new(Built { case, suite, folder: OnceLock::new() });
+        for &Case { name, build, runs } in CASES {
+            let built = Arc::new(Built { name, build, runs, suite, folder: OnceLock::new() });
             for way in [Way::Direct, Way::PtInterp, Way::Bind] {
-                let label = format!("{}::{suite}::{}", case.name, way.name());
+                let label = format!("{name}::{suite}::{}", way.name());
                 trials.push(trial(label, &built, move |label, built| compare(label, built, way)));
             }
+        }
+        let (name, build) =
+            ("inspect", "library libpart.so part.c -DFIRST\nprogram needs needs.c libpart.so");
+        let built = Arc::new(Built { name, build, runs: &[], suite, folder: OnceLock::new() });
+        trials.push(trial(format!("{name}::{suite}"), &built, inspected));
+        for &(name, build, command, words) in REFUSED {
+            let built = Arc::new(Built { name, build, runs: &[], suite, folder: OnceLock::new() });
+            let label = format!("refused/{name}::{suite}");
+            trials.push(trial(label, &built, move |label, built| {
+                refused(label, built, command, words)
+            }));
         }
     }
     run_all(trials);
@@ -159,15 +244,59 @@ fn compare(label: &str, built: &Built, way: Way) -> Verdict {
         return skipped(label, reason);
     }
     let Some(folder) = built.folder()? else {
-        return skipped(label, "there is no such suite, and it cannot be fetched");
+        return skipped(label, NO_SUITE);
     };
-    for line in built.case.runs {
+    for line in built.runs {
         let expected = start(folder, line, None)?;
         let actual = start(folder, line, Some(way))?.replacing(".rld", "");
         if expected != actual || expected.end == End::TimedOut {
             let text = format!("{line}\nunder musl's own loader: {expected}under rld: {actual}");
             return Err(text.into());
         }
+    }
+    Ok(Completion::Completed)
+}
+
+/// What would be loaded, as rld-inspect says it and as rld does.
+fn inspected(label: &str, built: &Built) -> Verdict {
+    let Some(folder) = built.folder()? else {
+        return skipped(label, NO_SUITE);
+    };
+    let tree = |program: &str, words: &[&str]| {
+        let mut run = Run::new(program, folder);
+        run.args = words.iter().map(OsString::from).collect();
+        let outcome = run::run(&run).map_err(|e| e.to_string())?;
+        Ok::<_, String>(outcome.replacing(&folder.to_string_lossy(), "$DIR"))
+    };
+    let expected = "./needs\n\
+        ├── libpart.so => $DIR/libpart.so [RUNPATH of ./needs]\n\
+        └── libc.so => $DIR/ld-musl-x86_64.so.1 [loader]\n";
+    for outcome in [
+        tree(env!("CARGO_BIN_EXE_rld-inspect"), &["tree", "./needs"])?,
+        tree(&loader::subject().to_string_lossy(), &["--tree", "./needs"])?,
+    ] {
+        let shown = outcome.stdout.replace("/./", "/");
+        if shown != expected || outcome.end != End::Exit(0) {
+            return Err(format!("expected:\n{expected}{outcome}").into());
+        }
+    }
+    Ok(Completion::Completed)
+}
+
+/// Starts a program that cannot start; what rld says begins with these words, and has the others as lines.
+fn refused(label: &str, built: &Built, command: &str, words: &[&str]) -> Verdict {
+    let Some(folder) = built.folder()? else {
+        return skipped(label, NO_SUITE);
+    };
+    let rld = loader::subject().display().to_string();
+    let mut run = Run::new(&rld, folder);
+    run.args = command.split(' ').map(|word| word.replace("$RLD", &rld).into()).collect();
+    let outcome = run::run(&run).map_err(|e| e.to_string())?;
+    let outcome = outcome.replacing(&folder.to_string_lossy(), "$DIR").replacing(&rld, "$RLD");
+    let is_said = |line: &&str| outcome.stderr.lines().any(|said| said == *line);
+    let is_first = words.first().is_some_and(|first| outcome.first_error() == *first);
+    if outcome.end != End::Exit(127) || !is_first || !words.iter().all(is_said) {
+        return Err(format!("{command}: {outcome}").into());
     }
     Ok(Completion::Completed)
 }

@@ -39,7 +39,7 @@ impl Family {
     /// Whether programs that use it are started.
     #[must_use]
     pub const fn has_personality(self) -> bool {
-        matches!(self, Self::Glibc)
+        matches!(self, Self::Glibc | Self::Musl)
     }
 }
 

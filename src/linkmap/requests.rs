@@ -79,6 +79,11 @@ impl Requests {
     }
 }
 
+/// Whether an object is the loader, or the C library that is one.
+fn is_loader(map: &LinkMap<'_>, id: ObjectId) -> bool {
+    map.by_role(Role::Loader) == Some(id) || map.hosted() == Some(id)
+}
+
 struct Walk<'w, 'l, 'a, S> {
     linker: &'w mut Linker<'l, 'a, S>,
     program: ObjectId,
@@ -142,7 +147,7 @@ impl<'a, S: Source<'a>> Walk<'_, '_, 'a, S> {
                 list.push(id);
             }
             let rule = match self.linker.origin_of_last.take() {
-                _ if self.linker.map.by_role(Role::Loader) == Some(id) => Rule::Loader,
+                _ if is_loader(self.linker.map, id) => Rule::Loader,
                 Some(origin) => Rule::Found(origin),
                 None => Rule::AlreadyLoaded,
             };

@@ -206,8 +206,9 @@ impl Plan<'_> {
         }
         let mut tls = tls::Layout::new(modules, 0).map_err(too_large)?;
         if map.hosted().is_some() {
-            // musl has no static blocks for libraries that come later.
+            // musl has no static blocks for libraries that come later: no room is left.
             tls.reserve(host::OWN_TLS).map_err(too_large)?;
+            tls.used = tls.size;
             return Ok((tls, None));
         }
         let wishes = [AT_RSEQ_FEATURE_SIZE, AT_RSEQ_ALIGN].map(|kind| stack.aux(kind));

@@ -601,6 +601,9 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             let error = self.error(object, Problem::Words(words));
             let NoRoom { needed, align, left, area_align, in_use } = no_room;
             match in_use {
+                _ if self.tls.used == self.tls.size => {
+                    error.with("under musl, libraries that are opened get no static block")
+                }
                 true => error.with("the variable's block is not static, and threads may use it"),
                 false => error.with(alloc::format!(
                     "{needed} bytes with alignment {align} are needed; {left} of {} with alignment \

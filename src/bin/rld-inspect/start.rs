@@ -5,6 +5,7 @@ use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use rld::abi::glibc::cpu;
+use rld::abi::musl;
 use rld::addr::ObjectId;
 use rld::elf::dynamic::Flags1;
 use rld::elf::header::Kind;
@@ -33,6 +34,8 @@ pub struct Environment {
     inhibit_cache: bool,
     /// LD_DYNAMIC_WEAK.
     dynamic_weak: bool,
+    /// RLD_MUSL_LIBC.
+    musl_libc: Option<Vec<u8>>,
 }
 
 impl Environment {
@@ -64,6 +67,7 @@ impl Environment {
             preload: preload.chain(preload_file_names(&file)).map(<[u8]>::to_vec).collect(),
             inhibit_cache: !values("inhibit-cache").is_empty(),
             dynamic_weak: settings.dynamic_weak,
+            musl_libc: settings.musl_libc.map(<[u8]>::to_vec),
             root,
         })
     }
@@ -137,8 +141,14 @@ impl Start {
         let real = disk.canonicalize(path(&program));
         let origin = real.as_deref().map_or(&b""[..], dirname);
         let processor = &environment.processor;
+        let path_file = map.get(PROGRAM).filter(|it| musl::is_for(it)).map(musl::path_file);
+        let is_musl = path_file.is_some();
+        let system = path_file.map(|file| {
+            let text = disk.read(path(file.to_bytes()));
+            musl::system(Some(text).filter(|text| !text.is_empty()))
+        });
         let config = Config {
-            system: environment.system,
+            system: system.unwrap_or(environment.system),
             platform: Some(environment.platform()),
             secure: false,
             library_path: &environment.library_path,
@@ -160,7 +170,14 @@ impl Start {
             audits: false,
             origin_of_last: None,
         };
+        if is_musl
+            && let Err(error) = musl::find(&mut linker, PROGRAM, environment.musl_libc.as_deref())
+        {
+            // It is missed again as what the program needs.
+            log::info!("no C library: {error}");
+        }
         let requests = Requests::make(&mut linker, PROGRAM, &environment.preload)?;
+        linker.map.list_hosted();
         let dynamic_weak = environment.dynamic_weak;
         Ok(Self { map, program, requests, dynamic_weak })
     }

@@ -1,0 +1,3 @@
+#ifdef FIRST
+int part(void) { return 0; }
+#endif
