@@ -46,6 +46,7 @@ const TABLE: &str = "\
 --tree||show them as a tree, with how each is found
 --verify||exit with 0 (program), 2 (library) or 1 (neither)
 --library-path|PATH|search PATH in place of LD_LIBRARY_PATH
+--sysroot|DIR|let libraries, and PROGRAM, come from below DIR
 --inhibit-cache||do not use /etc/ld.so.cache
 --inhibit-rpath|LIST|ignore RPATH and RUNPATH of the objects in LIST
 --glibc-hwcaps-prepend|LIST|search these glibc-hwcaps subdirectories first
@@ -79,6 +80,8 @@ pub struct Options {
     pub library_path: Option<&'static CStr>,
     /// `--musl-libc`: the C library of programs of musl.
     pub musl_libc: Option<&'static CStr>,
+    /// `--sysroot`, in place of RLD_SYSROOT.
+    pub sysroot: Option<&'static CStr>,
     /// `--preload`, besides LD_PRELOAD.
     pub preload: Option<&'static CStr>,
     /// `--audit`, besides LD_AUDIT; all occurrences add up.
@@ -151,6 +154,7 @@ impl Options {
             command: Command::Run,
             library_path: None,
             musl_libc: None,
+            sysroot: None,
             preload: None,
             audit: Vec::new(),
             trace: None,
@@ -198,6 +202,7 @@ impl Options {
             "--tree" => self.command = Command::Tree,
             "--verify" => self.command = Command::Verify,
             "--library-path" => self.library_path = value,
+            "--sysroot" => self.sysroot = value,
             "--inhibit-cache" => self.inhibit_cache = true,
             "--inhibit-rpath" => self.inhibit_rpath = value,
             "--glibc-hwcaps-prepend" => self.hwcaps_prepend = value,

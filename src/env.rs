@@ -40,6 +40,8 @@ pub struct Settings<'a> {
     pub trace: Option<&'a [u8]>,
     /// RLD_MUSL_LIBC: the C library of programs of musl; an empty value is none.
     pub musl_libc: Option<&'a [u8]>,
+    /// RLD_SYSROOT: the root that absolute paths of libraries start from; an empty value is none.
+    pub sysroot: Option<&'a [u8]>,
     /// LD_AUDIT; all occurrences add up.
     pub audit: Vec<&'a [u8]>,
     /// LD_PROFILE; an empty value is none.
@@ -86,6 +88,7 @@ impl<'a> Settings<'a> {
             b"LD_DEBUG_OUTPUT" => self.debug_output = Some(value),
             b"RLD_TRACE" => self.trace = given.then_some(value),
             b"RLD_MUSL_LIBC" => self.musl_libc = given.then_some(value),
+            b"RLD_SYSROOT" => self.sysroot = given.then_some(value),
             b"LD_AUDIT" => self.audit.push(value),
             b"LD_PROFILE" if given => self.profile = Some(value),
             b"LD_PROFILE_OUTPUT" if given => self.profile_output = Some(value),

@@ -36,6 +36,8 @@ pub mod env;
 
 pub mod cache;
 
+pub mod root;
+
 pub mod search;
 
 pub mod object;

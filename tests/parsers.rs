@@ -13,6 +13,7 @@ use std::{env, fs, thread};
 use properties::{Choices, object};
 use rld::addr::Vaddr;
 use rld::object::{Object, Role};
+use rld::root::Root;
 use rld::search::{Config, Hwcaps, Search, System};
 
 /// Where libraries are. What is missing is left out.
@@ -540,6 +541,7 @@ fn a_long_path_list_costs_no_more_than_its_length() {
     soon("path list", move || {
         let config = Config {
             system: System::DEBIAN,
+            root: &Root::MACHINE,
             platform: None,
             secure: false,
             library_path: &list,

@@ -142,9 +142,8 @@ impl<'a> Image<'a> {
     #[must_use]
     pub fn is_code(&self, address: Addr) -> bool {
         let vaddr = self.bias.remove(address);
-        let is_code = |segment: &Segment| {
-            segment.access.contains(Access::EXECUTE) && segment.holds(vaddr, 1)
-        };
+        let is_code =
+            |segment: &Segment| segment.access.contains(Access::EXECUTE) && segment.holds(vaddr, 1);
         self.parts.iter().any(|part| is_code(&part.segment))
     }
 }

@@ -1,12 +1,13 @@
 //! Which program: the one that the kernel has mapped, or the one that the command line names.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use super::live::Live;
 use super::searching::{self, Searching};
 use super::terms::{Entry, Own, STDERR, STDOUT, Stop, platform, program_name};
-use super::{adopt, meant};
+use super::{adopt, meant, sysroot};
 use crate::abi::glibc::cpu::CpuFeatures;
 use crate::addr::Addr;
 use crate::cli::{Command, Options};
@@ -17,6 +18,7 @@ use crate::errno::Errno;
 use crate::error::{Error, Problem};
 use crate::linkmap::{LinkMap, Source};
 use crate::object::{Object, Role};
+use crate::root::Root;
 use crate::search::{Failure, Files, Purpose, Refusal, System, Unsuitable, has_token};
 use crate::sys::file;
 use crate::sys::stack::InitialStack;
@@ -114,6 +116,12 @@ impl Job {
         self.options.iter().flat_map(|options| options.audit.iter().map(|list| list.to_bytes()))
     }
 
+    /// `--sysroot`.
+    #[must_use]
+    pub fn sysroot(&self) -> Option<&'static [u8]> {
+        Some(self.options.as_ref()?.sysroot?.to_bytes())
+    }
+
     /// `--trace`.
     #[must_use]
     pub fn trace(&self) -> Option<&'static [u8]> {
@@ -150,6 +158,7 @@ impl Job {
         settings: &Settings<'_>,
         cpu: &CpuFeatures,
         system: System,
+        root: &Root,
     ) -> Searching {
         let option = |get: fn(&Options) -> Option<&'static CStr>| {
             self.options.as_ref().and_then(get).map(|text| text.to_bytes().to_vec())
@@ -160,6 +169,7 @@ impl Job {
         Searching::new(searching::Settings {
             system,
             secure: self.secure,
+            root: root.clone(),
             is_direct: self.is_direct(),
             platform: platform.map(|name| name.to_bytes().to_vec()),
             library_path: library_path.unwrap_or_default(),
@@ -189,22 +199,50 @@ impl Job {
         };
         let Some((position, path)) = options.program else { return Err(Stop::Exit(BAD_USAGE)) };
         stack.remove_arguments(position);
-        let program = self.open(stack, path, live, cpu);
+        let (name, program) = match live.root().is_foreign() {
+            true => self.open_below(stack, path, live, cpu),
+            false => (path, self.open(stack, path, live, cpu)),
+        };
         if options.command == Command::Verify {
             return Err(Stop::Exit(program.map_or(NOT_VERIFIED, |program| verdict(&program))));
         }
         let program = program?;
-        stack.set_program_name(options.argv0.unwrap_or(path));
+        stack.set_program_name(options.argv0.unwrap_or(name));
         for (kind, value) in [
             (libc::AT_PHDR, program.phdr.0),
             (libc::AT_PHNUM, program.phnum.into()),
             (libc::AT_ENTRY, program.entry.0),
             (libc::AT_BASE, self.own_header.0),
-            (libc::AT_EXECFN, path.as_ptr() as u64),
+            (libc::AT_EXECFN, name.as_ptr() as u64),
         ] {
             stack.set_aux(kind, value);
         }
         Ok(program)
+    }
+
+    /// The program below another root, and the path by which the machine knows it.
+    #[cold]
+    fn open_below(
+        &self,
+        stack: &InitialStack,
+        operand: &'static CStr,
+        live: &mut Live,
+        cpu: &CpuFeatures,
+    ) -> (&'static CStr, Result<Object<'static>, Stop>) {
+        let paths = sysroot::programs(live.root(), operand, path_variable(stack));
+        let found = paths.iter().find(|path| sysroot::is_there(live.root(), path));
+        // A name without a slash may still be that of a library.
+        let path = found.or(paths.first()).filter(|_| found.is_some() || is_path(operand));
+        let path = path.map_or(operand, |path| Box::leak(path.clone().into_boxed_c_str()));
+        let mut program = self.open(stack, path, live, cpu);
+        if let (None, Err(Stop::Errors(errors))) = (found, &mut program)
+            && let Some(error) = errors.first_mut()
+        {
+            let others = paths.iter().filter(|other| **other != *path);
+            let tried = others.map(|path| alloc::format!("tried {}", Text(path.to_bytes())));
+            error.details.extend(tried);
+        }
+        (path, program)
     }
 
     fn open(
@@ -215,7 +253,7 @@ impl Job {
         cpu: &CpuFeatures,
     ) -> Result<Object<'static>, Stop> {
         let name = path.to_bytes();
-        let (file, path) = if name.contains(&b'/') {
+        let (file, path) = if is_path(path) {
             let words = "cannot open shared object file";
             let file = live.open(path).map_err(|refusal| match refusal {
                 Refusal::Absent(errno) => Error::system(name, words, errno),
@@ -228,10 +266,13 @@ impl Job {
                 }
                 Refusal::Fatal(error) => error,
             })?;
-            (file, path.into())
+            let path = live.path(&file).unwrap_or_else(|| path.into());
+            (file, path)
         } else {
             // As ld.so has it, a name without a slash is looked for where libraries are.
-            let search = self.searching(stack, &Settings::default(), cpu, System::DEBIAN);
+            let root = live.root();
+            let system = sysroot::system(root);
+            let search = self.searching(stack, &Settings::default(), cpu, system, root);
             let mut search = search.make(b"");
             let found = search.find(live, name, &[], Purpose::Library);
             let found = found.map_err(|failure| match failure {
@@ -240,7 +281,9 @@ impl Job {
                     let tried = not_found.attempts.iter();
                     let mut error = Error::words(name, "cannot open shared object file");
                     error.details.extend(tried.map(|attempt| alloc::format!("tried {attempt}")));
-                    error.details.extend(meant::advice(name, path_variable(stack)));
+                    if !live.root().is_foreign() {
+                        error.details.extend(meant::advice(name, path_variable(stack)));
+                    }
                     error
                 }
             })?;
@@ -264,7 +307,12 @@ impl Job {
     }
 }
 
-/// PATH, which is read for advice only.
+/// Whether a name is a path, and not looked for.
+fn is_path(name: &CStr) -> bool {
+    name.to_bytes().contains(&b'/')
+}
+
+/// PATH: for advice, and for programs of another root.
 fn path_variable(stack: &InitialStack) -> &'static [u8] {
     let variables = stack.environment().filter_map(|it| split_variable(it.to_bytes()));
     variables.into_iter().find(|(name, _)| *name == b"PATH").map_or(b"", |(_, value)| value)
@@ -324,12 +372,9 @@ pub fn origin_if_needed(
         job.preload().map(CStr::to_bytes),
     ];
     let needed = program.needed_names().unwrap_or_default();
-    match strings
-        .into_iter()
-        .flatten()
-        .chain(needed.into_iter().map(|(_, name)| name))
-        .any(has_token)
-    {
+    let mut strings = strings.into_iter().flatten().chain(needed.into_iter().map(|(_, name)| name));
+    // Whether the program lies in another root decides about its lists.
+    match searching.root().is_foreign() || strings.any(has_token) {
         true => searching.origin_of(program),
         false => Vec::new(),
     }

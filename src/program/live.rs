@@ -8,12 +8,14 @@
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
+use alloc::ffi::CString;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::ops::ControlFlow;
 
 use super::audit::watch::Watch;
+use super::sysroot;
 use crate::addr::{Addr, ObjectId, Vaddr};
 use crate::cache::Cache;
 use crate::elf::header::{self, Foreign, Header, Kind, Reject};
@@ -24,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::image::{Image, Plan, map};
 use crate::linkmap::Source;
 use crate::object::{Mapped, Memory, Object};
+use crate::root::Root;
 use crate::search::{Files, Origin, Refusal, Unsuitable};
 use crate::sys::file::{self, Fd, Identity, Status};
 use crate::sys::memory::{Backing, Protection};
@@ -40,11 +43,13 @@ pub struct Opened {
     header: Header,
     /// The program header table.
     table: Vec<u8>,
+    /// Its path without links, if one of these would lead out of the root.
+    path: Option<CString>,
 }
 
-/// The file system and memory of this process.
-#[derive(Default)]
+/// The file system, below a root, and memory of this process.
 pub struct Live {
+    root: Root,
     cache: CacheFile,
     /// Who is told, where there are auditors.
     pub watch: Option<Box<Watch>>,
@@ -66,11 +71,12 @@ impl Files for Live {
     fn open(&mut self, path: &CStr) -> core::result::Result<Opened, Refusal<Error>> {
         let fatal =
             |errno| Refusal::Fatal(Error::system(path.to_bytes(), "cannot read file data", errno));
-        let fd = match &mut self.watch {
-            None => Fd::open(path),
-            Some(watch) => watch.tried(path).map_or(Err(Errno::ENOENT), |path| Fd::open(&path)),
+        let path = match &mut self.watch {
+            None => Cow::Borrowed(path),
+            Some(watch) => watch.tried(path).ok_or(Refusal::Absent(Errno::ENOENT))?,
         };
-        let fd = fd.map_err(Refusal::Absent)?;
+        let located = sysroot::locate(&self.root, &path).map_err(Refusal::Absent)?;
+        let fd = Fd::open(&located).map_err(Refusal::Absent)?;
         // Not on the stack, of which a thread may have little.
         let mut head = vec![0; HEAD];
         let head_len = fd.read_at(&mut head, 0).map_err(fatal)?;
@@ -93,11 +99,20 @@ impl Files for Live {
             }
             errno => fatal(errno),
         })?;
-        Ok(Opened { fd, status, header, table })
+        let path = match located {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(path) => Some(path),
+        };
+        Ok(Opened { fd, status, header, table, path })
+    }
+
+    fn path(&self, file: &Opened) -> Option<CString> {
+        file.path.clone()
     }
 
     fn is_dir(&mut self, path: &CStr) -> bool {
-        file::stat(path).is_ok_and(|status| status.is_dir())
+        let status = sysroot::locate(&self.root, path).and_then(|path| file::stat(&path));
+        status.is_ok_and(|status| status.is_dir())
     }
 
     fn is_set_user_id(&mut self, file: &Opened) -> bool {
@@ -105,7 +120,8 @@ impl Files for Live {
     }
 
     fn names(&mut self, directory: &CStr, each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) {
-        if let Ok(directory) = Fd::directory(directory) {
+        let path = sysroot::locate(&self.root, directory);
+        if let Ok(directory) = path.and_then(|path| Fd::directory(&path)) {
             // What cannot be read has no near misses.
             let _ = directory.names(&mut vec![0; NAMES], each);
         }
@@ -119,7 +135,7 @@ impl Files for Live {
 
     fn cache(&mut self) -> Option<Cache<'_>> {
         if matches!(self.cache, CacheFile::Unread) {
-            self.cache = map_cache().unwrap_or(CacheFile::Absent);
+            self.cache = map_cache(&self.root).unwrap_or(CacheFile::Absent);
         }
         match self.cache {
             CacheFile::Mapped(cache, ..) => Some(cache),
@@ -129,6 +145,18 @@ impl Files for Live {
 }
 
 impl Live {
+    /// Files below a root.
+    #[must_use]
+    pub const fn new(root: Root) -> Self {
+        Self { root, cache: CacheFile::Unread, watch: None }
+    }
+
+    /// The root.
+    #[must_use]
+    pub const fn root(&self) -> &Root {
+        &self.root
+    }
+
     /// Gives the cache's memory back.
     pub fn forget_cache(&mut self) {
         if let CacheFile::Mapped(_, start, size) = core::mem::take(&mut self.cache) {
@@ -144,8 +172,8 @@ impl Drop for Live {
     }
 }
 
-fn map_cache() -> Option<CacheFile> {
-    let fd = Fd::open(crate::cache::PATH).ok()?;
+fn map_cache(root: &Root) -> Option<CacheFile> {
+    let fd = sysroot::open(root, crate::cache::PATH).ok()?;
     let size = fd.status().ok()?.size;
     let start = crate::sys::memory::map(size, Protection::READ, Backing::File(&fd, 0)).ok()?;
     // SAFETY: the mapping has this size and stays until `forget_cache`, which drops the view first.
@@ -204,8 +232,7 @@ impl Source<'static> for Live {
     }
 
     fn current_dir(&mut self) -> Vec<u8> {
-        let mut buffer = vec![0; libc::PATH_MAX as usize];
-        file::current_dir(&mut buffer).map(Vec::from).unwrap_or_default()
+        sysroot::current_dir()
     }
 }
 

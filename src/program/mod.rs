@@ -36,6 +36,7 @@ pub mod searching;
 pub mod show;
 pub mod start;
 pub mod symbols;
+pub mod sysroot;
 pub mod terms;
 pub mod tracing;
 pub mod tree;

@@ -304,6 +304,8 @@ fn value(world: &World, found: &Definition) -> Result<Value> {
     }
     match object.image.is_code(address) {
         true => Ok(Value::Resolver(address.0)),
-        false => Err(Error::words(object.name.to_bytes(), "IFUNC resolver outside its object's code")),
+        false => {
+            Err(Error::words(object.name.to_bytes(), "IFUNC resolver outside its object's code"))
+        }
     }
 }

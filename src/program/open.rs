@@ -380,7 +380,7 @@ pub(super) fn with_linker<T>(
     let searching = &process.facts.searching;
     let origin = searching.program_origin(&world.map);
     let mut search = searching.take(origin);
-    let mut live = Live::default();
+    let mut live = Live::new(searching.root().clone());
     let members = world.visible_in(space);
     let maps = &mut world.link_maps;
     live.watch = Watch::new(process, maps, space, &members, announced);
@@ -443,8 +443,12 @@ fn find(
     // Who gave a path knows where it was looked for, and who asked.
     found.map_err(|mut error| {
         if request.is_path() && error.object == request.name {
-            let known = ["tried ", "needed by "];
-            error.details.retain(|line| !known.iter().any(|start| line.starts_with(start)));
+            // Below another root, where it was looked for is news.
+            let tried = process.facts.searching.root().is_foreign();
+            let known = |line: &str| {
+                line.starts_with("needed by ") || (!tried && line.starts_with("tried "))
+            };
+            error.details.retain(|line| !known(line));
         }
         // It is not a dependency.
         let needed = error.details.iter_mut().find(|line| line.starts_with("needed by "));

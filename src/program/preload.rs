@@ -5,10 +5,12 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use super::command::Job;
+use super::sysroot;
 use super::terms::{short, warn};
 use crate::addr::ObjectId;
 use crate::env::{Settings, preload_file_names, preload_names};
 use crate::linkmap::{Linker, Source};
+use crate::root::Root;
 use crate::search::Purpose;
 use crate::sys::file;
 use crate::text::Text;
@@ -20,6 +22,7 @@ const FILE: &CStr = c"/etc/ld.so.preload";
 pub fn names(
     settings: &Settings<'_>,
     job: &Job,
+    root: &Root,
     secure: bool,
     is_musl: bool,
 ) -> Vec<(Vec<u8>, &'static str)> {
@@ -32,7 +35,7 @@ pub fn names(
         add(name, "--preload");
     }
     // The file is for programs of glibc.
-    let file = if is_musl { Vec::new() } else { file_contents() };
+    let file = if is_musl { Vec::new() } else { file_contents(root) };
     for name in preload_file_names(&file) {
         add(name, "/etc/ld.so.preload");
     }
@@ -44,12 +47,13 @@ pub fn all<S: Source<'static>>(
     linker: &mut Linker<'_, 'static, S>,
     settings: &Settings<'_>,
     job: &Job,
+    root: &Root,
     secure: bool,
 ) -> Vec<ObjectId> {
     let mut preloaded = Vec::new();
     let mut warnings: Vec<String> = Vec::new();
     let is_musl = linker.map.hosted().is_some();
-    for (name, from) in names(settings, job, secure, is_musl) {
+    for (name, from) in names(settings, job, root, secure, is_musl) {
         match linker.open(&name, Some(ObjectId(0)), Purpose::Preload) {
             Ok(id) => preloaded.push(id),
             Err(error) => {
@@ -65,9 +69,9 @@ pub fn all<S: Source<'static>>(
     preloaded
 }
 
-fn file_contents() -> Vec<u8> {
-    if !file::is_readable(FILE) {
+fn file_contents(root: &Root) -> Vec<u8> {
+    if !root.is_foreign() && !file::is_readable(FILE) {
         return Vec::new();
     }
-    file::contents(FILE).unwrap_or_default()
+    sysroot::contents(root, FILE).unwrap_or_default()
 }

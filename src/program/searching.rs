@@ -12,6 +12,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::linkmap::LinkMap;
 use crate::object::{Object, Role, dirname};
+use crate::root::Root;
 use crate::search::{Config, Hwcaps, Search, System};
 use crate::sys::file;
 
@@ -22,6 +23,8 @@ pub struct Settings {
     pub system: System,
     /// Whether the process has more rights than its caller.
     pub secure: bool,
+    /// The root that absolute paths start from.
+    pub root: Root,
     /// Whether rld was the command, so that the kernel does not know the program's file.
     pub is_direct: bool,
     /// `$PLATFORM`.
@@ -68,6 +71,7 @@ impl Searching {
         let settings = &self.settings;
         let config = Config {
             system: settings.system,
+            root: &settings.root,
             platform: settings.platform.as_deref(),
             secure: settings.secure,
             library_path: &settings.library_path,
@@ -124,6 +128,12 @@ impl Searching {
             Ok(path) if path.starts_with(b"/") => dirname(path).to_vec(),
             _ => self.settings.origin_path.clone(),
         }
+    }
+
+    /// The root that absolute paths start from.
+    #[must_use]
+    pub const fn root(&self) -> &Root {
+        &self.settings.root
     }
 
     /// LD_LIBRARY_PATH.

@@ -15,7 +15,7 @@ use super::live::Live;
 use super::terms::{Entry, Own, STDERR, Stop, program_name};
 use super::{
     Process, adopt, answers, audit, checks, listing, preload, prepare, ready, recording, relocate,
-    tracing, tree,
+    sysroot, tracing, tree,
 };
 use crate::abi::glibc::{self, cpu};
 use crate::abi::musl;
@@ -28,7 +28,6 @@ use crate::env::{self, Settings};
 use crate::error::Report;
 use crate::linkmap::{LinkMap, Linker};
 use crate::object::Object;
-use crate::search::System;
 use crate::sys::stack::InitialStack;
 use crate::sys::{file, process};
 use crate::tls::thread;
@@ -103,8 +102,9 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     let cpu = cpu::detect(&cpu::Native, &glibc::cpu_tunables(&values));
 
     // The program: mapped by the kernel, or named on the command line.
-    let mut live = Live::default();
     answers::give(&job, stack, &cpu, &values, &settings)?;
+    let root = job.sysroot().or(settings.sysroot).map(sysroot::root).transpose()?;
+    let mut live = Live::new(root.unwrap_or_default());
     settings.audit.extend(job.audit());
     let program = job.program(stack, &mut live, &cpu)?;
     // The option counts more than the variable, which ldd(1) uses.
@@ -118,10 +118,10 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     let name = program_name(stack);
     let is_musl = musl::is_for(&program);
     let system = match is_musl {
-        true => musl::system(file::contents(&musl::path_file(&program))),
-        false => System::DEBIAN,
+        true => musl::system(sysroot::contents(live.root(), &musl::path_file(&program))),
+        false => sysroot::system(live.root()),
     };
-    let searching = job.searching(stack, &settings, &cpu, system);
+    let searching = job.searching(stack, &settings, &cpu, system, live.root());
     let origin = command::origin_if_needed(&program, &settings, &searching, &job);
     let mut search = Box::new(searching.make(&origin));
 
@@ -152,7 +152,7 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
         musl::find(&mut linker, program, given)?;
     }
     if as_tree {
-        let preload = preload::names(&settings, &job, secure, is_musl);
+        let preload = preload::names(&settings, &job, searching.root(), secure, is_musl);
         return Err(tree::print(linker, program, &preload, stack));
     }
     let list = only_a_list.then(|| {
@@ -192,7 +192,7 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
         return unsafe { finish(process, program) };
     }
     tracing::begins(Stage::Load);
-    let preloaded = preload::all(&mut linker, &settings, &job, secure);
+    let preloaded = preload::all(&mut linker, &settings, &job, searching.root(), secure);
     linker.load_dependencies(program, &preloaded)?;
     map.list_hosted();
     tracing::ends(Stage::Load);

@@ -69,7 +69,29 @@ pub fn check<'o, 'a: 'o>(
             findings.errors.push(Error::malformed(name, malformed));
         }
     }
+    // A process has the libc that it was started with.
+    let outdated = findings.errors.iter_mut().filter(|error| !opened && is_outdated_glibc(error));
+    if let Some(error) = outdated.last() {
+        error.details.push(
+            "a newer glibc can serve this program alone: rld --sysroot DIRECTORY PROGRAM takes all \
+             libraries from a root that has one"
+                .into(),
+        );
+    }
     findings
+}
+
+/// Whether a version of glibc is missing that a newer release may have.
+fn is_outdated_glibc(error: &Error) -> bool {
+    match &error.problem {
+        Problem::MissingVersion { version, .. } => {
+            let number = version.strip_prefix(b"GLIBC_");
+            let is_number = number.and_then(<[u8]>::first).is_some_and(u8::is_ascii_digit);
+            // The line about the newest one there is.
+            is_number && error.details.len() > 1
+        }
+        _ => false,
+    }
 }
 
 /// A warning is an error that says so.

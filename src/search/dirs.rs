@@ -12,6 +12,7 @@ use super::hwcaps::Hwcaps;
 use super::outcome::{Attempt, Failure, Found, Near, NotFound, Origin, Why};
 use super::{Files, PathOwner, Place, Refusal};
 use crate::errno::Errno;
+use crate::root::Root;
 use crate::trace::{self, Event, Topics};
 
 /// A directory's place in [`Directories`].
@@ -57,8 +58,14 @@ pub(super) struct Directories {
 
 impl Directories {
     /// Splits a list. Empty elements mean the current directory; one that expands to nothing, or that has been named
-    /// before, is dropped.
-    pub fn list(&mut self, raw: &[u8], separators: &[u8], tokens: &Tokens<'_>) -> List {
+    /// before, is dropped. What is absolute lies below `root`, and where it may, `outside`.
+    pub fn list(
+        &mut self,
+        raw: &[u8],
+        separators: &[u8],
+        tokens: &Tokens<'_>,
+        (root, outside): (&Root, bool),
+    ) -> List {
         let (mut list, mut listed) = (Vec::new(), BTreeSet::new());
         for element in raw.split(|byte| separators.contains(byte)) {
             let Some(path) = tokens.expand(element) else {
@@ -67,17 +74,19 @@ impl Directories {
             if path.is_empty() && !element.is_empty() {
                 continue;
             }
-            let id = self.intern(&path);
-            if listed.insert(id.0) {
-                list.push(id);
+            for path in root.places(path, outside) {
+                let id = self.intern(&path);
+                if listed.insert(id.0) {
+                    list.push(id);
+                }
             }
         }
         list.into()
     }
 
-    /// A list of directories as they are.
-    pub fn plain_list(&mut self, paths: &[&[u8]]) -> List {
-        paths.iter().map(|path| self.intern(path)).collect()
+    /// A list of directories below a root.
+    pub fn plain_list(&mut self, paths: &[&[u8]], root: &Root) -> List {
+        paths.iter().map(|path| self.intern(&root.join(path))).collect()
     }
 
     fn intern(&mut self, path: &[u8]) -> DirectoryId {
@@ -150,12 +159,7 @@ pub(super) struct Scratch {
 
 impl Scratch {
     /// Makes the path that is to be opened next.
-    pub fn set_path(&mut self, path: &CStr) {
-        self.path.clear();
-        self.path.extend_from_slice(path.to_bytes_with_nul());
-    }
-
-    fn join(&mut self, parts: &[&[u8]]) {
+    pub fn join(&mut self, parts: &[&[u8]]) {
         self.path.clear();
         parts.iter().for_each(|part| self.path.extend_from_slice(part));
         self.path.push(0);
@@ -247,7 +251,8 @@ impl<'o, F: Files> Opener<'o, F> {
 
     /// The path made last turned out to be the library.
     pub fn found(&self, file: F::File, origin: Origin<'_>) -> Found<F::File> {
-        Found { file, path: self.scratch.owned_path(), origin: origin.into_owned() }
+        let path = self.files.path(&file).unwrap_or_else(|| self.scratch.owned_path());
+        Found { file, path, origin: origin.into_owned() }
     }
 
     /// The path made last ends the search.

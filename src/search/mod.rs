@@ -25,6 +25,7 @@ mod tests;
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::ops::ControlFlow;
@@ -32,6 +33,7 @@ use core::ops::ControlFlow;
 use crate::addr::ObjectId;
 use crate::cache::{self, Cache};
 use crate::errno::Errno;
+use crate::root::Root;
 use crate::trace::{self, Event, Topics};
 use dirs::{Directories, DirectoryId, List, Opener, Scratch};
 pub use dst::{TokenError, Tokens, has_token};
@@ -61,6 +63,11 @@ pub trait Files {
     /// # Errors
     /// [`Refusal`], which says whether to look further.
     fn open(&mut self, path: &CStr) -> Result<Self::File, Refusal<Self::Error>>;
+
+    /// The path by which the machine knows an opened file, where it is another than the one it was opened by.
+    fn path(&self, _file: &Self::File) -> Option<CString> {
+        None
+    }
 
     /// Whether the path is a directory.
     fn is_dir(&mut self, path: &CStr) -> bool;
@@ -117,6 +124,24 @@ impl System {
     /// glibc as it builds by itself, and most other distributions.
     pub const LIB64: Self =
         Self { lib: b"lib64", directories: &[b"/lib64", b"/usr/lib64"], rules: Rules::Glibc };
+
+    /// The system in another root. Whose it is does not matter: the directories of all distributions count.
+    pub fn of_root(is_dir: impl FnMut(&CStr) -> bool) -> Self {
+        let multiarch = [c"/lib/x86_64-linux-gnu", c"/usr/lib/x86_64-linux-gnu"];
+        let is_multiarch = multiarch.into_iter().any(is_dir);
+        Self {
+            lib: if is_multiarch { Self::DEBIAN.lib } else { Self::LIB64.lib },
+            directories: &[
+                b"/lib/x86_64-linux-gnu",
+                b"/usr/lib/x86_64-linux-gnu",
+                b"/lib64",
+                b"/usr/lib64",
+                b"/lib",
+                b"/usr/lib",
+            ],
+            rules: Rules::Glibc,
+        }
+    }
 }
 
 /// What holds for every search of a process.
@@ -124,6 +149,8 @@ impl System {
 pub struct Config<'a> {
     /// The distribution's directories.
     pub system: System,
+    /// The root below which they and all other absolute paths lie. Paths are the machine's everywhere else here.
+    pub root: &'a Root,
     /// The value of `$PLATFORM`; AT_PLATFORM, unless the CPU has a better name.
     pub platform: Option<&'a [u8]>,
     /// Whether the process has more rights than its caller (AT_SECURE).
@@ -180,6 +207,7 @@ pub struct Search {
 /// What tokens mean, apart from `$ORIGIN`.
 struct Fixed {
     system: System,
+    root: Root,
     platform: Option<Box<[u8]>>,
     secure: bool,
 }
@@ -285,6 +313,7 @@ impl Search {
         let mut search = Self {
             fixed: Fixed {
                 system: config.system,
+                root: config.root.clone(),
                 platform: config.platform.map(Box::from),
                 secure: config.secure,
             },
@@ -298,10 +327,11 @@ impl Search {
             lists: Lists::default(),
             scratch: Scratch::default(),
         };
-        search.lists.default = search.directories.plain_list(config.system.directories);
+        search.lists.default =
+            search.directories.plain_list(config.system.directories, config.root);
         if !config.secure {
             search.lists.library_path =
-                search.split_list(config.library_path, b":;", config.origin);
+                search.split_list(config.library_path, b":;", config.origin, true);
         }
         search
     }
@@ -377,16 +407,21 @@ impl Search {
             Some(requester) => self.tokens(requester.origin).expand(name),
             None => Some(Cow::Borrowed(name)),
         };
-        let why = match &path {
-            None => Why::NoTokenValue,
-            Some(path) => match opener.open(&[path]) {
-                Ok(Ok(file)) => return Ok(opener.found(file, origin)),
-                Ok(Err(why)) => why,
-                Err(error) => return Err(opener.fatal(error)),
-            },
+        let Some(path) = path else {
+            let attempt = Attempt { path: name.into(), origin, why: Why::NoTokenValue };
+            return Err(Failure::NotFound(opener.not_found(chain, alloc::vec![attempt])));
         };
-        let path = path.as_deref().unwrap_or(name).into();
-        let attempts = alloc::vec![Attempt { path, origin, why }];
+        let mut attempts = Vec::new();
+        for path in self.fixed.root.places(path, true) {
+            match opener.open(&[&path]) {
+                Ok(Ok(file)) => return Ok(opener.found(file, origin)),
+                Ok(Err(why)) => {
+                    let path = path.into_owned().into();
+                    attempts.push(Attempt { path, origin: origin.clone(), why });
+                }
+                Err(error) => return Err(opener.fatal(error)),
+            }
+        }
         Err(Failure::NotFound(opener.not_found(chain, attempts)))
     }
 
@@ -455,7 +490,10 @@ impl Search {
         chain: &[PathOwner<'c>],
     ) -> Result<Option<F::File>, F::Error> {
         opener.files.searching(&Origin::Cache, &mut core::iter::empty());
-        trace::tell(Topics::LIBS, || Event::SearchCache { path: cache::PATH });
+        if trace::on(Topics::LIBS) {
+            let path = CString::new(self.fixed.root.join(cache::PATH.to_bytes()));
+            trace::emit(&Event::SearchCache { path: &path.unwrap_or_default() });
+        }
         let nodeflib = chain.first().is_some_and(|requester| requester.nodeflib);
         let why = match opener.files.cache() {
             None => Why::NoCache,
@@ -463,7 +501,7 @@ impl Search {
                 None => Why::NotInCache,
                 Some(path) if nodeflib && self.is_default(path) => Why::NoDefaultLibraries,
                 Some(path) => {
-                    opener.scratch.set_path(path);
+                    opener.scratch.join(&[self.fixed.root.real(), path.to_bytes()]);
                     match opener.open_path()? {
                         Ok(file) => return Ok(Some(file)),
                         Err(why) => why,
@@ -497,25 +535,29 @@ impl Search {
                 Rules::Glibc => owner.rpath.filter(|_| owner.runpath.is_none()),
                 Rules::Musl => owner.runpath.or(owner.rpath),
             };
+            let origin = owner.origin;
+            let outside = !origin.is_empty() && self.fixed.root.inside(origin).is_none();
             let lists = ObjectLists {
-                rpath: self.split_list(counts(rpath), b":", owner.origin),
-                runpath: self.split_list(counts(owner.runpath), b":", owner.origin),
+                rpath: self.split_list(counts(rpath), b":", origin, outside),
+                runpath: self.split_list(counts(owner.runpath), b":", origin, outside),
             };
             self.lists.objects.insert(owner.id, lists);
         }
     }
 
-    /// An empty list names nothing, though an empty element of a list names the current directory.
-    fn split_list(&mut self, raw: &[u8], separators: &[u8], origin: &[u8]) -> List {
+    /// An empty list names nothing, though an empty element of a list names the current directory. `outside` says
+    /// whether it may name directories outside the root.
+    fn split_list(&mut self, raw: &[u8], separators: &[u8], origin: &[u8], outside: bool) -> List {
         if raw.is_empty() {
             return List::default();
         }
         let tokens = self.fixed.tokens(origin);
+        let places = (&self.fixed.root, outside);
         match self.fixed.system.rules {
-            Rules::Glibc => self.directories.list(raw, separators, &tokens),
+            Rules::Glibc => self.directories.list(raw, separators, &tokens, places),
             Rules::Musl => match musl_elements(raw).collect::<Vec<_>>().join(&b':') {
                 named if named.is_empty() => List::default(),
-                named => self.directories.list(&named, b":", &tokens),
+                named => self.directories.list(&named, b":", &tokens, places),
             },
         }
     }
@@ -529,9 +571,9 @@ impl Search {
         let name = opener.name;
         let cache = if self.inhibit_cache { None } else { opener.files.cache() };
         let stale = cache.and_then(|cache| cache.lookup(name, &self.hwcaps));
-        let stale = stale.unwrap_or(cache::PATH).to_bytes();
+        let stale = self.fixed.root.join(stale.unwrap_or(cache::PATH).to_bytes());
         let attempts = opener.scratch.tries.iter().map(|(place, id, why)| Attempt {
-            path: id.map_or(stale, |id| self.directories.name(id)).into(),
+            path: id.map_or(&*stale, |id| self.directories.name(id)).into(),
             origin: place.origin(chain).into_owned(),
             why: *why,
         });

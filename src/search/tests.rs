@@ -91,7 +91,10 @@ impl Files for Fake {
     }
 }
 
+static MACHINE: Root = Root::MACHINE;
+
 const CONFIG: Config<'static> = Config {
+    root: &MACHINE,
     system: System {
         lib: b"lib/multi",
         directories: &[b"/lib/multi", b"/usr/lib"],

@@ -1,7 +1,7 @@
 //! A program with all its objects, brought together as the loader would, and how each of them was found.
 
 use std::env;
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use rld::abi::glibc::cpu;
@@ -61,7 +61,7 @@ impl Environment {
         let file = disk.read(path(b"/etc/ld.so.preload"));
         let preload = lists.flat_map(|list| preload_names(list, false));
         Ok(Self {
-            system: system(&disk),
+            system: system(&disk, &root),
             processor: cpu::detect(&cpu::Native, &cpu::Tunables::default()),
             library_path: library_path.to_vec(),
             preload: preload.chain(preload_file_names(&file)).map(<[u8]>::to_vec).collect(),
@@ -149,6 +149,7 @@ impl Start {
         });
         let config = Config {
             system: system.unwrap_or(environment.system),
+            root: &rld::root::Root::MACHINE,
             platform: Some(environment.platform()),
             secure: false,
             library_path: &environment.library_path,
@@ -210,9 +211,13 @@ impl Start {
 }
 
 /// The distribution's directories, as far as the root shows whose it is.
-fn system(disk: &Disk) -> System {
-    let debian = disk.metadata(path(b"/lib/x86_64-linux-gnu"));
-    match debian.is_ok_and(|metadata| metadata.is_dir()) {
+fn system(disk: &Disk, root: &Root) -> System {
+    let is_dir = |directory: &CStr| {
+        let metadata = disk.metadata(path(directory.to_bytes()));
+        metadata.is_ok_and(|metadata| metadata.is_dir())
+    };
+    match is_dir(c"/lib/x86_64-linux-gnu") {
+        _ if root.is_foreign() => System::of_root(is_dir),
         true => System::DEBIAN,
         false => System::LIB64,
     }

@@ -148,6 +148,7 @@ impl Found<'_> {
         isa: u32,
     ) -> core::result::Result<Vec<ObjectId>, Stop> {
         let name = process.facts.name;
+        let root = process.facts.searching.root();
         let mut world = process.world().clone();
         let (program, vdso) = (world.map.program(), world.map.by_role(Role::Vdso));
         if let Some(known) = world.map.objects.share(program) {
@@ -158,7 +159,7 @@ impl Found<'_> {
         let lists_absent = self.list.is_some_and(|list| list.traced);
         let loading = Loading { announced: true, lists_absent, ..Loading::default() };
         let preloaded = with_linker(process, &mut world, LinkMap::BASE, loading, |linker| {
-            Ok(preload::all(linker, self.settings, self.job, self.secure))
+            Ok(preload::all(linker, self.settings, self.job, root, self.secure))
         })?;
         if let (Some(vdso), Some(layout)) = (vdso, process.layout()) {
             opened(process.auditors.all(), layout, &world.link_maps, vdso, LinkMap::BASE);

@@ -110,6 +110,7 @@ fn loader_kind(option: &str, value: &str) -> Kind {
     match (option, value) {
         (_, "PATH") => Kind::Directories,
         ("--preload" | "--audit" | "--inhibit-rpath", _) => Kind::Libraries,
+        (_, "DIR") => Kind::Directory,
         (_, "FILE") => Kind::File,
         _ => Kind::Text,
     }
