@@ -81,10 +81,9 @@ fn libc(process: &Process) -> Option<&Object<'static>> {
 
 /// From here on other threads may exist.
 fn use_locks(process: &Process) {
-    if process.layout().is_none() {
+    let (Some(layout), Some(libc)) = (process.layout(), libc(process)) else {
         return process.locks.use_own();
-    }
-    let (Some(layout), Some(libc)) = (process.layout(), libc(process)) else { return };
+    };
     const VERSION: &[u8] = b"GLIBC_2.2.5";
     let function = |name: &[u8]| glibc::libc_function(libc, name, VERSION);
     let exports = &process.facts.exports;
