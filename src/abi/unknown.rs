@@ -35,14 +35,6 @@ pub enum Family {
     Dietlibc,
 }
 
-impl Family {
-    /// Whether programs that use it are started.
-    #[must_use]
-    pub const fn has_personality(self) -> bool {
-        matches!(self, Self::Glibc | Self::Musl)
-    }
-}
-
 const FAMILIES: [(Family, &str, &[&str]); 5] = [
     (Family::Glibc, "glibc", &["gnu_get_libc_version"]),
     // It finds these two by name itself while it starts.

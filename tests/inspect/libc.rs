@@ -1,5 +1,7 @@
 //! `rld-inspect libc`: what it says of C libraries besides glibc's, and what the loader does with their programs.
 
+use std::path::{Path, PathBuf};
+
 use super::json::json;
 use super::support::{command, compile, inspect, scratch};
 
@@ -34,14 +36,35 @@ fn what_is_said_of_another_c_library_is_done() {
 }
 
 #[test]
+fn musl_is_supported() {
+    let suites = std::env::var_os("RLD_SUITES")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/suites"), PathBuf::from);
+    let suites = ["bullseye", "bookworm", "trixie", "sid"].map(|suite| suites.join(suite));
+    let mut paths = Vec::from([PathBuf::from("/lib/ld-musl-x86_64.so.1")]);
+    paths.extend(suites.map(|root| root.join("usr/lib/x86_64-linux-musl/libc.so")));
+    paths.retain(|path| path.exists());
+    if paths.is_empty() {
+        println!("SKIPPED: there is no musl here, and tests/suites has fetched none");
+    }
+    for path in paths {
+        let (status, text, errors) = inspect(&["libc", path.to_str().unwrap()]);
+        assert_eq!((status, &*errors), (0, ""), "{text}");
+        let mut lines = text.lines();
+        assert!(lines.next().unwrap().ends_with(": supported"), "{text}");
+        assert!(lines.any(|line| line.starts_with("  release: 1.")), "{text}");
+    }
+}
+
+#[test]
 fn releases_of_musl() {
     let folder = scratch("musl");
     let source = "void __dls2b(void) {} void __dls3(void) {}\n\
                   const char version[] = \"1.2.99-git-7\", other[] = \"1.2\";\n";
     let Some(()) = compile(&folder, "libc.so", source, &LIBRARY) else { return };
     let path = folder.join("libc.so").display().to_string();
-    let (_, text, errors) = inspect(&["libc", &path]);
-    assert_eq!(errors, "");
+    let (status, text, errors) = inspect(&["libc", &path]);
+    // It cannot be entered.
+    assert_eq!((status, &*errors), (1, ""));
     assert!(text.contains("\n  it seems to be musl: it defines __dls2b, __dls3\n"), "{text}");
     assert!(text.contains("\n  release: 1.2.99-git-7\n"), "{text}");
     assert!(text.starts_with(&format!("{path}: supported\n")), "{text}");

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use rld::abi::glibc::evidence::{Evidence, LibcView, identify};
 use rld::abi::glibc::layout::LAYOUTS;
+use rld::abi::musl;
 use rld::abi::unknown::{self, Family};
 use rld::addr::Vaddr;
 use rld::arch::x86_64::RelocationKind;
@@ -90,7 +91,7 @@ impl<'a> Answer<'a> {
         this.release = shown.release.map(Bytes);
         if shown.family.is_none_or(|(family, ..)| family != Family::Glibc) {
             this.signs = shown.lines();
-            if !shown.family.is_some_and(|(family, ..)| family.has_personality()) {
+            if !musl::is_libc(&libc.object) {
                 this.refusal = Some("not supported: this C library is not known".into());
             }
             return this;
