@@ -15,6 +15,8 @@ mod by_name;
 mod dlfcn;
 #[path = "main/entry.rs"]
 mod entry;
+#[path = "main/errors.rs"]
+mod errors;
 #[path = "main/exports.rs"]
 mod exports;
 #[path = "main/heap.rs"]

@@ -54,6 +54,12 @@ impl<const N: usize> Inline<N> {
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.len.into()).unwrap_or_default()
     }
+
+    /// The same where a constant is computed.
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8] {
+        self.bytes.split_at(self.len as usize).0
+    }
 }
 
 impl<const N: usize> Deref for Inline<N> {

@@ -87,7 +87,9 @@ impl Segment {
     }
 }
 
-fn within(start: u64, size: u64, at: u64, len: u64) -> bool {
+/// Whether `len` bytes at `at` lie in `size` bytes at `start`.
+#[must_use]
+pub fn within(start: u64, size: u64, at: u64, len: u64) -> bool {
     at.checked_sub(start).and_then(|skip| size.checked_sub(skip)).is_some_and(|left| left >= len)
 }
 

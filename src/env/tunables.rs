@@ -1,13 +1,13 @@
 //! GLIBC_TUNABLES: `glibc.malloc.check=3:glibc.rtld.nns=2`, and what libc asks of it by number (contract 9).
 
-/// Makes a release's `LIST` of rows `TYPE "NAME" or "ALIAS" = DEFAULT in MIN ..= MAX;`.
-macro_rules! table {
-    ($($kind:ident $name:literal $(or $alias:literal)? $(= $default:literal in $min:literal ..= $max:expr)?;)*) => {
-        /// The table; the position of a tunable is its id.
-        pub const LIST: &[super::Tunable] = &[$(
+/// Makes the catalogue of rows `TYPE "NAME" or "ALIAS" = DEFAULT in MIN, MAX;`.
+macro_rules! tunables {
+    ($($kind:ident $name:literal $(or $alias:literal)? $(= $default:literal in $min:expr, $max:expr)?;)*) => {
+        /// All of them.
+        pub const CATALOGUE: &[super::Tunable] = &[$(
             super::Tunable {
                 name: crate::text::Inline::new($name),
-                alias: table!(@alias $($alias)?),
+                alias: tunables!(@alias $($alias)?),
                 kind: super::Kind::$kind $({ default: $default, min: $min, max: $max })?,
             }
         ),*];
@@ -16,12 +16,22 @@ macro_rules! table {
     (@alias $alias:literal) => { Some(crate::text::Inline::new($alias)) };
 }
 
-pub mod glibc_2_36;
+/// Makes a release's list of names, each without `glibc.`.
+macro_rules! list {
+    ($(#[$doc:meta])* $list:ident = $($name:literal)*) => {
+        $(#[$doc])*
+        pub const $list: super::List = &[$(super::row($name)),*];
+    };
+}
+
+mod catalogue;
+pub mod lists;
 
 use alloc::boxed::Box;
 use alloc::vec;
 
 use crate::text::Inline;
+use catalogue::CATALOGUE;
 
 /// The type of a tunable, with its bounds and the value it has when nobody sets it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,10 +97,43 @@ impl Kind {
     }
 }
 
-/// The tunable that libc knows by this number.
-#[must_use]
-pub fn by_id(list: &[Tunable], id: u32) -> Option<&Tunable> {
-    list.get(id as usize)
+/// What a release has, in the order of its ids, as rows of the catalogue: a table of addresses would need relocations.
+pub type List = &'static [u8];
+
+/// The row of a name without its `glibc.`; behind `'` the older one of two. It does not compile for others.
+const fn row(name: &str) -> u8 {
+    let (name, mut skip) = match name.as_bytes() {
+        [rest @ .., b'\''] => (rest, 1),
+        name => (name, 0),
+    };
+    let mut at = 0;
+    while at < CATALOGUE.len() {
+        let (_, tail) = CATALOGUE[at].name.bytes().split_at(GLIBC.len());
+        if is_same(tail, name) {
+            if skip == 0 {
+                return at as u8;
+            }
+            skip -= 1;
+        }
+        at += 1;
+    }
+    panic!("no such tunable")
+}
+
+const GLIBC: &str = "glibc.";
+
+/// `==`, which constants cannot use.
+const fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
+}
+
+/// The tunables of a list, in the order of their numbers.
+pub fn rows(list: List) -> impl ExactSizeIterator<Item = &'static Tunable> {
+    list.iter().map(|row| &CATALOGUE[usize::from(*row)])
 }
 
 /// The pairs of a GLIBC_TUNABLES value. A part without `=` is passed over; one with a second `=` ends the list, as do
@@ -130,34 +173,31 @@ pub fn number(text: &[u8]) -> u64 {
     if negative { value.wrapping_neg() } else { value }
 }
 
-/// The values that the environment gives to the tunables of one release.
+/// The values that the environment gives to tunables, whatever release has them.
 #[derive(Clone, Debug)]
 pub struct Values<'a> {
-    list: &'static [Tunable],
     set: Box<[Option<Value<'a>>]>,
 }
 
-impl<'a> Values<'a> {
+impl Default for Values<'_> {
     /// The defaults.
-    #[must_use]
-    pub fn new(list: &'static [Tunable]) -> Self {
-        Self { list, set: vec![None; list.len()].into() }
+    fn default() -> Self {
+        Self { set: vec![None; CATALOGUE.len()].into() }
     }
+}
 
+impl<'a> Values<'a> {
     /// What `NAME=VALUE` strings make of them: the last setting in GLIBC_TUNABLES counts, else the first one of the
     /// alias. Not to be used in secure mode.
     #[must_use]
-    pub fn from_environment(
-        list: &'static [Tunable],
-        variables: impl IntoIterator<Item = &'a [u8]>,
-    ) -> Self {
-        let mut values = Self::new(list);
+    pub fn from_environment(variables: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut values = Self::default();
         for (name, value) in variables.into_iter().filter_map(super::split_variable) {
             if name == b"GLIBC_TUNABLES" {
                 for (name, value) in pairs(value) {
                     values.assign(|tunable| tunable.name.as_bytes() == name, value, true);
                 }
-            } else {
+            } else if name.starts_with(b"MALLOC_") || name.starts_with(b"LD_") {
                 let is_it = |alias: &Inline<_>| alias.as_bytes() == name;
                 values.assign(|tunable| tunable.alias.as_ref().is_some_and(is_it), value, false);
             }
@@ -166,33 +206,37 @@ impl<'a> Values<'a> {
     }
 
     fn assign(&mut self, is_it: impl Fn(&Tunable) -> bool, raw: &'a [u8], overrides: bool) {
-        let mut rows = self.list.iter().zip(&mut self.set);
-        if let Some((tunable, slot)) = rows.find(|(tunable, _)| is_it(tunable))
-            && (overrides || slot.is_none())
-            && let Some(value) = tunable.kind.read(raw)
-        {
-            *slot = Some(value);
+        let rows = CATALOGUE.iter().zip(&mut self.set);
+        for (tunable, slot) in rows.filter(|(tunable, _)| is_it(tunable)) {
+            if (overrides || slot.is_none())
+                && let Some(value) = tunable.kind.read(raw)
+            {
+                *slot = Some(value);
+            }
         }
     }
 
-    /// A tunable's value by its number, and whether somebody set it.
-    #[must_use]
-    pub fn by_id(&self, id: u32) -> Option<(Value<'a>, bool)> {
-        let set = *self.set.get(id as usize)?;
-        Some((set.unwrap_or(by_id(self.list, id)?.kind.default()), set.is_some()))
+    fn of_row(&self, row: usize) -> Option<(Value<'a>, bool)> {
+        let set = *self.set.get(row)?;
+        Some((set.unwrap_or(CATALOGUE.get(row)?.kind.default()), set.is_some()))
     }
 
-    /// All tunables with their values, in the order of their numbers.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static Tunable, Value<'a>)> {
-        let rows = self.list.iter().zip(&self.set);
-        rows.map(|(tunable, set)| (tunable, set.unwrap_or(tunable.kind.default())))
+    /// A tunable's value by its number in a release's list, and whether somebody set it.
+    #[must_use]
+    pub fn by_id(&self, list: List, id: u32) -> Option<(Value<'a>, bool)> {
+        self.of_row((*list.get(id as usize)?).into())
+    }
+
+    /// All tunables of a release with their values, in the order of their numbers.
+    pub fn iter(&self, list: List) -> impl Iterator<Item = (&'static Tunable, Value<'a>)> {
+        let values = list.iter().filter_map(|row| Some(self.of_row((*row).into())?.0));
+        rows(list).zip(values)
     }
 
     /// The value of the tunable with this name, and whether somebody set it.
     #[must_use]
     pub fn by_name(&self, name: &[u8]) -> Option<(Value<'a>, bool)> {
-        let id = self.list.iter().position(|tunable| tunable.name.as_bytes() == name)?;
-        self.by_id(u32::try_from(id).ok()?)
+        self.of_row(CATALOGUE.iter().position(|tunable| tunable.name.as_bytes() == name)?)
     }
 }
 
@@ -204,11 +248,11 @@ mod tests {
     use alloc::format;
     use alloc::string::String;
     use alloc::vec::Vec;
-    use glibc_2_36::LIST;
+    use lists::V2_36_GMON as LIST;
     use std::{eprintln, process};
 
     fn values<'a>(variables: &[&'a str]) -> Values<'a> {
-        Values::from_environment(LIST, variables.iter().map(|variable| variable.as_bytes()))
+        Values::from_environment(variables.iter().map(|variable| variable.as_bytes()))
     }
 
     #[test]
@@ -245,7 +289,7 @@ mod tests {
 
     #[test]
     fn ids_are_those_of_the_release() {
-        let name = |id| by_id(LIST, id).map(|tunable| tunable.name);
+        let name = |id| rows(LIST).nth(id).map(|tunable| tunable.name);
         assert_eq!(name(0).as_deref(), Some("glibc.rtld.nns"));
         assert_eq!(name(34).as_deref(), Some("glibc.rtld.optional_static_tls"));
         assert_eq!(name(36).as_deref(), Some("glibc.malloc.check"));
@@ -254,7 +298,7 @@ mod tests {
 
     #[test]
     fn defaults_lie_within_bounds() {
-        for tunable in LIST {
+        for tunable in CATALOGUE {
             // A lower bound of 1 with a default of 0 means "decided at run time".
             match tunable.kind {
                 Kind::Int32 { default, min, max } => assert!((min..=max).contains(&default)),
@@ -289,7 +333,7 @@ mod tests {
         }
         assert_eq!(check("GLIBC_TUNABLES=glibc.malloc.check=0x2"), Some((Value::Int32(2), true)));
         let nns = values(&["GLIBC_TUNABLES=glibc.rtld.nns=17:glibc.cpu.hwcaps=-AVX2_Usable"]);
-        assert_eq!(nns.by_id(0), Some((Value::Number(4), false)));
+        assert_eq!(nns.by_id(LIST, 0), Some((Value::Number(4), false)));
         let hwcaps = nns.by_name(b"glibc.cpu.hwcaps");
         assert_eq!(hwcaps, Some((Value::Text(Some(b"-AVX2_Usable")), true)));
     }
@@ -310,7 +354,7 @@ mod tests {
         listing
     }
 
-    fn row(tunable: &Tunable, value: Value<'_>) -> String {
+    fn line(tunable: &Tunable, value: Value<'_>) -> String {
         let name = tunable.name;
         match (tunable.kind, value) {
             (Kind::Int32 { min, max, .. }, Value::Int32(value)) => {
@@ -328,13 +372,13 @@ mod tests {
     fn the_table_is_that_of_ld_so() {
         let Some(listing) = listing("") else { return };
         assert_eq!(listing.lines().count(), LIST.len());
-        for (line, tunable) in listing.lines().zip(LIST) {
-            let expected = row(tunable, tunable.kind.default());
+        for (found, tunable) in listing.lines().zip(rows(LIST)) {
+            let expected = line(tunable, tunable.kind.default());
             // ld.so has filled in what it measured on this CPU, and moved bounds accordingly.
             if tunable.name.starts_with("glibc.cpu.x86_") {
-                assert_eq!(line.split(':').next(), expected.split(':').next());
+                assert_eq!(found.split(':').next(), expected.split(':').next());
             } else {
-                assert_eq!(line, expected);
+                assert_eq!(found, expected);
             }
         }
     }
@@ -369,8 +413,9 @@ mod tests {
                 return;
             };
             for name in ["glibc.malloc.check", "glibc.malloc.top_pad"] {
-                let id = LIST.iter().position(|row| *row.name == *name).unwrap();
-                let expected = row(&LIST[id], own.by_id(id as u32).unwrap().0);
+                let id = rows(LIST).position(|row| *row.name == *name).unwrap();
+                let expected =
+                    line(rows(LIST).nth(id).unwrap(), own.by_id(LIST, id as u32).unwrap().0);
                 assert_eq!(listing.lines().nth(id), Some(&*expected), "{text:?}");
             }
         }

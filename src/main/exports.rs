@@ -9,7 +9,6 @@
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int, c_long, c_void};
 use core::ptr::null_mut;
-use core::sync::atomic::Ordering;
 
 use rld::abi::glibc::exports::{Data, Exports, Functions, RTLD_GLOBAL_RO_SIZE, RTLD_GLOBAL_SIZE};
 use rld::abi::glibc::link_maps;
@@ -21,9 +20,10 @@ use rld::program::info;
 use rld::program::locks::{Lock, while_reading};
 use rld::program::process::{Process, current};
 use rld::program::symbols::{Found, Query, lookup};
-use rld::sys::{file, process};
+use rld::sys::process;
 use rld::tls::thread;
 
+use crate::errors::{self, signal};
 use crate::{dlfcn, probes};
 
 use crate::printf::rld_debug_printf;
@@ -104,11 +104,12 @@ pub fn all() -> Exports {
             lookup_symbol: function(lookup_symbol as *const ()),
             open: function(open as *const ()),
             close: function(close_handle as *const ()),
-            catch_error: function(_dl_catch_error as *const ()),
-            error_free: function(error_free as *const ()),
+            catch_error: function(errors::_dl_catch_error as *const ()),
+            error_free: function(errors::error_free as *const ()),
             tls_get_addr_soft: function(tls_get_addr_soft as *const ()),
             libc_freeres: function(libc_freeres as *const ()),
             find_object: function(find_object as *const ()),
+            readonly_area: function(readonly_area as *const ()),
             dlfcn_hook: Addr(&raw const dlfcn::HOOK as u64),
             open_hook: Addr(&raw const dlfcn::OPEN_HOOK as u64),
             count_lock: [function(count_lock as *const ()), function(count_unlock as *const ())],
@@ -207,7 +208,8 @@ unsafe extern "C" fn __tunable_get_val(
     value: *mut c_void,
     callback: Option<unsafe extern "C" fn(*mut c_void)>,
 ) {
-    let Some((found, is_set)) = process().tunable(id) else {
+    let process = process();
+    let Some((found, is_set)) = process.tunable(id) else {
         // SAFETY: every tunable has at least 32 bits.
         return unsafe { value.cast::<u32>().write(0) };
     };
@@ -216,7 +218,12 @@ unsafe extern "C" fn __tunable_get_val(
         match found {
             Value::Int32(number) => value.cast::<i32>().write(number),
             Value::Number(number) => value.cast::<u64>().write(number),
-            // A string of the environment: it ends at the next colon, which only the loader's own tunables have.
+            // From 2.39 on text and its length; before that a string, which these bytes of the environment are not:
+            // they end at a colon. Only the loader's own tunables are text.
+            Value::Text(text) if process.knows_text() => {
+                let text = text.unwrap_or_default();
+                value.cast::<[u64; 2]>().write([text.as_ptr() as u64, text.len() as u64]);
+            }
             Value::Text(_) => value.cast::<u64>().write(0),
         }
         if let (true, Some(callback)) = (is_set, callback) {
@@ -254,6 +261,12 @@ pub unsafe extern "C" fn find_object(address: *const c_void, result: *mut DlFind
     // SAFETY: the caller's structure.
     unsafe { result.write(found) };
     0
+}
+
+/// GLRO(readonly_area): whether memory cannot be written (0), can be (1), or is no object's (2).
+extern "C" fn readonly_area(start: *const c_void, size: usize) -> c_int {
+    let (start, size) = (start as u64, size as u64);
+    while_reading(|| process().is_writable(start, size)).map_or(2, c_int::from)
 }
 
 #[unsafe(no_mangle)]
@@ -380,167 +393,6 @@ fn raise() {
         // SAFETY: the words end with NUL; libc has a frame that catches this.
         unsafe { signal(0, c"", c"", CStr::from_ptr(text.cast()).to_bytes()) };
     }
-}
-
-// Errors. Up to 2.36 libc.so.6 itself defines these functions and its definitions come first in every lookup; what is
-// raised or caught here must be raised or caught through them (contract 7.1).
-
-/// `struct dl_exception`.
-#[repr(C)]
-pub struct Exception {
-    object: *const c_char,
-    text: *const c_char,
-    buffer: *mut c_char,
-}
-
-type Operation = unsafe extern "C" fn(*mut c_void);
-
-/// Raises an error through libc. Nothing in the frames above needs to be dropped: libc jumps over them.
-unsafe fn signal(number: c_int, object: &CStr, occasion: &CStr, text: &[u8]) {
-    let mut buffer = [0u8; 1024];
-    let len = text.len().min(buffer.len() - 1);
-    if let (Some(to), Some(from)) = (buffer.get_mut(..len), text.get(..len)) {
-        to.copy_from_slice(from);
-    }
-    let occasion = if occasion.is_empty() { core::ptr::null() } else { occasion.as_ptr() };
-    // SAFETY: all strings end with NUL and outlive the call, in which libc copies them.
-    unsafe { _dl_signal_error(number, object.as_ptr(), occasion, buffer.as_ptr().cast()) }
-}
-
-/// Calls libc's function of the same name; without one there is nobody to catch an error: it is printed, and is the
-/// end.
-macro_rules! forward {
-    ($name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)?, $field:ident, $otherwise:block) => {
-        #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name($($argument: $type),*) $(-> $result)? {
-            let function = process().errors.$field.load(Ordering::Acquire);
-            if function == 0 $otherwise
-            // SAFETY: the address of libc's function, whose signature this is.
-            unsafe {
-                core::mem::transmute::<u64, unsafe extern "C" fn($($type),*) $(-> $result)?>(
-                    function,
-                )($($argument),*)
-            }
-        }
-    };
-}
-
-forward!(_dl_catch_error(
-    object: *mut *const c_char,
-    text: *mut *const c_char,
-    malloced: *mut bool,
-    operate: Operation,
-    argument: *mut c_void
-) -> c_int, catch_error, {
-    // SAFETY: the caller's function and variables.
-    unsafe { *object = core::ptr::null(); *text = core::ptr::null(); *malloced = false; operate(argument) };
-    return 0;
-});
-forward!(_dl_catch_exception(
-    exception: *mut Exception,
-    operate: Operation,
-    argument: *mut c_void
-) -> c_int, catch_exception, {
-    // SAFETY: the caller's function.
-    unsafe { operate(argument) };
-    return 0;
-});
-forward!(_dl_signal_error(
-    number: c_int,
-    object: *const c_char,
-    occasion: *const c_char,
-    text: *const c_char
-), signal_error, {
-    // SAFETY: the caller's strings.
-    unsafe { die(object, occasion, text) }
-});
-forward!(_dl_signal_exception(
-    number: c_int,
-    exception: *mut Exception,
-    occasion: *const c_char
-), signal_exception, {
-    // SAFETY: the caller's exception.
-    unsafe { die((*exception).object, occasion, (*exception).text) }
-});
-
-unsafe fn die(object: *const c_char, occasion: *const c_char, text: *const c_char) -> ! {
-    let show = |string: *const c_char| match string.is_null() {
-        true => c"",
-        // SAFETY: the caller's strings.
-        false => unsafe { CStr::from_ptr(string) },
-    };
-    let occasion = match show(occasion).to_bytes() {
-        b"" => &b"error while loading shared libraries"[..],
-        words => words,
-    };
-    let line = [
-        process().facts.name,
-        b": ",
-        occasion,
-        b": ",
-        show(object).to_bytes(),
-        b": ",
-        show(text).to_bytes(),
-        b"\n",
-    ]
-    .concat();
-    file::write_all(2, &line);
-    process::exit(127)
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn _dl_exception_create(
-    exception: *mut Exception,
-    object: *const c_char,
-    text: *const c_char,
-) {
-    // SAFETY: the caller's strings.
-    unsafe { fill_exception(exception, object, CStr::from_ptr(text).to_bytes()) };
-}
-
-/// Fills an exception: text, NUL, object name in one block of the program's allocator (contract 7.1).
-///
-/// # Safety
-/// The exception is the caller's, and `object` a C string.
-pub unsafe fn fill_exception(exception: *mut Exception, object: *const c_char, text: &[u8]) {
-    let object = match object.is_null() {
-        true => c"",
-        // SAFETY: the caller's string.
-        false => unsafe { CStr::from_ptr(object) },
-    };
-    let name = object.to_bytes_with_nul();
-    let block = process().calloc((text.len() + 1 + name.len()) as u64);
-    // SAFETY: the block has room for both strings.
-    unsafe {
-        if block.is_null() {
-            let text = c"out of memory".as_ptr();
-            exception.write(Exception { object: c"".as_ptr(), text, buffer: null_mut() });
-            return;
-        }
-        block.copy_from_nonoverlapping(text.as_ptr(), text.len());
-        let object = block.add(text.len() + 1);
-        object.copy_from_nonoverlapping(name.as_ptr(), name.len());
-        let block = block.cast();
-        exception.write(Exception { object: object.cast(), text: block, buffer: block });
-    }
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn _dl_exception_free(exception: *mut Exception) {
-    // SAFETY: the caller's exception.
-    unsafe {
-        process().free((*exception).buffer as u64);
-        exception.write(Exception {
-            object: core::ptr::null(),
-            text: core::ptr::null(),
-            buffer: null_mut(),
-        });
-    }
-}
-
-/// GLRO(error_free).
-unsafe extern "C" fn error_free(text: *mut c_void) {
-    process().free(text as u64);
 }
 
 // The rest.

@@ -157,7 +157,7 @@ unsafe extern "C" fn fatal_printf(
 }
 
 unsafe extern "C" fn exception_create_format(
-    exception: *mut crate::exports::Exception,
+    exception: *mut crate::errors::Exception,
     object: *const c_char,
     text: *const c_char,
     registers: *const u64,
@@ -166,6 +166,6 @@ unsafe extern "C" fn exception_create_format(
     // SAFETY: the caller's format and arguments.
     unsafe {
         let text = format(text, Arguments { registers, left: 3, stack });
-        crate::exports::fill_exception(exception, object, text.as_bytes());
+        crate::errors::fill_exception(exception, object, text.as_bytes());
     }
 }

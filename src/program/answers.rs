@@ -10,7 +10,7 @@ use super::{auxv, diagnostics};
 use crate::abi::glibc::cpu::{CpuFeatures, NON_TEMPORAL_MAXIMUM, NON_TEMPORAL_MINIMUM};
 use crate::cli::{self, Command};
 use crate::env::Settings;
-use crate::env::tunables::{Kind, Value, Values};
+use crate::env::tunables::{Kind, Value, Values, lists};
 use crate::sys::file;
 use crate::sys::stack::InitialStack;
 use crate::text::Text;
@@ -54,10 +54,10 @@ pub fn profile(job: &Job, stack: &InitialStack, settings: &Settings<'_>) {
     }
 }
 
-/// All tunables with values and bounds, as ld.so prints them.
+/// All tunables with values and bounds, as ld.so 2.36 prints them.
 fn tunables(values: &Values<'_>, cpu: &CpuFeatures) -> String {
     let mut text = String::new();
-    for (tunable, value) in values.iter() {
+    for (tunable, value) in values.iter(lists::V2_36_GMON) {
         let name = &*tunable.name;
         let _ = match (tunable.kind, value) {
             (Kind::Int32 { min, max, .. }, Value::Int32(value)) => {

@@ -25,6 +25,7 @@ use crate::abi::glibc::exports::{Exports, RTLD_GLOBAL_SIZE};
 use crate::abi::glibc::fields::Fields;
 use crate::abi::glibc::{self, global, link_maps};
 use crate::addr::{Addr, ObjectId};
+use crate::elf::segment::{Access, within};
 use crate::env::tunables::{Value, Values};
 use crate::init::Arguments;
 use crate::object::{Object, Role};
@@ -358,8 +359,25 @@ impl Process {
     /// A tunable by the number that libc knows it by, and whether the user has set it.
     #[must_use]
     pub fn tunable(&self, id: u32) -> Option<(Value<'static>, bool)> {
-        let known = glibc::tunables(self.layout()?);
-        if known.is_empty() { None } else { self.facts.tunables.by_id(id) }
+        self.facts.tunables.by_id(glibc::tunables(self.layout()?)?, id)
+    }
+
+    /// Whether libc takes a tunable that is text as its bytes and their number; from 2.39 on (contract 9.1).
+    #[must_use]
+    pub fn knows_text(&self) -> bool {
+        self.layout().is_some_and(|layout| layout.minor >= 39)
+    }
+
+    /// Whether memory of an object can be written; `None` if it is no object's. The caller is reading.
+    #[must_use]
+    pub fn is_writable(&self, start: u64, size: u64) -> Option<bool> {
+        let place = self.find_code(start)?;
+        let object = self.world().map.get(place.object)?;
+        let vaddr = object.image.bias.remove(Addr(start));
+        let segment = object.image.segments().find(|segment| segment.holds(vaddr, size))?;
+        let relro = object.segments.relro;
+        let is_sealed = relro.is_some_and(|span| within(span.vaddr.0, span.size, vaddr.0, size));
+        Some(segment.access.contains(Access::WRITE) && !is_sealed)
     }
 
     /// The name, for messages, of an object.

@@ -23,7 +23,7 @@ use crate::abi::unknown;
 use crate::addr::{Addr, ObjectId};
 use crate::arch::vector_state;
 use crate::cli::Command;
-use crate::env::tunables::{Values, glibc_2_36};
+use crate::env::tunables::Values;
 use crate::env::{self, Settings};
 use crate::error::Report;
 use crate::linkmap::{LinkMap, Linker};
@@ -94,10 +94,8 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     settings.bind_now |= trace::on(Topics::UNUSED);
     tracing::begins(Stage::Start);
     let values = match secure {
-        true => Values::new(glibc_2_36::LIST),
-        false => {
-            Values::from_environment(glibc_2_36::LIST, stack.environment().map(CStr::to_bytes))
-        }
+        true => Values::default(),
+        false => Values::from_environment(stack.environment().map(CStr::to_bytes)),
     };
     let cpu = cpu::detect(&cpu::Native, &glibc::cpu_tunables(&values));
 

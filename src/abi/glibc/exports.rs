@@ -51,6 +51,8 @@ pub struct Functions {
     pub libc_freeres: Addr,
     /// GLRO(find_object).
     pub find_object: Addr,
+    /// GLRO(readonly_area).
+    pub readonly_area: Addr,
     /// GLRO(dlfcn_hook): the table of dl* functions (contract 7.3).
     pub dlfcn_hook: Addr,
     /// What libc.so.6 up to 2.33 opens libraries through (contract 7.4).

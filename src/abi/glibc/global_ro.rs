@@ -145,6 +145,7 @@ pub fn write(layout: &Layout, ro: &Fields, functions: &Functions, facts: &Facts<
         (Some(at.tls_get_addr_soft), functions.tls_get_addr_soft),
         (at.libc_freeres, functions.libc_freeres),
         (at.find_object, functions.find_object),
+        (at.readonly_area, functions.readonly_area),
         (at.dlfcn_hook, functions.dlfcn_hook),
     ] {
         ro.set(offset, function.0);

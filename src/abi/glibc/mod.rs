@@ -19,7 +19,7 @@ mod view;
 use crate::addr::{Addr, ObjectId, Vaddr};
 use crate::elf::hash::sysv;
 use crate::elf::version::Version;
-use crate::env::tunables::{Tunable, Values, glibc_2_36};
+use crate::env::tunables::{List, Values, lists};
 use crate::error::{Error, Problem, Result};
 use crate::linkmap::LinkMap;
 use crate::lookup::one;
@@ -71,13 +71,10 @@ pub fn layout_of(object: &Object<'_>) -> Result<&'static Layout> {
     })
 }
 
-/// The tunables that a layout's libc knows by number.
+/// The tunables that a layout's libc knows by number; none where its layout does not tell which it has.
 #[must_use]
-pub fn tunables(layout: &Layout) -> &'static [Tunable] {
-    match layout.contract.tunables.as_deref() {
-        Some("2.36-gmon") => glibc_2_36::LIST,
-        _ => &[],
-    }
+pub fn tunables(layout: &Layout) -> Option<List> {
+    lists::named(layout.contract.tunables.as_deref()?)
 }
 
 /// What the tunables say about the CPU.
