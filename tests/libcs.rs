@@ -1,5 +1,5 @@
-//! Other releases of glibc: programs of Debian bookworm (2.36), trixie (2.41) and sid (2.43) doing
-//! real work. Each runs in a root of its own, with rld mounted over the suite's loader, so that all
+//! Other releases of glibc: programs of Debian bullseye (2.31), bookworm (2.36), trixie (2.41) and
+//! sid (2.43) doing real work. Each runs in a root of its own, with rld mounted over the suite's loader, so that all
 //! its children run under rld too; output and exit status must be those under the suite's own loader.
 //!
 //! The scripts are those of `tests/programs/` that need no more than the suites have, and those in

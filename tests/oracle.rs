@@ -3,7 +3,8 @@
 //! A word that a COPY relocation or an IFUNC resolver filled wrongly is wrong silently. So every
 //! dynamic program of this system is started under both loaders with LD_BIND_NOW=1, stopped at its
 //! ELF entry point, and every relocated word of every object is compared (see `oracle/compare.rs`),
-//! with the access rights, the initial stack and the list of loaded objects.
+//! with the access rights, the initial stack and the list of loaded objects. The programs of other
+//! Debian releases (`tests/suites`) are compared with what their own loaders make of them.
 //!
 //! ```text
 //! cargo test --test oracle                                  all of /usr/bin and /usr/sbin
@@ -35,6 +36,8 @@ mod proof;
 mod snapshot;
 #[path = "oracle/stack.rs"]
 mod stack;
+#[allow(unsafe_code, reason = "each of its files says why")]
+mod support;
 #[path = "oracle/sys.rs"]
 mod sys;
 
@@ -52,6 +55,7 @@ use compare::{Counts, Difference, Report};
 use launch::{Launcher, Mode};
 use process::Outcome;
 use snapshot::Files;
+use support::suites::SUITES;
 
 /// A failing test shows this many differences; `--compare` shows all.
 const SHOWN: usize = 12;
@@ -91,7 +95,7 @@ impl Oracle {
     /// Compares one program under both loaders.
     fn compare(&self, program: &Path, mode: Mode) -> Result<Verdict, String> {
         let in_words = |error: std::io::Error| error.to_string();
-        let expected = self.launcher.under_system(program);
+        let expected = self.launcher.under_its_own(program, mode);
         let found = match self.launcher.under_test(program, mode) {
             Err(error) if error.kind() == ErrorKind::Unsupported => {
                 return Ok(Verdict::Skipped(error.to_string()));
@@ -181,11 +185,20 @@ impl Oracle {
             let name = match mode {
                 Mode::Interpreter => path.display().to_string(),
                 Mode::Direct => format!("direct {}", path.display()),
+                Mode::Suite(suite) => {
+                    format!("{}: {}", suite.name, path.file_name().unwrap_or_default().display())
+                }
             };
             let oracle = self.clone();
             Trial::test(name, move || oracle.test(&path, mode))
         };
-        let chosen = interpreted.chain(direct.map(|path| (path, Mode::Direct)));
+        let of_suites = SUITES.iter().flat_map(|suite| {
+            if let Some(reason) = suite.obstacle() {
+                println!("SKIPPED ({reason}): the programs of {}", suite.name);
+            }
+            programs::of_suite(&suite.root()).paths.into_iter().map(|it| (it, Mode::Suite(suite)))
+        });
+        let chosen = interpreted.chain(direct.map(|path| (path, Mode::Direct))).chain(of_suites);
         let refused = |mode| {
             let oracle = self.clone();
             Trial::test(format!("refused: a missing library ({mode:?})"), move || {

@@ -1,6 +1,6 @@
 //! The ways to start an unmodified program under the loader under test.
 
-use std::ffi::{CString, OsString};
+use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{Error, ErrorKind, Result};
 use std::os::fd::AsRawFd;
@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::elf::Elf;
 use crate::process::Start;
+use crate::support::suites::Suite;
 use crate::sys;
 
 /// Where the psABI puts the loader of a glibc program.
@@ -26,6 +27,8 @@ pub enum Mode {
     Interpreter,
     /// As the loader's argument: the loader maps the program.
     Direct,
+    /// The same with the libraries of another Debian release, against that release's own loader.
+    Suite(&'static Suite),
 }
 
 /// How PT_INTERP is made to lead to the loader under test.
@@ -114,16 +117,23 @@ impl Launcher {
         Prepared { start, copy: None }
     }
 
+    /// The program under the loader that is its own.
+    pub fn under_its_own(&self, program: &Path, mode: Mode) -> Prepared {
+        let mut prepared = self.under_system(program);
+        if let Mode::Suite(suite) = mode {
+            prepared.start.give_to(suite.loader(), Some(suite));
+        }
+        prepared
+    }
+
     /// The program under the loader under test. [`ErrorKind::Unsupported`] when a copy of it would
     /// not be the same program.
     pub fn under_test(&self, program: &Path, mode: Mode) -> Result<Prepared> {
         let mut prepared = self.under_system(program);
         prepared.start.loader = self.tested.clone();
         match (mode, &self.way) {
-            (Mode::Direct, _) => {
-                prepared.start.executable = self.tested.clone();
-                prepared.start.arguments = vec![OsString::from(&self.tested), program.into()];
-            }
+            (Mode::Direct, _) => prepared.start.give_to(self.tested.clone(), None),
+            (Mode::Suite(suite), _) => prepared.start.give_to(self.tested.clone(), Some(suite)),
             (Mode::Interpreter, Way::Bind(namespace)) => {
                 prepared.start.namespace = Some(namespace.as_raw_fd());
             }

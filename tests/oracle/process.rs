@@ -16,6 +16,7 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use crate::elf::Elf;
 use crate::maps;
+use crate::support::suites::Suite;
 use crate::sys;
 
 /// A program that has not come to its entry point after this many seconds is given up.
@@ -140,6 +141,17 @@ impl Drop for Running {
 }
 
 impl Start {
+    /// Makes the program the argument of a loader, with the libraries of a suite.
+    pub fn give_to(&mut self, loader: PathBuf, suite: Option<&Suite>) {
+        self.arguments = vec![(&loader).into()];
+        if let Some(suite) = suite {
+            self.arguments.extend(["--library-path".into(), suite.libraries().into()]);
+        }
+        self.arguments.push((&self.program).into());
+        self.executable = loader.clone();
+        self.loader = loader;
+    }
+
     /// Starts the program and follows it to its entry point or its end.
     pub fn run(self) -> Result<Outcome> {
         let mut process = self.spawn()?;

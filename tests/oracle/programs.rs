@@ -8,10 +8,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::elf::Elf;
-use crate::launch::SETUID_OR_SETGID;
+use crate::launch::{SETUID_OR_SETGID, SYSTEM_LOADER};
 use crate::sys;
 
-const DIRECTORIES: [&str; 2] = ["/usr/bin", "/usr/sbin"];
+/// Where they are, below a root.
+const DIRECTORIES: [&str; 2] = ["usr/bin", "usr/sbin"];
 
 /// Also started as the loader's argument, where they exist: small, large, C++, many libraries.
 pub const DIRECT: [&str; 8] = [
@@ -36,11 +37,20 @@ pub struct Programs {
 
 /// All programs that name `loader`, a path without symbolic links, as their interpreter.
 pub fn installed(loader: &Path) -> Programs {
+    below(Path::new("/"), |interpreter| fs::canonicalize(interpreter).is_ok_and(|it| it == loader))
+}
+
+/// A suite's own programs.
+pub fn of_suite(root: &Path) -> Programs {
+    below(root, |interpreter| interpreter == Path::new(SYSTEM_LOADER))
+}
+
+fn below(root: &Path, is_asked_for: impl Fn(&Path) -> bool) -> Programs {
     let mut programs = Programs::default();
     let mut seen = HashSet::new();
-    let entries = DIRECTORIES.iter().filter_map(|path| fs::read_dir(path).ok()).flatten().flatten();
-    for entry in entries {
-        match examine(&entry.path(), loader, &mut seen) {
+    let folders = DIRECTORIES.iter().filter_map(|path| fs::read_dir(root.join(path)).ok());
+    for entry in folders.flatten().flatten() {
+        match examine(&entry.path(), &is_asked_for, &mut seen) {
             Ok(path) => programs.paths.push(path),
             Err(reason) => *programs.skipped.entry(reason).or_default() += 1,
         }
@@ -51,7 +61,7 @@ pub fn installed(loader: &Path) -> Programs {
 
 fn examine(
     entry: &Path,
-    loader: &Path,
+    is_asked_for: impl Fn(&Path) -> bool,
     seen: &mut HashSet<(u64, u64)>,
 ) -> Result<PathBuf, &'static str> {
     let path = fs::canonicalize(entry).map_err(|_| "dangling symbolic link")?;
@@ -72,7 +82,7 @@ fn examine(
     let elf = Elf::headers(&head).map_err(|_| "ELF, but not for x86-64")?;
     let interpreter = elf.interpreter.ok_or("statically linked")?;
     let interpreter = Path::new(std::ffi::OsStr::from_bytes(&interpreter));
-    if fs::canonicalize(interpreter).ok().as_deref() != Some(loader) {
+    if !is_asked_for(interpreter) {
         return Err("of another interpreter");
     }
     if metadata.mode() & 0o111 == 0 {

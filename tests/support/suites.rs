@@ -41,7 +41,8 @@ pub struct Suite {
 }
 
 /// All that are tested.
-pub static SUITES: [Suite; 3] = [
+pub static SUITES: [Suite; 4] = [
+    Suite { name: "bullseye", minor: 31 },
     Suite { name: "bookworm", minor: 36 },
     Suite { name: "trixie", minor: 41 },
     Suite { name: "sid", minor: 43 },
@@ -49,7 +50,7 @@ pub static SUITES: [Suite; 3] = [
 
 impl Suite {
     /// The folder that is its root. There is nothing in it where there is an [`Suite::obstacle`].
-    fn root(&self) -> PathBuf {
+    pub fn root(&self) -> PathBuf {
         root(self.name).unwrap_or_default()
     }
 

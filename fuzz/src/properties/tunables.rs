@@ -1,8 +1,8 @@
 //! Tunables keep within their bounds, and the settings that count are those the rules name.
 
 use rld::env::split_variable;
-use rld::env::tunables::glibc_2_36::LIST;
-use rld::env::tunables::{Kind, Value, Values, number, pairs};
+use rld::env::tunables::lists::V2_43 as LIST;
+use rld::env::tunables::{Kind, Value, Values, number, pairs, rows};
 
 /// The input is an environment, with a NUL behind each variable; and a number.
 pub fn check(bytes: &[u8]) {
@@ -11,8 +11,8 @@ pub fn check(bytes: &[u8]) {
         .split(|&byte| byte == 0)
         .filter_map(|text| Some((text, split_variable(text)?)))
         .collect();
-    let values = Values::from_environment(LIST, variables.iter().map(|(text, _)| *text));
-    for (tunable, id) in LIST.iter().zip(0..) {
+    let values = Values::from_environment(variables.iter().map(|(text, _)| *text));
+    for (tunable, id) in rows(LIST).zip(0..) {
         let settings = variables.iter().filter(|(_, (name, _))| *name == b"GLIBC_TUNABLES");
         let settings = settings.flat_map(|(_, (_, value))| pairs(value));
         let named = settings.filter(|(name, _)| *name == tunable.name.as_bytes());
@@ -22,7 +22,7 @@ pub fn check(bytes: &[u8]) {
             .filter(|(_, (name, _))| tunable.alias.is_some_and(|alias| alias.as_bytes() == *name));
         let first = aliases.filter_map(|(_, (_, value))| tunable.kind.read(value)).next();
         let expected = last.or(first);
-        let found = values.by_id(id);
+        let found = values.by_id(LIST, id);
         assert_eq!(found, Some((expected.unwrap_or(tunable.kind.default()), expected.is_some())));
         assert_eq!(values.by_name(tunable.name.as_bytes()), found);
         match (tunable.kind, expected) {
@@ -37,7 +37,7 @@ pub fn check(bytes: &[u8]) {
             other => panic!("a value of another type: {other:?}"),
         }
     }
-    assert_eq!(values.by_id(LIST.len() as u32), None);
+    assert_eq!(values.by_id(LIST, LIST.len() as u32), None);
 }
 
 /// Against the standard library, where that can tell.
