@@ -1,7 +1,7 @@
 //! Errors as glibc's libraries raise and catch them (contract 7.1).
 //!
-//! Up to 2.36 libc.so.6 itself defines these functions and its definitions come first in every lookup: what is raised or
-//! caught here must be raised or caught through them. From 2.37 on they are the loader's alone, and these.
+//! Up to 2.36 libc.so.6 itself defines these functions and its definitions come first in every lookup: what is raised
+//! or caught here must be raised or caught through them. From 2.37 on they are the loader's alone, and these.
 //!
 //! # Safety
 //!

@@ -15,13 +15,13 @@ use super::searching::Searching;
 use super::terms::{Own, Stop, platform, program_name};
 use super::world::{Kept, World};
 use super::{checks, relocate};
-use crate::abi::glibc::cpu::CpuFeatures;
+use crate::abi::glibc::cpu::{CpuFeatures, Native};
 use crate::abi::glibc::exports::{Data, RTLD_GLOBAL_RO_SIZE, RTLD_GLOBAL_SIZE};
 use crate::abi::glibc::fields::Fields;
 use crate::abi::glibc::layout::Layout;
 use crate::abi::glibc::link_maps::{self, LinkMaps};
 use crate::abi::glibc::thread::{self, RseqArea};
-use crate::abi::glibc::{global, global_ro};
+use crate::abi::glibc::{self, global, global_ro};
 use crate::addr::{Addr, ObjectId};
 use crate::arch::x86_64::tcb;
 use crate::elf::hash::sysv;
@@ -257,6 +257,8 @@ impl Plan<'_> {
         let dtv = Fields::get::<u64>(&pthread, tcb::DTV as u16).unwrap_or_default();
         global::set_initial_dtv(layout, &global, Addr(dtv));
         let aux = |kind| stack.aux(kind);
+        let tunables = glibc::cpu_tunables(&self.values);
+        let cpu = self.cpu.as_of(layout.minor, &Native, &tunables);
         let facts = global_ro::Facts {
             page_size: aux(libc::AT_PAGESZ).unwrap_or(crate::addr::PAGE),
             clock_ticks: aux(libc::AT_CLKTCK).unwrap_or(100),
@@ -269,7 +271,7 @@ impl Plan<'_> {
             bind_not: self.settings.bind_not,
             dynamic_weak: self.settings.dynamic_weak,
             lazy: !self.settings.bind_now,
-            cpu: self.cpu,
+            cpu: &cpu,
             tls,
             surplus: tls.size - tls.used,
             global_scope,

@@ -1,8 +1,8 @@
 # What programs see of their loader: ldd, preloaded objects, libraries that are missing, strace.
 ldd /usr/bin/ls | while read -r name rest; do echo "${name##*/} ${rest%%(0x*}"; done | sort
 ldd /usr/bin/git >/dev/null && echo $?
-LD_PRELOAD=/nothing.so true 2>&1
-LD_PRELOAD=libm.so.6 bash -c 'while read -r line; do [[ $line == *libm.so* ]] && { echo preloaded; exit; }; done </proc/self/maps'
+LD_PRELOAD=/nothing.so /usr/bin/true 2>&1
+LD_PRELOAD=libm.so.6 bash -c 'while read -r line; do [[ $line == *libm[.-]* ]] && { echo preloaded; exit; }; done </proc/self/maps'
 cp /usr/bin/sort copy
 LD_LIBRARY_PATH=/nowhere ./copy </dev/null && echo fine
 strace -ff -e trace=execve -o log bash -c '/usr/bin/true | cat; exit 5' || echo $?
@@ -11,3 +11,9 @@ getconf GNU_LIBC_VERSION
 getconf -a | while read -r name value; do
     case $name in PAGESIZE | *STACK* | CLK_TCK | *SIGST*) echo "$name ${value:-none}" ;; esac
 done
+# On other makers' processors releases differ in what rld takes from one of them.
+if [[ $(</proc/cpuinfo) == *AuthenticAMD* ]]; then
+    getconf -a | while read -r name value; do
+        case $name in LEVEL*) echo "$name ${value:-none}" ;; esac
+    done
+fi

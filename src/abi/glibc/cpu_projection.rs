@@ -70,7 +70,7 @@ pub fn write(layout: &Layout, ro: &Fields, model: &CpuFeatures) {
         (Some(cpu.data_cache_size), data_cache_size),
         (Some(cpu.shared_cache_size), shared_cache_size),
         (Some(cpu.non_temporal_threshold), non_temporal_threshold),
-        (cpu.memset_non_temporal_threshold, model.non_temporal_threshold),
+        (cpu.memset_non_temporal_threshold, model.memset_non_temporal_threshold),
         (cpu.rep_movsb_threshold, model.rep_movsb_threshold),
         (cpu.rep_movsb_stop_threshold, model.rep_movsb_stop_threshold),
         (cpu.rep_stosb_threshold, model.rep_stosb_threshold),

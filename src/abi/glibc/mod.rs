@@ -96,6 +96,7 @@ pub fn cpu_tunables<'a>(values: &Values<'a>) -> cpu::Tunables<'a> {
         x86_data_cache_size: number(b"glibc.cpu.x86_data_cache_size"),
         x86_shared_cache_size: number(b"glibc.cpu.x86_shared_cache_size"),
         x86_non_temporal_threshold: number(b"glibc.cpu.x86_non_temporal_threshold"),
+        x86_memset_non_temporal_threshold: number(b"glibc.cpu.x86_memset_non_temporal_threshold"),
         x86_rep_movsb_threshold: number(b"glibc.cpu.x86_rep_movsb_threshold"),
         x86_rep_stosb_threshold: number(b"glibc.cpu.x86_rep_stosb_threshold"),
         prefer_map_32bit_exec: number(b"glibc.cpu.prefer_map_32bit_exec").map(|value| value != 0),

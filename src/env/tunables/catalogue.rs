@@ -1,4 +1,5 @@
-//! All tunables of all releases, by name. One whose default or bounds have changed has a row for each, the newest first.
+//! All tunables of all releases, by name. One whose default or bounds have changed has a row for each, the newest
+//! first.
 
 tunables! {
     Uint64 "glibc.cpu.hwcap_mask" or "LD_HWCAP_MASK" = 6 in 0, u64::MAX;

@@ -1,7 +1,8 @@
 //! The processor as glibc sees it: `cpu_features`, which ld.so computes and libc's IFUNC selectors,
 //! memory functions and sysconf(3) read (contract 6.2 to 6.4).
 //!
-//! The values are those of glibc 2.36. They are found with at most [`MAX_CPUIDS`] CPUID
+//! The values are those of glibc 2.36, and what later releases compute otherwise ([`CpuFeatures::as_of`]) for AMD's
+//! processors. They are found with at most [`MAX_CPUIDS`] CPUID
 //! instructions, where glibc executes some seventy: in a virtual machine each costs more than a
 //! system call.
 
@@ -11,6 +12,7 @@ mod cpuid;
 mod early;
 mod feature;
 mod identify;
+mod later;
 mod model;
 mod native;
 mod preferred;
@@ -67,6 +69,8 @@ pub struct CpuFeatures {
     pub shared_cache_size: u64,
     /// From here on memory functions bypass the caches.
     pub non_temporal_threshold: u64,
+    /// From here on memset(3) bypasses them (2.40 and later).
+    pub memset_non_temporal_threshold: u64,
     /// From here on they use `rep movsb`.
     pub rep_movsb_threshold: u64,
     /// From here on they no longer use it.
@@ -151,6 +155,7 @@ pub fn detect(cpuid: &impl Cpuid, tunables: &Tunables) -> CpuFeatures {
         data_cache_size: thresholds.data_cache_size,
         shared_cache_size: thresholds.shared_cache_size,
         non_temporal_threshold: thresholds.non_temporal,
+        memset_non_temporal_threshold: thresholds.non_temporal,
         rep_movsb_threshold: thresholds.rep_movsb,
         rep_movsb_stop_threshold: thresholds.rep_movsb_stop,
         rep_stosb_threshold: thresholds.rep_stosb,

@@ -119,6 +119,28 @@ const CORE: Preferred = Preferred::FAST_REP_STRING
 const I686: Preferred = Preferred::I586.union(Preferred::I686);
 
 #[test]
+fn genoa_as_later_releases_see_it() {
+    let told = Tunables::default();
+    let before = genoa().detect();
+    assert_eq!(before.as_of(38, &genoa(), &told), before);
+    let mut caches = genoa();
+    caches.answers.extend([
+        (0x8000_001d, 0, [0x0000_4121, 0x01c0_003f, 0x0000_003f, 0]),
+        (0x8000_001d, 1, [0x0000_4122, 0x01c0_003f, 0x0000_003f, 0]),
+        (0x8000_001d, 2, [0x0000_4143, 0x01c0_003f, 0x0000_07ff, 0x0000_0002]),
+    ]);
+    let after = before.as_of(41, &caches, &told);
+    assert_eq!((after.level1_dcache_size, after.level2_cache_size), (0x8000, 0x10_0000));
+    assert_eq!((after.level3_cache_size, after.level3_cache_assoc), (0x0200_0000, 16));
+    assert_eq!((after.level4_cache_size, after.shared_cache_size), (0, 0x0200_0000));
+    assert_eq!(after.non_temporal_threshold, 0x0180_0000);
+    assert_eq!(after.memset_non_temporal_threshold, 0x0180_0000);
+    assert_eq!((after.rep_movsb_threshold, after.rep_stosb_threshold), (0x0180_0000, u64::MAX));
+    assert_eq!(after.rep_movsb_stop_threshold, 0x0180_0000);
+    assert_eq!(before.as_of(39, &caches, &told).rep_stosb_threshold, 2048);
+}
+
+#[test]
 fn genoa_as_glibc_sees_it() {
     let features = genoa().detect();
     let Basic { kind, family, model, stepping, .. } = features.basic;

@@ -18,6 +18,8 @@ pub struct Tunables<'a> {
     /// `glibc.cpu.x86_non_temporal_threshold`, in bytes; ignored outside
     /// [`super::NON_TEMPORAL_MINIMUM`] (exclusive) to [`super::NON_TEMPORAL_MAXIMUM`].
     pub x86_non_temporal_threshold: Option<u64>,
+    /// `glibc.cpu.x86_memset_non_temporal_threshold`, with the same bounds (2.40 and later).
+    pub x86_memset_non_temporal_threshold: Option<u64>,
     /// `glibc.cpu.x86_rep_movsb_threshold`, in bytes; ignored up to eight vectors.
     pub x86_rep_movsb_threshold: Option<u64>,
     /// `glibc.cpu.x86_rep_stosb_threshold`, in bytes; 0 is ignored.
