@@ -93,6 +93,15 @@ const CASES: &[Case] = &[
         runs: &["large_files"],
     },
     Case {
+        // A real program, with a module in C that it opens.
+        name: "lua",
+        build: "tar -xf $SOURCES/lua5.4_*.orig.tar.* --strip-components=1
+            program lua -DLUA_USE_POSIX -DLUA_USE_DLOPEN -Wl,-E $(ls $PWD/src/*.c | grep -v luac.c)
+            library counter.so counter.c -Isrc
+            cp $SRC/work.lua .",
+        runs: &["lua work.lua a b", "lua -e 'error(1)'"],
+    },
+    Case {
         name: "preload",
         build: "library libinterpose.so interpose.c
             library libneeded.so needed.c
@@ -116,7 +125,12 @@ compile() {
     gcc -O1 -nostdinc -isystem "$SUITE/usr/include/x86_64-linux-musl" \
         -isystem "$(gcc -print-file-name=include)" -I"$SRC" -nostdlib -o "$@" -L"$lib" -lc -lgcc "$lib/crtn.o"
 }
-sources() { for word; do case $word in *.c) printf '%s\n' "$SRC/$word";; *) printf '%s\n' "$word";; esac; done; }
+sources() {
+    for word; do
+        case $word in *.c) [ -e "$word" ] || word=$SRC/$word;; esac
+        printf '%s\n' "$word"
+    done
+}
 library() {
     out=$1; shift
     compile "$out" -shared -fPIC "$lib/crti.o" $(sources "$@") -Wl,-soname,"$out" '-Wl,-rpath,$ORIGIN'
@@ -204,7 +218,11 @@ impl Built {
         let folder = self.folder.get_or_init(|| {
             let Some(root) = suites::root(self.suite) else { return Ok(None) };
             let (rld, root) = (loader::subject().display(), root.display());
-            let script = format!("SUITE={root} RLD={rld}\n{PRELUDE}\n{}", self.build);
+            let mut script = format!("SUITE={root} RLD={rld}\n{PRELUDE}\n{}", self.build);
+            if self.build.contains("$SOURCES") {
+                let Some(sources) = suites::root("sources") else { return Ok(None) };
+                script.insert_str(0, &format!("SOURCES={}\n", sources.display()));
+            }
             let name = format!("musl-{}-{}", self.suite, self.name);
             let sources = support::package().join("tests/musl");
             build::build(&name, &sources, &[Step::Shell(script)]).map(Some)
