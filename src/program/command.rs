@@ -16,7 +16,7 @@ use crate::elf::header::Kind;
 use crate::env::{Settings, split_variable};
 use crate::errno::Errno;
 use crate::error::{Error, Problem};
-use crate::linkmap::{LOADER_SONAME, LinkMap, Source};
+use crate::linkmap::{LinkMap, Source};
 use crate::object::{Object, Role};
 use crate::root::Root;
 use crate::search::{Failure, Files, Purpose, Refusal, System, Unsuitable, has_token};
@@ -207,9 +207,6 @@ impl Job {
             return Err(Stop::Exit(program.map_or(NOT_VERIFIED, |program| verdict(&program))));
         }
         let program = program?;
-        if program.soname == Some(LOADER_SONAME) {
-            return Err(Error::words(b"", "loader cannot load itself").into());
-        }
         stack.set_program_name(options.argv0.unwrap_or(name));
         for (kind, value) in [
             (libc::AT_PHDR, program.phdr.0),
