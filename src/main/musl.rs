@@ -113,7 +113,7 @@ unsafe extern "C" fn start_main() {
         "lea rdi, [rip + {main}]",
         "jmp rax",
         begin = sym begin_main,
-        main = sym main,
+        main = sym first_initialisers,
     )
 }
 
@@ -122,9 +122,9 @@ extern "C" fn begin_main(main: u64) -> u64 {
     state().map_or(0, |(_, musl)| musl.start_main(main))
 }
 
-/// The `main` that musl calls: goes on to the program's.
+/// The `main` that musl calls: goes on to the program's. Not of that name, which people set breakpoints at.
 #[unsafe(naked)]
-unsafe extern "C" fn main() {
+unsafe extern "C" fn first_initialisers() {
     naked_asm!(
         "push rdi",
         "push rsi",
