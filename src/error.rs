@@ -64,6 +64,8 @@ pub enum Problem {
     },
     /// The processor lacks an instruction set level (x86-64 psABI) that the object is marked with.
     LowIsa,
+    /// The program is a loader.
+    Itself,
     /// There is no room for the main thread's thread-local storage.
     NoThreadStorage,
     /// A sentence made for the occasion.
@@ -138,7 +140,10 @@ impl Error {
     pub const fn occasion(&self) -> Option<&'static str> {
         match self.problem {
             Problem::UndefinedSymbol { .. } => Some("symbol lookup error"),
-            Problem::MissingVersion { .. } | Problem::LowIsa | Problem::NoThreadStorage => None,
+            Problem::MissingVersion { .. }
+            | Problem::LowIsa
+            | Problem::NoThreadStorage
+            | Problem::Itself => None,
             _ => Some("error while loading shared libraries"),
         }
     }
@@ -167,6 +172,7 @@ impl fmt::Display for Problem {
             Self::NoThreadStorage => {
                 f.write_str("cannot allocate TLS data structures for initial thread")
             }
+            Self::Itself => f.write_str("loader cannot load itself"),
             Self::LowIsa => f.write_str("CPU ISA level is lower than required"),
             Self::UnsupportedRelocation { kind } => {
                 // Two digits or eight, as ld.so has it.
@@ -202,8 +208,9 @@ pub struct Report<'a> {
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // In these two, ld.so does not name the program.
-        if !matches!(self.error.problem, Problem::LowIsa | Problem::NoThreadStorage) {
+        // In these, ld.so does not name the program.
+        let unnamed = [Problem::LowIsa, Problem::NoThreadStorage, Problem::Itself];
+        if !unnamed.contains(&self.error.problem) {
             write!(f, "{}: ", Text(self.program))?;
         }
         if let Some(occasion) = self.error.occasion() {

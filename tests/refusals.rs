@@ -214,6 +214,7 @@ const MISUSES: &[(&str, &[&str])] = &[
     ("without-a-slash", &["bare"]),
     ("misspelt-name", &["misspelled-name"]),
     ("in-the-path", &["ls"]),
+    ("the-loader", &["/lib64/ld-linux-x86-64.so.2"]),
 ];
 
 fn misused(name: &str, material: &Material, arguments: &'static [&str]) -> Verdict {

@@ -284,6 +284,15 @@ fn nothing_is_left_to_do() {
     report(&defects);
 }
 
+/// A debugger that has read the loader's debug information would stop there, too, at a user's breakpoint.
+#[test]
+fn nothing_in_the_loader_is_called_main() {
+    let loader = |path: &str| path.starts_with("src/") && !path.starts_with("src/bin/");
+    let files = files().into_iter().filter(|file| file.is_rust() && loader(&file.path));
+    let named = files.filter(|file| code(&file.text).contains("fn main("));
+    report(&named.map(|file| file.path).collect::<Vec<_>>());
+}
+
 /// The anchor that a heading gets.
 fn anchor(heading: &str) -> String {
     let text = heading.trim_start_matches('#').trim().to_lowercase();

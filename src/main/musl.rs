@@ -147,7 +147,7 @@ unsafe extern "C" fn initialise(
     let Some((process, musl)) = state() else { return 0 };
     // SAFETY: musl has called its `main`.
     unsafe { constructors::initialise_all(process, &musl.constructors, (argc, argv, envp)) };
-    musl.main()
+    musl.program_main()
 }
 
 /// What musl's exit(3) calls as the finaliser of the program that it was started on.

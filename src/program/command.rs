@@ -16,7 +16,7 @@ use crate::elf::header::Kind;
 use crate::env::{Settings, split_variable};
 use crate::errno::Errno;
 use crate::error::{Error, Problem};
-use crate::linkmap::{LinkMap, Source};
+use crate::linkmap::{LOADER_SONAME, LinkMap, Source};
 use crate::object::{Object, Role};
 use crate::root::Root;
 use crate::search::{Failure, Files, Purpose, Refusal, System, Unsuitable, has_token};
@@ -316,6 +316,17 @@ fn is_path(name: &CStr) -> bool {
 fn path_variable(stack: &InitialStack) -> &'static [u8] {
     let variables = stack.environment().filter_map(|it| split_variable(it.to_bytes()));
     variables.into_iter().find(|(name, _)| *name == b"PATH").map_or(b"", |(_, value)| value)
+}
+
+/// A loader would write over the words that it starts with, and has no program to start.
+///
+/// # Errors
+/// The program is a loader, as its DT_SONAME says.
+pub fn check_not_the_loader(program: &Object<'_>) -> Result<(), Error> {
+    match program.string(program.dynamic.soname) {
+        Some(LOADER_SONAME) => Err(Error::new(LOADER_SONAME, Problem::Itself)),
+        _ => Ok(()),
+    }
 }
 
 /// Where a program starts that needs no loader.

@@ -109,6 +109,9 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     let traced = settings.trace_loaded_objects && !job.lists();
     let only_a_list = traced || job.lists();
     let as_tree = job.command() == Command::Tree;
+    if !only_a_list {
+        command::check_not_the_loader(&program)?;
+    }
     let asks_for_names = job.lists() && stack.argc() > 1;
     if command::runs_alone(&program) && !as_tree && !asks_for_names {
         return command::alone(program, only_a_list);

@@ -60,23 +60,7 @@ list! {
 }
 
 list! {
-    /// The 2.35 branch from April 2023 on.
-    V2_35_GMON =
-        "rtld.nns" "elision.skip_lock_after_retries" "malloc.trim_threshold" "malloc.perturb"
-        "cpu.x86_shared_cache_size" "pthread.rseq" "mem.tagging" "elision.tries" "elision.enable"
-        "malloc.hugetlb" "cpu.x86_rep_movsb_threshold" "malloc.mxfast" "rtld.dynamic_sort"
-        "elision.skip_lock_busy" "malloc.top_pad'" "cpu.x86_rep_stosb_threshold"
-        "cpu.x86_non_temporal_threshold" "cpu.x86_shstk" "pthread.stack_cache_size" "gmon.minarcs"
-        "cpu.hwcap_mask" "malloc.mmap_max" "elision.skip_trylock_internal_abort"
-        "malloc.tcache_unsorted_limit" "cpu.x86_ibt" "cpu.hwcaps"
-        "elision.skip_lock_internal_abort" "malloc.arena_max" "malloc.mmap_threshold"
-        "cpu.x86_data_cache_size" "malloc.tcache_count" "malloc.arena_test"
-        "pthread.mutex_spin_count" "gmon.maxarcs" "rtld.optional_static_tls" "malloc.tcache_max"
-        "malloc.check"
-}
-
-list! {
-    /// The branches of 2.36 and 2.37 from April 2023 on.
+    /// The branches of 2.35 to 2.37 from April 2023 on.
     V2_36_GMON =
         "rtld.nns" "elision.skip_lock_after_retries" "malloc.trim_threshold" "malloc.perturb"
         "cpu.x86_shared_cache_size" "pthread.rseq" "mem.tagging" "elision.tries" "elision.enable"
@@ -197,7 +181,6 @@ pub fn named(name: &str) -> Option<List> {
         "2.31-debian" => V2_31_DEBIAN,
         "2.32" => V2_32,
         "2.33" => V2_33,
-        "2.35-gmon" => V2_35_GMON,
         "2.36-gmon" => V2_36_GMON,
         "2.38" => V2_38,
         "2.39" => V2_39,

@@ -135,7 +135,7 @@ impl Musl {
 
     /// The program's `main`.
     #[must_use]
-    pub fn main(&self) -> u64 {
+    pub fn program_main(&self) -> u64 {
         self.main.load(Ordering::Acquire)
     }
 

@@ -10,6 +10,8 @@ pub trait Cpuid {
     fn xgetbv0(&self) -> u64;
 }
 
+/// AMD's leaf about caches, with a sub-leaf for each.
+pub(super) const AMD_CACHES: u32 = 0x8000_001d;
 /// How many answers the reader remembers: more than [`super::MAX_CPUIDS`].
 const CAPACITY: usize = 32;
 

@@ -2,6 +2,7 @@
 
 use super::active::PLAIN;
 use super::feature::*;
+use super::preferred::word;
 use super::{CpuFeatures, Kind, LEAVES, Preferred};
 
 /// `feature[0]` of 2.29 to 2.31, from bit 0 up.
@@ -69,10 +70,6 @@ const MIXED: [Bit; 27] = [
     Bit::Usable(AVX512VL),
     Bit::Usable(AVX512BW),
 ];
-
-fn word(bits: impl Iterator<Item = bool>) -> u32 {
-    bits.enumerate().fold(0, |word, (bit, set)| word | u32::from(set) << bit)
-}
 
 impl CpuFeatures {
     /// What is usable, as 2.29 to 2.31 have it beside the preferences.

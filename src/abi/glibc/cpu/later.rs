@@ -1,18 +1,16 @@
 //! What releases from 2.39 on make of an AMD processor: caches as leaf 0x8000_001d tells them, and, from 2.40 on, no
 //! `rep movsb` and `rep stosb` below the size from which caches are bypassed (contract 6.3).
 
-use super::cpuid::{Cpuid, Reader};
+use super::cpuid::{AMD_CACHES, Cpuid, Reader};
 use super::threshold::{NON_TEMPORAL_MAXIMUM, NON_TEMPORAL_MINIMUM};
 use super::{CpuFeatures, Kind, Preferred, Tunables};
 
 /// What the threshold is where nothing sensible follows from the caches, in bytes.
 const NON_TEMPORAL_DEFAULT: u64 = 64 << 20;
-/// Leaf 0x8000_001d, a sub-leaf for each cache.
-const CACHES: u32 = 0x8000_001d;
 
 /// Size, ways and bytes per line of a cache; `None` where the processor does not tell in this way.
 fn cache(cpu: &mut Reader<impl Cpuid>, subleaf: u32) -> Option<[u64; 3]> {
-    let [_, ebx, ecx, _] = cpu.get(CACHES, subleaf);
+    let [_, ebx, ecx, _] = cpu.get(AMD_CACHES, subleaf);
     let [ways, line, sets] = [ebx >> 22, ebx & 0xfff, ecx].map(|field| field.wrapping_add(1));
     let size = ways.wrapping_mul(line).wrapping_mul(sets);
     (ecx != 0).then_some([size, ways, line].map(u64::from))
@@ -28,7 +26,7 @@ impl CpuFeatures {
             return now;
         }
         let cpu = &mut Reader::new(cpuid);
-        if cpu.get(0x8000_0000, 0)[0] >= CACHES {
+        if cpu.get(0x8000_0000, 0)[0] >= AMD_CACHES {
             if let Some([size, ways, line]) = cache(cpu, 0) {
                 (now.level1_dcache_size, now.level1_dcache_assoc) = (size, ways);
                 now.level1_dcache_linesize = line;

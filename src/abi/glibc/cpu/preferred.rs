@@ -50,6 +50,11 @@ bitflags! {
     }
 }
 
+/// The word with these bits, from bit 0 up.
+pub(super) fn word(bits: impl Iterator<Item = bool>) -> u32 {
+    bits.enumerate().fold(0, |word, (bit, set)| word | u32::from(set) << bit)
+}
+
 /// The order of the bits in one release's `preferred[0]`, from bit 0 up (contract 6.2).
 #[derive(Clone, Copy, Debug)]
 pub struct Order(&'static [Preferred]);
@@ -64,9 +69,7 @@ impl Order {
     /// does not know are left out.
     #[must_use]
     pub fn encode(self, preferred: Preferred) -> u32 {
-        let bits = self.preferences().enumerate();
-        let set = bits.filter(|(_, flag)| preferred.contains(*flag));
-        set.fold(0, |word, (bit, _)| word | 1 << bit)
+        word(self.preferences().map(|flag| preferred.contains(flag)))
     }
 
     /// 2.29 to the 2.33 tag; up to 2.31 the word is `feature[1]`. The last means something on branches alone.

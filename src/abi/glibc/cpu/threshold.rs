@@ -4,7 +4,7 @@
 //! how many threads share it.
 
 use super::cache::{Geometry, SUBLEAF_LIMIT};
-use super::cpuid::{Cpuid, Reader};
+use super::cpuid::{AMD_CACHES, Cpuid, Reader};
 use super::feature::{AVX512F, ERMS, HTT, Leaves};
 use super::identify::package_threads;
 use super::{Basic, Kind, Preferred, Tunables};
@@ -109,7 +109,7 @@ fn shared_by_apic_ids(
         per_thread /= i64::from(threads);
     }
     if zen {
-        let per_complex = (cpu.get(0x8000_001d, 3)[0] >> 14 & 0xfff) + 1;
+        let per_complex = (cpu.get(AMD_CACHES, 3)[0] >> 14 & 0xfff) + 1;
         Shared { total, per_thread: per_thread * i64::from(per_complex) }
     } else {
         // The levels are exclusive.
