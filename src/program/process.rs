@@ -217,6 +217,7 @@ impl Process {
             self.end_change();
             self.sweep.store(0, Ordering::Relaxed);
             self.locks.recover();
+            self.show_places();
         }
     }
 

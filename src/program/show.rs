@@ -42,8 +42,10 @@ pub fn show(process: &Process, world: World, change: &Change<'_>) {
     let layout = process.layout();
     tell(process, &world, change);
     let first = world.link_maps.first_of(change.came);
+    let retired: Vec<_> = change.went.iter().filter_map(|&id| module(process, id)).collect();
     process.replace_world(world);
     let world = process.world();
+    retire_modules(process, &retired);
     if let Some(layout) = layout
         && let Some(libc) = world.spaces.get(change.space).and_then(|space| space.libc)
         && change.came.contains(&libc)
@@ -57,7 +59,7 @@ pub fn show(process: &Process, world: World, change: &Change<'_>) {
 /// Writes what libc, debuggers and threads know of a change. The caller shows the world afterwards.
 pub fn tell(process: &Process, world: &World, change: &Change<'_>) {
     fill(process.link_map_layout(), world, change);
-    let generation = change_modules(process, world, change);
+    let generation = enter_modules(process, world, change);
     let [came, went] = &process.counts;
     came.fetch_add(change.came.len() as u64, Ordering::Relaxed);
     went.fetch_add(change.went.len() as u64, Ordering::Relaxed);
@@ -98,22 +100,36 @@ fn fill(layout: &Layout, world: &World, change: &Change<'_>) {
     }
 }
 
-/// Lets threads know of modules that came and went; returns the generation.
-fn change_modules(process: &Process, world: &World, change: &Change<'_>) -> u64 {
-    let old = process.world();
+/// The id of an object's module.
+fn module(process: &Process, object: ObjectId) -> Option<u64> {
+    process.world().tls.module(object).map(|module| module.id)
+}
+
+/// Lets threads know of modules that came; returns the generation of the change.
+fn enter_modules(process: &Process, world: &World, change: &Change<'_>) -> u64 {
     let came = || change.came.iter().filter_map(|&id| world.tls.module(id));
-    let went = || change.went.iter().filter_map(|&id| old.tls.module(id));
     let generation = modules::generation();
-    if came().next().is_none() && went().next().is_none() {
-        return generation;
+    if came().next().is_none() {
+        let is_change = change.went.iter().any(|&id| module(process, id).is_some());
+        return generation + u64::from(is_change);
     }
     let generation = generation + 1;
     let _modules = process.locks.hold(Lock::Tls);
-    went().for_each(|module| modules::retire(module.id, generation));
     came().for_each(|module| modules::enter(module, generation));
     came().for_each(|module| fill_static_tls(process, world, module));
     modules::announce(generation);
     generation
+}
+
+/// The same of those that went, after the world without them is shown: a child of fork(2) that still has their objects
+/// has the modules, too.
+fn retire_modules(process: &Process, ids: &[u64]) {
+    if !ids.is_empty() {
+        let generation = modules::generation() + 1;
+        let _modules = process.locks.hold(Lock::Tls);
+        ids.iter().for_each(|&id| modules::retire(id, generation));
+        modules::announce(generation);
+    }
 }
 
 /// Copies a module's image to the static area of all threads, if it has its place there. No code of its object has run.
