@@ -3,7 +3,7 @@
 #[path = "build/layouts.rs"]
 mod layouts;
 
-/// Nothing of a C runtime; position-independent; exports with versions; relative relocations in packed form only. A
+/// Nothing of a C runtime; position-independent; exports with versions. A
 /// shared object, not an executable: link editors are given the loader as an input (libc.so's AS_NEEDED), and refuse
 /// one that is marked as a program.
 const LINK_ARGS: [&str; 11] = [
@@ -17,7 +17,7 @@ const LINK_ARGS: [&str; 11] = [
     "-Wl,-soname,ld-linux-x86-64.so.2",
     "-Wl,--export-dynamic",
     "-Wl,--hash-style=gnu",
-    "-Wl,-z,pack-relative-relocs",
+    "-Wl,-z,nopack-relative-relocs",
 ];
 
 fn main() {
