@@ -53,7 +53,7 @@ pub static HOOK: Hook = Hook {
     libc_dlopen_mode: rld_libc_dlopen_mode,
     libc_dlsym,
     libc_dlvsym,
-    libc_dlclose: dlclose,
+    libc_dlclose,
 };
 
 /// The table that libc.so.6 up to 2.33 opens libraries through (contract 7.4): four functions in this order.
@@ -66,8 +66,12 @@ pub struct OpenHook {
 }
 
 /// What `_dl_open_hook` and `_dl_open_hook2` lead to.
-pub static OPEN_HOOK: OpenHook =
-    OpenHook { dlopen_mode: rld_libc_dlopen_mode, dlsym: libc_dlsym, dlclose, dlvsym: libc_dlvsym };
+pub static OPEN_HOOK: OpenHook = OpenHook {
+    dlopen_mode: rld_libc_dlopen_mode,
+    dlsym: libc_dlsym,
+    dlclose: libc_dlclose,
+    dlvsym: libc_dlvsym,
+};
 
 unsafe extern "C" {
     /// dlopen(3) for a caller at this address.
@@ -89,8 +93,14 @@ global_asm!(
     ".type rld_libc_dlopen_mode, @function",
     "rld_libc_dlopen_mode:",
     ".cfi_startproc",
-    "mov rdx, [rsp]",
+    "mov rcx, [rsp]",
+    "mov edx, esi",
+    "mov rsi, rdi",
+    "mov rdi, {of_caller}",
+    "mov r9d, 1",
+    "jmp 1f",
     ".cfi_endproc",
+    ".size rld_libc_dlopen_mode, . - rld_libc_dlopen_mode",
     ".globl rld_dlopen",
     ".hidden rld_dlopen",
     ".type rld_dlopen, @function",
@@ -107,6 +117,8 @@ global_asm!(
     "rld_dlmopen:",
     ".cfi_startproc",
     ".cfi_personality 0x1b, {personality}",
+    "xor r9d, r9d",
+    "1:",
     "push rbx",
     ".cfi_adjust_cfa_offset 8",
     ".cfi_rel_offset rbx, 0",
@@ -171,16 +183,20 @@ const fn musl_mode(mode: c_int) -> c_int {
     }
 }
 
-/// Opens; `handle` becomes the handle, or null. Returns what is to be initialised, with the lock held, or null.
+/// Opens; `handle` becomes the handle, or null. Returns what is to be initialised, with the lock held, or null. What
+/// libc opens for itself is no business of dlerror(3)'s.
 unsafe extern "C" fn begin(
     namespace: c_long,
     file: *const c_char,
     mode: c_int,
     caller: u64,
     handle: *mut u64,
+    for_libc: bool,
 ) -> *mut Opening {
     let process = process();
-    thread::clear_error();
+    if !for_libc {
+        thread::clear_error();
+    }
     // SAFETY: the caller's string; none is the program.
     let name = if file.is_null() { c"" } else { unsafe { CStr::from_ptr(file) } };
     let is_musl = process.facts.musl.is_some();
@@ -209,7 +225,7 @@ unsafe extern "C" fn begin(
             if let Some(told) = told.take() {
                 told.fails(&error);
             }
-            if is_musl || !error.problem.is_silent() {
+            if is_musl || !for_libc && !error.problem.is_silent() {
                 remember(&error);
             }
             (0, null_mut())
@@ -304,26 +320,44 @@ pub unsafe extern "C" fn dlclose(handle: *mut c_void) -> c_int {
     locked(|process| close::close(process, handle as u64)).map_or(-1, |()| 0)
 }
 
-unsafe fn symbol(handle: u64, name: *const c_char, version: *const c_char, caller: u64) -> u64 {
+/// dlclose(3) as libc calls it for itself.
+unsafe extern "C" fn libc_dlclose(handle: *mut c_void) -> c_int {
+    let process = process();
+    process.begin();
+    let result = close::close(process, handle as u64);
+    process.end();
+    result.map_or(-1, |()| 0)
+}
+
+unsafe fn symbol(
+    handle: u64,
+    name: *const c_char,
+    version: *const c_char,
+    caller: Option<u64>,
+) -> u64 {
     // SAFETY: the caller's strings.
     let (name, version) = unsafe {
         let version = (!version.is_null()).then(|| CStr::from_ptr(version));
         (CStr::from_ptr(name), version)
     };
-    thread::clear_error();
-    match names::find(process(), &Query { handle, name, version, caller }) {
+    // libc asks for itself in an object, wherever it stands.
+    let (for_libc, caller) = (caller.is_none(), caller.unwrap_or_default());
+    if !for_libc {
+        thread::clear_error();
+    }
+    match names::find(process(), &Query { handle, name, version, caller, for_libc }) {
         Ok(address) => address,
-        Err(Failure::Undefined) => 0,
-        Err(Failure::Error(error)) => {
+        Err(Failure::Error(error)) if !for_libc => {
             remember(&error);
             0
         }
+        Err(_) => 0,
     }
 }
 
 pub unsafe extern "C" fn dlsym(handle: u64, name: *const c_char, caller: u64) -> u64 {
     // SAFETY: as the caller promises.
-    unsafe { symbol(handle, name, null(), caller) }
+    unsafe { symbol(handle, name, null(), Some(caller)) }
 }
 
 pub unsafe extern "C" fn dlvsym(
@@ -333,17 +367,17 @@ pub unsafe extern "C" fn dlvsym(
     caller: u64,
 ) -> u64 {
     // SAFETY: as the caller promises.
-    unsafe { symbol(handle, name, version, caller) }
+    unsafe { symbol(handle, name, version, Some(caller)) }
 }
 
 unsafe extern "C" fn libc_dlsym(handle: u64, name: *const c_char) -> u64 {
     // SAFETY: as the caller promises.
-    unsafe { symbol(handle, name, null(), 0) }
+    unsafe { symbol(handle, name, null(), None) }
 }
 
 unsafe extern "C" fn libc_dlvsym(handle: u64, name: *const c_char, version: *const c_char) -> u64 {
     // SAFETY: as the caller promises.
-    unsafe { symbol(handle, name, version, 0) }
+    unsafe { symbol(handle, name, version, None) }
 }
 
 pub extern "C" fn dlerror() -> *const c_char {

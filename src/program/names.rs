@@ -45,6 +45,8 @@ pub struct Query<'q> {
     pub version: Option<&'q CStr>,
     /// An address in the code that asks.
     pub caller: u64,
+    /// libc asks for itself, which is no business of dlerror(3)'s.
+    pub for_libc: bool,
 }
 
 /// A definition as a value for the caller.
@@ -171,6 +173,7 @@ fn look(
         }
         let (object, name) = (Text(name), Text(reference.name));
         match query.version {
+            _ if query.for_libc => {}
             None => thread::set_error(format_args!("{object}: undefined symbol: {name}")),
             Some(version) => thread::set_error(format_args!(
                 "{object}: undefined symbol: {name}, version {}",
