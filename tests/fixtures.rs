@@ -30,7 +30,7 @@
 //! - `ways`: the ways in which rld is used (`support/loader.rs`), default `ptinterp direct bind` and
 //!   the releases of `support/suites.rs`: with the libraries of one, the program is run by rld and by
 //!   that release's loader, and the two are only compared.
-//! - `suites: none`: not those, since (the reason follows).
+//! - `suites: none`: not those, since (the reason follows); `suites: not NAME`: not this one, since.
 
 mod support;
 
@@ -38,14 +38,14 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use libtest_mimic::Completion;
 use support::build::{self, Step};
 use support::loader::{self, Way};
 use support::run::{self, End, Outcome, Run};
 use support::scratch::Scratch;
-use support::suites::SUITES;
+use support::suites::{SUITES, Suite};
 use support::{Verdict, run_all, skipped, trial};
 
 /// The user and group that start set-user-ID programs, and the ones those belong to.
@@ -89,7 +89,6 @@ struct Case {
     ways: Vec<Way>,
     /// Whether the system's loader can run this too.
     oracle: bool,
-    built: OnceLock<Result<PathBuf, String>>,
 }
 
 fn all_cases() -> Vec<Case> {
@@ -120,8 +119,7 @@ fn sorted(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn parse(folder: &Path, source: &Path, text: &str) -> Result<Case, String> {
-    // What is linked here asks for symbols that older releases lack.
-    let suites = SUITES.iter().filter(|suite| suite.minor >= 36).map(Way::Suite);
+    let suites = SUITES.iter().map(Way::Suite);
     let part = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let mut case = Case {
         name: format!("{}/{}", part(folder), part(source)),
@@ -130,7 +128,6 @@ fn parse(folder: &Path, source: &Path, text: &str) -> Result<Case, String> {
         starts: Vec::new(),
         ways: [Way::PtInterp, Way::Direct, Way::Bind].into_iter().chain(suites).collect(),
         oracle: true,
-        built: OnceLock::new(),
     };
     let mut env = Vec::new();
     for line in text.lines().map_while(|line| line.strip_prefix("//#")) {
@@ -177,8 +174,14 @@ fn parse(folder: &Path, source: &Path, text: &str) -> Result<Case, String> {
                 };
             }
             "oracle" if value == "none" => case.oracle = false,
-            "suites" if value.starts_with("none") => {
-                case.ways.retain(|way| !matches!(way, Way::Suite(_)));
+            "suites" => {
+                let (which, _) = value.split_once(", ").ok_or(format!("no reason: {line}"))?;
+                let not = which.strip_prefix("not ");
+                if not.is_none() && which != "none" {
+                    return Err(format!("unknown suites: {line}"));
+                }
+                let is_left_out = |suite: &Suite| not.is_none_or(|name| name == suite.name);
+                case.ways.retain(|way| !matches!(way, Way::Suite(suite) if is_left_out(suite)));
             }
             "ways" => {
                 case.ways.clear();
@@ -209,8 +212,8 @@ fn test(name: &str, case: &Case, way: Way) -> Verdict {
     if !case.oracle && loader::subject_is_the_systems() {
         return skipped(name, "the system's loader cannot do this");
     }
-    let built = case.built.get_or_init(|| build::build(&case.name, &case.folder, &case.steps));
-    let built = built.as_ref().map_err(String::as_str)?;
+    let compilers = way.compilers();
+    let built = build::build_with(compilers.as_deref(), &case.name, &case.folder, &case.steps)?;
     let scratch = match way {
         Way::Setuid | Way::Setgid => match Scratch::public(name) {
             Ok(scratch) => scratch,
@@ -223,8 +226,8 @@ fn test(name: &str, case: &Case, way: Way) -> Verdict {
         Way::Suite(suite) => suite.loader(),
         _ => loader::system().to_owned(),
     };
-    let oracle = prepare(&scratch, built, way, "oracle", &own)?;
-    let tested = prepare(&scratch, built, way, "tested", loader::subject())?;
+    let oracle = prepare(&scratch, &built, way, "oracle", &own)?;
+    let tested = prepare(&scratch, &built, way, "tested", loader::subject())?;
     let mut complaints = String::new();
     for start in &case.starts {
         let label = start.words.join(" ");

@@ -111,6 +111,7 @@ pub fn all() -> Exports {
             find_object: function(find_object as *const ()),
             readonly_area: function(readonly_area as *const ()),
             dlfcn_hook: Addr(&raw const dlfcn::HOOK as u64),
+            audit: Addr(&raw const AUDIT as u64),
             open_hook: Addr(&raw const dlfcn::OPEN_HOOK as u64),
             count_lock: [function(count_lock as *const ()), function(count_unlock as *const ())],
             debug_state: probes::debug_state(),
@@ -406,6 +407,11 @@ extern "C" fn _dl_mcount(_from: u64, _to: u64) {}
 extern "C" fn _dl_audit_preinit(_program: *mut c_void) {
     audit::preinit(process());
 }
+
+/// What libc up to 2.34 calls for that: the fourth function of one auditor, who stands for all. The ninth word is the
+/// next auditor.
+static AUDIT: [Option<extern "C" fn(*mut c_void)>; 9] =
+    [None, None, None, Some(_dl_audit_preinit), None, None, None, None, None];
 
 /// What libc's own dlsym(3) has found, which only those use who call past GLRO(dlfcn_hook): they are not followed.
 #[unsafe(no_mangle)]

@@ -338,13 +338,14 @@ fn project_objects(process: &Process) -> (u64, u32) {
     global_scope
 }
 
-/// The same again, with libraries that have come since.
+/// The same again, with libraries that have come since, for which auditors have waited.
 pub fn show_start(process: &Process, layout: &Layout) {
     let global_scope = project_objects(process);
     let start = process.facts.exports.data.rtld_global_ro.0 as *mut u8;
     // SAFETY: the binary's own variable of this size, which is not sealed yet.
     let ro = unsafe { Fields::new(start, RTLD_GLOBAL_RO_SIZE) };
     global_ro::set_global_scope(layout, &ro, global_scope);
+    global_ro::set_audit(layout, &ro, &process.facts.exports.functions);
 }
 
 /// AT_RANDOM's bytes; a process without them gets zeros, as under ld.so.

@@ -47,6 +47,16 @@ fn padded(path: &str) -> String {
 
 /// Builds `steps` with the sources in `folder`, or finds them built; the folder with the results.
 pub fn build(name: &str, folder: &Path, steps: &[Step]) -> Result<PathBuf, String> {
+    build_with(None, name, folder, steps)
+}
+
+/// The same with the gcc and g++ in a folder.
+pub fn build_with(
+    compilers: Option<&Path>,
+    name: &str,
+    folder: &Path,
+    steps: &[Step],
+) -> Result<PathBuf, String> {
     let label = name.replace('/', ".");
     let base = scratch::base().join("build");
     let text = |e: io::Error| format!("{}: {e}", base.display());
@@ -54,7 +64,8 @@ pub fn build(name: &str, folder: &Path, steps: &[Step]) -> Result<PathBuf, Strin
     // Another profile's tests may be building the same thing.
     let lock = File::create(base.join(format!("{label}.lock"))).map_err(text)?;
     lock.lock().map_err(text)?;
-    let out = base.join(format!("{label}-{:016x}", digest(folder, steps).map_err(text)?));
+    let out =
+        base.join(format!("{label}-{:016x}", digest(compilers, folder, steps).map_err(text)?));
     let stamp = base.join(format!("{}.built", out.file_name().unwrap_or_default().display()));
     if stamp.exists() && out.exists() {
         return Ok(out);
@@ -62,14 +73,14 @@ pub fn build(name: &str, folder: &Path, steps: &[Step]) -> Result<PathBuf, Strin
     let _ = fs::remove_dir_all(&out);
     fs::create_dir_all(&out).map_err(text)?;
     for step in steps {
-        run_step(step, folder, &out)?;
+        run_step_with(compilers, step, folder, &out)?;
     }
     File::create(stamp).map_err(text)?;
     Ok(out)
 }
 
 /// A digest of all that the result depends on, compilers apart.
-fn digest(folder: &Path, steps: &[Step]) -> io::Result<u64> {
+fn digest(compilers: Option<&Path>, folder: &Path, steps: &[Step]) -> io::Result<u64> {
     let mut hasher = DefaultHasher::new();
     let mut files: Vec<_> = fs::read_dir(folder)?.collect::<Result<_, _>>()?;
     files.sort_by_key(|entry| entry.file_name());
@@ -78,12 +89,22 @@ fn digest(folder: &Path, steps: &[Step]) -> io::Result<u64> {
         fs::read(entry.path())?.hash(&mut hasher);
     }
     steps.hash(&mut hasher);
+    compilers.hash(&mut hasher);
     include_str!("build.rs").hash(&mut hasher);
     Ok(hasher.finish())
 }
 
 /// Runs one step, with sources from `folder`, in the folder `out`.
 pub fn run_step(step: &Step, folder: &Path, out: &Path) -> Result<(), String> {
+    run_step_with(None, step, folder, out)
+}
+
+fn run_step_with(
+    compilers: Option<&Path>,
+    step: &Step,
+    folder: &Path,
+    out: &Path,
+) -> Result<(), String> {
     let here = |word: &str| word.replace("$DIR", &out.to_string_lossy());
     let mut command = match step {
         Step::Shell(line) => {
@@ -112,6 +133,10 @@ pub fn run_step(step: &Step, folder: &Path, out: &Path) -> Result<(), String> {
             command
         }
     };
+    if let Some(compilers) = compilers {
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{}:{path}", compilers.display()));
+    }
     let done = command.current_dir(out).output().map_err(|e| format!("{command:?}: {e}"))?;
     if done.status.success() {
         return Ok(());

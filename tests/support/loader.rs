@@ -52,7 +52,15 @@ impl Way {
             Way::PtInterp | Way::Direct => None,
             Way::Bind => no_namespace(),
             Way::Setuid | Way::Setgid => (!is_root()).then_some("not root: cannot chown a program"),
-            Way::Suite(suite) => suite.obstacle(),
+            Way::Suite(suite) => suite.obstacle().or(suite.no_compilers()),
+        }
+    }
+
+    /// The folder of compilers in place of the machine's, where those do not do.
+    pub fn compilers(self) -> Option<PathBuf> {
+        match self {
+            Way::Suite(suite) => suite.compilers(),
+            _ => None,
         }
     }
 }

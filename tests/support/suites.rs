@@ -38,14 +38,16 @@ pub struct Suite {
     pub name: &'static str,
     /// The minor number of its glibc.
     pub minor: u32,
+    /// The root with compilers for it, where what is linked on this machine asks for symbols that it lacks.
+    development: Option<&'static str>,
 }
 
 /// All that are tested.
 pub static SUITES: [Suite; 4] = [
-    Suite { name: "bullseye", minor: 31 },
-    Suite { name: "bookworm", minor: 36 },
-    Suite { name: "trixie", minor: 41 },
-    Suite { name: "sid", minor: 43 },
+    Suite { name: "bullseye", minor: 31, development: Some("bullseye-dev") },
+    Suite { name: "bookworm", minor: 36, development: None },
+    Suite { name: "trixie", minor: 41, development: None },
+    Suite { name: "sid", minor: 43, development: None },
 ];
 
 impl Suite {
@@ -67,6 +69,17 @@ impl Suite {
     /// Why it is not at hand, if so.
     pub fn obstacle(&self) -> Option<&'static str> {
         root(self.name).is_none().then_some("tests/suites cannot fetch this Debian release")
+    }
+
+    /// Why nothing can be linked for it, if so.
+    pub fn no_compilers(&self) -> Option<&'static str> {
+        let is_missing = self.development.is_some_and(|name| root(name).is_none());
+        is_missing.then_some("tests/suites cannot fetch the headers of this Debian release")
+    }
+
+    /// The folder of compilers in place of the machine's, where those do not do.
+    pub fn compilers(&self) -> Option<PathBuf> {
+        Some(root(self.development?)?.join("compilers"))
     }
 
     /// Makes `run` start in the suite, with a `loader` over its own: the suite's programs below

@@ -55,6 +55,8 @@ pub struct Functions {
     pub readonly_area: Addr,
     /// GLRO(dlfcn_hook): the table of dl* functions (contract 7.3).
     pub dlfcn_hook: Addr,
+    /// GLRO(audit): a table whose fourth word is called when the program is about to start, up to 2.34 (contract 3.6).
+    pub audit: Addr,
     /// What libc.so.6 up to 2.33 opens libraries through (contract 7.4).
     pub open_hook: Addr,
     /// GL(rtld_lock_recursive) and GL(rtld_unlock_recursive) as long as there is no libpthread.so.0 (contract 5.2).

@@ -83,6 +83,14 @@ pub fn set_global_scope(layout: &Layout, ro: &Fields, (list, count): (u64, u32))
     ro.set(at + ScopeElem::COUNT as u16, count);
 }
 
+/// Lets libc up to 2.34 tell auditors that the program starts: it finds one, who stands for all (contract 3.6).
+pub fn set_audit(layout: &Layout, ro: &Fields, functions: &Functions) {
+    if layout.minor < 35 {
+        ro.set(layout.rtld_global_ro.audit, functions.audit.0);
+        ro.set(layout.rtld_global_ro.naudit, 1_u32);
+    }
+}
+
 /// GLRO(init_all_dirs): any pointer tells libc that it was started by a loader. Up to 2.33 dl* functions go through a
 /// table of the loader's where it is null (contract 7.4).
 #[must_use]

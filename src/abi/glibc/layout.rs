@@ -354,9 +354,9 @@ pub struct RtldGlobalRo {
     pub discover_osversion: Option<u16>,
     /// GLRO(dlfcn_hook): table of the dl* functions; from 2.34 on (contract 7.3).
     pub dlfcn_hook: Option<u16>,
-    /// GLRO(audit): NULL (contract 3.6).
+    /// GLRO(audit): NULL, or a table of functions up to 2.34 (contract 3.6).
     pub audit: u16,
-    /// GLRO(naudit), u32: 0 (contract 3.6).
+    /// GLRO(naudit), u32: 0, or 1 up to 2.34 (contract 3.6).
     pub naudit: u16,
 }
 
