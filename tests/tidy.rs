@@ -349,6 +349,28 @@ fn cited_sections_of_the_contract_exist() {
     report(&missing.map(|(number, path)| format!("{path}: contract {number}")).collect::<Vec<_>>());
 }
 
+/// What breaks without a duty is tested with all releases at hand.
+#[test]
+fn rows_of_the_contract_name_tests() {
+    let contract = read("docs/glibc-contract.md");
+    let table = contract.split("## 11. ").nth(1).and_then(|it| it.split("\n## ").next()).unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| ")).skip(1);
+    let rows: Vec<_> = rows.map(|row| row.trim_end_matches(" |").rsplit(" | ").next()).collect();
+    assert!(rows.len() > 20, "only {} rows found", rows.len());
+    let files = files();
+    let runs_everywhere = |path: &str| {
+        let file = files.iter().find(|file| file.path == path);
+        file.is_some_and(|file| {
+            !file.text.contains("//# suites:") && !file.text.contains("//# ways:")
+        })
+    };
+    let tests = rows.into_iter().flatten().flat_map(|tests| match names(tests).next() {
+        Some(_) => names(tests).collect(),
+        None => vec![tests],
+    });
+    report(&tests.filter(|path| !runs_everywhere(path)).map(str::to_owned).collect::<Vec<_>>());
+}
+
 #[test]
 fn every_test_is_in_the_design() {
     let table = section("## Tests").join("\n");
