@@ -3,8 +3,12 @@
 //! its children run under rld too; output and exit status must be those under the suite's own loader.
 //!
 //! The scripts are those of `tests/programs/` that need no more than the suites have, and those in
-//! `tests/libcs/`. `tests/suites` fetches the suites; where it cannot, that is said.
+//! `tests/libcs/`. gdb debugs a program of each (`libcs/debugger.rs`).
+//!
+//! `tests/suites` fetches the suites; where it cannot, that is said.
 
+#[path = "libcs/debugger.rs"]
+mod debugger;
 mod support;
 
 use std::fs;
@@ -55,6 +59,8 @@ fn main() {
             let case = Arc::new(Case { suite, script: script.clone() });
             trials.push(trial(format!("{}::{name}", suite.name), &case, test));
         }
+        let name = format!("{}::gdb", suite.name);
+        trials.push(trial(name, &Arc::new(suite), |label, suite| debugger::test(label, suite)));
     }
     run_all(trials)
 }

@@ -1,0 +1,7 @@
+__thread int number = 11;
+
+int library_work(int n)
+{
+    number += n;
+    return number;
+}
