@@ -55,13 +55,6 @@ pub enum Problem {
         /// `r_type`.
         kind: u32,
     },
-    /// A value that does not fit its relocation's field.
-    Overflow {
-        /// The relocation's name in the psABI.
-        relocation: &'static str,
-        /// The symbol.
-        symbol: Vec<u8>,
-    },
     /// The processor lacks an instruction set level (x86-64 psABI) that the object is marked with.
     LowIsa,
     /// The program is a loader.
@@ -90,6 +83,15 @@ impl Error {
         Self::new(object, Problem::Words(words))
     }
 
+    /// A function of `<dlfcn.h>` was given a handle that is none.
+    #[must_use]
+    pub fn bad_handle(words: &'static str, function: &str, handle: u64) -> Self {
+        Self::words(b"", words).with(alloc::format!(
+            "{function}(3) was given handle {handle:#x}: a handle is what dlopen(3) has returned, until \
+             dlclose(3) was called as often"
+        ))
+    }
+
     /// The kernel's refusal.
     #[must_use]
     pub fn system(object: &[u8], words: &'static str, errno: Errno) -> Self {
@@ -97,6 +99,20 @@ impl Error {
         match errno.words() {
             Some(words) if words != alloc::format!("{errno}") => error.with(errno.described()),
             _ => error,
+        }
+    }
+
+    /// Why the kernel may have refused memory, or its permissions.
+    #[must_use]
+    pub fn with_limits(self, errno: Errno) -> Self {
+        match errno {
+            Errno::ENOMEM => {
+                self.with("memory is used up, or a limit (ulimit -v, vm.max_map_count)")
+            }
+            Errno::EACCES | Errno(libc::EPERM) => {
+                self.with("something does not allow it: seccomp(2), SELinux, or the mount's noexec")
+            }
+            _ => self,
         }
     }
 
@@ -178,9 +194,6 @@ impl fmt::Display for Problem {
                 // Two digits or eight, as ld.so has it.
                 let width = if *kind > 0xff { 8 } else { 2 };
                 write!(f, "unexpected reloc type 0x{kind:0width$x}")
-            }
-            Self::Overflow { relocation, symbol } => {
-                write!(f, "Symbol `{}' causes overflow in {relocation} relocation", Text(symbol))
             }
         }
     }

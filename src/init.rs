@@ -179,14 +179,20 @@ pub fn initialiser(object: &Object<'_>, index: usize) -> Option<Addr> {
     first.into_iter().chain(array(object, object.dynamic.init_array).map(Addr)).nth(index)
 }
 
-/// Whether all initialisers and finalisers of a relocated object are addresses that can be called at all. A corrupt one
-/// would fault in the loader instead of where it leads.
+/// An initialiser or finaliser of a relocated object that is no address which can be called at all, and the array that
+/// has it. It would fault in the loader instead of where it leads.
 #[must_use]
-pub fn has_sound_arrays(object: &Object<'_>) -> bool {
+pub fn unsound(object: &Object<'_>) -> Option<(&'static str, u64)> {
     let dynamic = &object.dynamic;
-    [dynamic.preinit_array, dynamic.init_array, dynamic.fini_array]
-        .into_iter()
-        .all(|area| array(object, area).all(|address| address < USER_END))
+    let arrays = [
+        ("DT_PREINIT_ARRAY", dynamic.preinit_array),
+        ("DT_INIT_ARRAY", dynamic.init_array),
+        ("DT_FINI_ARRAY", dynamic.fini_array),
+    ];
+    arrays.into_iter().find_map(|(structure, area)| {
+        let address = array(object, area).find(|&address| address >= USER_END)?;
+        Some((structure, address))
+    })
 }
 
 /// Runs `DT_PREINIT_ARRAY` of the program.

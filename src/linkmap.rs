@@ -14,6 +14,7 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use crate::addr::ObjectId;
+use crate::elf::Malformed;
 use crate::elf::dynamic::{Dependency, Flags1};
 use crate::elf::header::Kind;
 use crate::errno::Errno;
@@ -410,6 +411,7 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
             let by = requester.and_then(|id| self.map.get(id)).map(Object::label);
             Event::Wanted { name, space: self.space, by, opened: purpose == Purpose::Opened }
         });
+        let needed = purpose != Purpose::Preload;
         let asked_for = name;
         let name = match self.source.asked(name, requester) {
             Some(name) => name,
@@ -420,7 +422,7 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
                 let problem = Problem::System { words: NOT_OPENED, errno: Errno::ENOENT };
                 let error = Error::new(asked_for, problem);
                 let error = error.with("an auditor does not want it to be found");
-                return Err(self.asked_by(error, requester));
+                return Err(self.asked_by(error, requester.filter(|_| needed)));
             }
         };
         let name = &*name;
@@ -451,7 +453,7 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
                 error.object = name.to_vec();
                 error = error.with(alloc::format!("the file is {}", Text(path.to_bytes())));
             }
-            self.asked_by(error, requester)
+            self.asked_by(error, requester.filter(|_| needed))
         })?;
         let id = self.map.add_shared(self.space, object);
         self.origin_of_last = Some(found.origin);
@@ -495,6 +497,7 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
         if matches!(found, Err(Failure::NotFound(_))) && self.lists_absent(purpose) {
             return Ok(None);
         }
+        let requester = requester.filter(|_| purpose != Purpose::Preload);
         found.map(Some).map_err(|failure| self.failure(failure, requester))
     }
 
@@ -513,7 +516,8 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
     ) -> Result<Arc<Object<'a>>> {
         if self.source.kind(&file) == Kind::Fixed {
             // It could only be mapped where the program is, or where nothing is by chance.
-            return Err(Error::words(path.to_bytes(), "cannot dynamically load executable"));
+            let error = Error::words(path.to_bytes(), "cannot dynamically load executable");
+            return Err(error.with(LIBRARIES));
         }
         let mapped = self.source.load(&path, file)?;
         let mut object = Object::parse_shared(path, Role::Library, mapped)?;
@@ -523,9 +527,7 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
         {
             object.set_relative_to(&self.source.current_dir());
         }
-        if let Err(words) = may_be_library(&object) {
-            return Err(Error::words(object.name.to_bytes(), words));
-        }
+        may_be_library(&object)?;
         Ok(object)
     }
 
@@ -662,12 +664,18 @@ fn program_runpath<'m>(chain: &[PathOwner<'m>]) -> Option<PathOwner<'m>> {
     Some(PathOwner { id: ID, rpath: program.runpath, runpath: None, ..*program })
 }
 
-/// Why an object cannot be a library, in ld.so's words.
-fn may_be_library(object: &Object<'_>) -> core::result::Result<(), &'static str> {
+/// How a file comes to be a library.
+const LIBRARIES: &str = "it was linked as a program: libraries are linked with -shared";
+
+/// Whether an object can be a library.
+fn may_be_library(object: &Object<'_>) -> Result<()> {
+    let name = object.name.to_bytes();
     if object.segments.dynamic.is_none() {
-        Err("object file has no dynamic section")
+        let words = "object file has no dynamic section";
+        Err(Error::malformed(name, Malformed::new(words, "PT_DYNAMIC count", 0)))
     } else if object.dynamic.flags_1.contains(Flags1::PIE) {
-        Err("cannot dynamically load position-independent executable")
+        let words = "cannot dynamically load position-independent executable";
+        Err(Error::words(name, words).with(LIBRARIES))
     } else {
         Ok(())
     }

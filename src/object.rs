@@ -410,6 +410,19 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// An IFUNC resolver of its own must be its code.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn check_resolver(&self, resolver: Addr, name: &[u8]) -> Result<()> {
+        if self.image.is_code(resolver) {
+            return Ok(());
+        }
+        let words = "IFUNC resolver outside its object's code";
+        let malformed = Malformed::new(words, "st_value", self.image.bias.remove(resolver).0);
+        Err(Error::malformed(name, malformed))
+    }
+
     /// The directory it lies in, which `$ORIGIN` means in its strings.
     #[must_use]
     pub fn directory(&self) -> &[u8] {

@@ -94,9 +94,9 @@ impl RelocationKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Pc32 => "R_X86_64_PC32",
-            Self::Abs32 => "R_X86_64_32",
+            // ld.so has one name for both.
+            Self::Abs32 | Self::Size32 => "R_X86_64_32",
             Self::Abs32Signed => "R_X86_64_32S",
-            Self::Size32 => "R_X86_64_SIZE32",
             _ => "R_X86_64",
         }
     }

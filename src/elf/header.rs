@@ -6,6 +6,7 @@ use goblin::elf::header::{
 };
 
 use super::Malformed;
+use super::malformed::MAGIC;
 use super::table::read;
 use crate::addr::Vaddr;
 
@@ -67,15 +68,14 @@ impl Header {
         let malformed = |words, structure, value: u64| {
             Reject::Malformed(Malformed::new(words, structure, value))
         };
-        let short = || malformed("file too short", "file size", bytes.len() as u64);
-        let header: &[u8; SIZE] = bytes.first_chunk().ok_or_else(short)?;
+        let header: &[u8; SIZE] = bytes.first_chunk().ok_or_else(|| too_short(bytes))?;
         let half = |offset| read::<u16>(header, offset).unwrap_or_default();
         let word = |offset| read::<u32>(header, offset).unwrap_or_default();
         let xword = |offset| read::<u64>(header, offset).unwrap_or_default();
         let machine = half(18);
 
         if !header.starts_with(ELFMAG) {
-            return Err(malformed("invalid ELF header", "e_ident magic", word(0).into()));
+            return Err(malformed("invalid ELF header", MAGIC, word(0).into()));
         }
         if header[EI_CLASS] != ELFCLASS64 {
             return Err(Reject::Foreign(Foreign::Class));
@@ -130,11 +130,27 @@ impl Header {
         Ok(Self { kind, entry: Vaddr(xword(24)), phoff: xword(32), phnum: half(56) })
     }
 
+    /// The program header table is not in a file of `size` bytes.
+    #[must_use]
+    pub const fn cut_off(&self, size: u64) -> Malformed {
+        let least = self.phoff.saturating_add(self.phdr_bytes() as u64);
+        Malformed::cut_off("cannot read file data", size, least)
+    }
+
     /// Bytes of the program header table.
     #[must_use]
     pub const fn phdr_bytes(&self) -> usize {
         self.phnum as usize * PHENTSIZE
     }
+}
+
+/// What has no room for a header may be a short text.
+fn too_short(bytes: &[u8]) -> Reject {
+    const WORDS: &str = "file too short";
+    Reject::Malformed(match read::<u32>(bytes, 0) {
+        Some(magic) if !bytes.starts_with(ELFMAG) => Malformed::new(WORDS, MAGIC, magic.into()),
+        _ => Malformed::cut_off(WORDS, bytes.len() as u64, SIZE as u64),
+    })
 }
 
 /// GNU objects may ask for the ABI features numbered up to 3 (absolute symbols); others must say 0.

@@ -189,7 +189,10 @@ impl Segments {
         let words = "ELF segment outside the loaded segments";
         if let Some(TlsSegment { image, filesz, .. }) = self.tls
             && filesz != 0
-            && !self.loads.iter().any(|load| load.holds_in_file(image, filesz))
+            && !self
+                .loads
+                .iter()
+                .any(|load| load.access.contains(Access::READ) && load.holds_in_file(image, filesz))
         {
             return Err(Malformed::new(words, "PT_TLS p_vaddr", image.0));
         }
@@ -221,9 +224,9 @@ impl Segments {
             let words = "ELF load command outside the address space";
             return Err(Malformed::new(words, "PT_LOAD p_memsz", segment.memsz));
         }
-        let in_file = segment.offset.checked_add(segment.filesz);
-        if segment.filesz != 0 && in_file.is_none_or(|end| end > file_size) {
-            return Err(Malformed::new("file too short", "PT_LOAD p_offset", segment.offset));
+        let in_file = segment.offset.saturating_add(segment.filesz);
+        if segment.filesz != 0 && in_file > file_size {
+            return Err(Malformed::cut_off("file too short", file_size, in_file));
         }
         // Page by page: a page has one place in the file and one protection.
         let taken = self.loads.last().and_then(|last| page_up(last.end()));
@@ -317,6 +320,9 @@ mod tests {
                 .map_err(|bad| bad.structure)
         };
         assert_eq!(with(PT_TLS, 0x4f8, 9, 16), Err("PT_TLS p_vaddr"));
+        let unreadable = [&load[..4], &2u32.to_le_bytes(), &load[8..]].concat();
+        let tls = header(PT_TLS, 0, 0x100, 8, 16);
+        assert!(parse(&[load.clone(), tls.clone()]).is_ok() && parse(&[unreadable, tls]).is_err());
         assert!(with(PT_TLS, 0x4f8, 8, 16).is_ok() && with(PT_TLS, 0x9000, 0, 16).is_ok());
         assert_eq!(with(PT_GNU_RELRO, 0x400, 0, 0xc01), Err("PT_GNU_RELRO p_vaddr"));
         assert!(with(PT_GNU_RELRO, 0x400, 0, 0xc00).is_ok(), "padded to the page");

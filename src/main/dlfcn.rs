@@ -300,7 +300,7 @@ pub fn check_handle(process: &Process, handle: u64) -> c_int {
     thread::clear_error();
     let known = while_reading(|| process.world().link_maps.object(handle).is_some());
     if !known {
-        remember(&Error::words(b"", "invalid handle"));
+        remember(&Error::bad_handle("invalid handle", "dlclose", handle));
     }
     c_int::from(!known)
 }

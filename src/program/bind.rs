@@ -16,6 +16,7 @@ use crate::abi::glibc::link_maps;
 use crate::addr::{Addr, ObjectId};
 use crate::arch::vector_state;
 use crate::arch::x86_64::RelocationKind as Kind;
+use crate::elf::Malformed;
 use crate::elf::segment::Span;
 use crate::error::{Error, Problem, Report};
 use crate::lookup::Class;
@@ -69,7 +70,8 @@ pub fn find(process: &Process, from: ObjectId, index: u64) -> Bound {
         let found = object.and_then(|object| look_up(process, world, from, object, index));
         found.unwrap_or_else(|| {
             let name = object.map_or(&b""[..], |object| process.name_of(object));
-            fail(process, &Error::words(name, "PLT without a relocation"))
+            let malformed = Malformed::new("PLT without a relocation", "PLT slot", index);
+            fail(process, &Error::malformed(name, malformed))
         })
     });
     if let Some(definer) = found.loose {
@@ -140,9 +142,10 @@ fn look_up(
     let definer = world.map.get(found.object)?;
     let address = definer.address_of(&found.symbol).0;
     let is_resolver = found.symbol.is_ifunc();
-    if is_resolver && !definer.image.is_code(Addr(address)) {
-        let words = "IFUNC resolver outside its object's code";
-        fail(process, &Error::words(process.name_of(definer), words));
+    if is_resolver
+        && let Err(error) = definer.check_resolver(Addr(address), process.name_of(definer))
+    {
+        fail(process, &error);
     }
     let is_loose = found.object != from && !world.holds(from, found.object);
     let loose = is_loose.then_some(found.object);

@@ -178,17 +178,3 @@ pub(super) fn open_main_stack(end: Addr) -> core::result::Result<(), Errno> {
     // SAFETY: the page is the main thread's stack, and no permission goes away.
     unsafe { protect(page, PAGE, protection) }
 }
-
-/// The image of thread-local variables must be part of the object.
-///
-/// # Errors
-/// It is not.
-pub fn tls_image(object: &Object<'_>, program: &[u8]) -> Result<()> {
-    match object.segments.tls {
-        Some(tls) if tls.filesz != 0 && object.image.bytes(tls.image, tls.filesz).is_none() => {
-            let words = "TLS initialisation image outside the object";
-            Err(Error::words(object.display_name(program), words))
-        }
-        _ => Ok(()),
-    }
-}

@@ -42,7 +42,7 @@ pub fn close(process: &Process, handle: u64) -> Result<()> {
         trace::emit(&Event::CloseBegins { object: object.label() });
     }
     let since = trace::now();
-    let done = close_one(process, id);
+    let done = close_one(process, id, handle);
     if let Some(object) = &told {
         trace::emit(&Event::CloseEnds { object: object.label(), since });
     }
@@ -50,11 +50,11 @@ pub fn close(process: &Process, handle: u64) -> Result<()> {
     done
 }
 
-fn close_one(process: &Process, id: Option<ObjectId>) -> Result<()> {
+fn close_one(process: &Process, id: Option<ObjectId>, handle: u64) -> Result<()> {
     let world = process.world();
-    let not_open = |name: &[u8]| Error::words(name, "shared object not open");
+    const NOT_OPEN: &str = "shared object not open";
     let Some((id, life)) = id.and_then(|id| Some((id, world.life(id)?))) else {
-        return Err(not_open(b""));
+        return Err(Error::bad_handle(NOT_OPEN, "dlclose", handle));
     };
     let is_marked = world.map.get(id).is_some_and(is_pinned_by_flag);
     if life.is_pinned() && (is_marked || !life.of_start) {
@@ -64,7 +64,8 @@ fn close_one(process: &Process, id: Option<ObjectId>) -> Result<()> {
     let opens = life.opens.load(Ordering::Relaxed);
     let Some(left) = opens.checked_sub(1) else {
         let name = world.map.get(id).map_or(&b""[..], |object| object.name.to_bytes());
-        return Err(not_open(name));
+        let error = Error::words(name, NOT_OPEN);
+        return Err(error.with("others need it still; dlclose(3) was called as often as dlopen(3)"));
     };
     life.opens.store(left, Ordering::Relaxed);
     let is_swept = left == 0 && !life.is_pinned();

@@ -11,6 +11,7 @@ use super::{adopt, meant, sysroot};
 use crate::abi::glibc::cpu::CpuFeatures;
 use crate::addr::Addr;
 use crate::cli::{Command, Options};
+use crate::elf::Malformed;
 use crate::elf::dynamic::Flags1;
 use crate::elf::header::Kind;
 use crate::env::{Settings, split_variable};
@@ -340,7 +341,9 @@ pub fn alone(program: Object<'_>, only_a_list: bool) -> Result<Entry, Stop> {
         return Err(Stop::Exit(0));
     }
     if !program.image.is_code(program.entry) {
-        return Err(Error::words(b"", "the program has no entry point").into());
+        let malformed =
+            Malformed::new("the program has no entry point", "e_entry", program.entry.0);
+        return Err(Error::malformed(b"", malformed).into());
     }
     let address = program.entry;
     // Its memory stays.

@@ -128,7 +128,8 @@ pub unsafe fn ask(process: &Process, handle: u64, what: c_int, answer: *mut u64)
     let world = process.world();
     let id = world.link_maps.object(handle);
     let found = id.and_then(|id| Some((id, world.map.get(id)?)));
-    let (id, object) = found.ok_or_else(|| Error::words(b"", "invalid handle"))?;
+    let (id, object) =
+        found.ok_or_else(|| Error::bad_handle("invalid handle", "dlinfo", handle))?;
     let module = || world.tls.module(id).map_or(0, |module| module.id);
     let mut result = 0;
     // SAFETY: as the caller promises.
@@ -153,7 +154,10 @@ pub unsafe fn ask(process: &Process, handle: u64, what: c_int, answer: *mut u64)
                 *answer = object.phdr.0;
                 result = object.phnum.into();
             }
-            _ => return Err(Error::words(b"", "unsupported dlinfo request")),
+            _ => {
+                let error = Error::words(b"", "unsupported dlinfo request");
+                return Err(error.with(alloc::format!("request = {what}")));
+            }
         }
     }
     Ok(result)

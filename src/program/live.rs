@@ -94,8 +94,8 @@ impl Files for Live {
         let head = head.get(..head_len).unwrap_or_default();
         let table = program_headers(&fd, &header, head).map_err(|errno| match errno {
             Errno(0) => {
-                let error = Error::system(path.to_bytes(), "cannot read file data", errno);
-                Refusal::Fatal(error.with("the file ends before its program headers do"))
+                let malformed = header.cut_off(status.size);
+                Refusal::Fatal(Error::malformed(path.to_bytes(), malformed))
             }
             errno => fatal(errno),
         })?;
@@ -203,8 +203,8 @@ impl Source<'static> for Live {
         let segments = Segments::parse(Table::new(&file.table), file.status.size)
             .map_err(|malformed| Error::malformed(name, malformed))?;
         let plan = Plan::new(file.header.kind, &segments);
-        let (bias, mapping) = map::map_object(&file.fd, &plan)
-            .map_err(|(words, errno)| Error::words(name, words).with(errno.described()))?;
+        let mapped = map::map_object(&file.fd, &plan);
+        let (bias, mapping) = mapped.map_err(|failure| not_mapped(name, &plan, failure))?;
         // SAFETY: the object was mapped just now with this bias.
         let image = unsafe {
             if let Some(dynamic) = segments.dynamic {
@@ -234,6 +234,20 @@ impl Source<'static> for Live {
     fn current_dir(&mut self) -> Vec<u8> {
         sysroot::current_dir()
     }
+}
+
+/// What the kernel has refused. Apart, for the sake of threads with little stack.
+#[cold]
+#[inline(never)]
+fn not_mapped(name: &[u8], plan: &Plan, (words, errno): map::Failure) -> Error {
+    let error = Error::words(name, words).with(errno.described()).with_limits(errno);
+    if !plan.fixed {
+        return error;
+    }
+    let (start, end) = (plan.start, plan.start + plan.size);
+    error.with(alloc::format!(
+        "it has addresses of its own, {start:#x} to {end:#x}: linked with -pie, it may lie anywhere"
+    ))
 }
 
 /// The program header table: from the bytes already read, or from further into the file.

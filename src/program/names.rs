@@ -25,6 +25,7 @@ use crate::lookup::scope::{Scope, Uniqueness};
 use crate::lookup::told;
 use crate::lookup::{Class, Reference};
 use crate::object::{Definition, Role};
+use crate::reloc::defect::NO_TLS;
 use crate::text::Text;
 use crate::tls::thread;
 use crate::trace::{self, How, Topics};
@@ -47,6 +48,14 @@ pub struct Query<'q> {
     pub caller: u64,
     /// libc asks for itself, which is no business of dlerror(3)'s.
     pub for_libc: bool,
+}
+
+impl Query<'_> {
+    #[cold]
+    fn bad_handle(&self) -> Failure {
+        let function = if self.version.is_some() { "dlvsym" } else { "dlsym" };
+        Error::bad_handle("invalid handle", function, self.handle).into()
+    }
 }
 
 /// A definition as a value for the caller.
@@ -80,7 +89,7 @@ pub fn find(process: &Process, query: &Query<'_>) -> core::result::Result<u64, F
         None => {
             let _held = process.locks.hold(Lock::Load);
             let found = look(process, process.world(), query, &reference, thoroughly);
-            found.unwrap_or_else(|| Err(Error::words(b"", "invalid handle").into()))
+            found.unwrap_or_else(|| Err(query.bad_handle()))
         }
     };
     trace::flush();
@@ -159,11 +168,12 @@ fn look(
         (DEFAULT, None) => world.map.by_role(Role::Program)?,
         (NEXT, None) => {
             let words = "RTLD_NEXT used in code not dynamically loaded";
-            return Some(Err(Error::words(b"", words).into()));
+            let line = alloc::format!("called from {:#x}, which is in no object", query.caller);
+            return Some(Err(Error::words(b"", words).with(line).into()));
         }
         (handle, _) => match world.link_maps.object(handle) {
             Some(id) => id,
-            None => return Some(Err(Error::words(b"", "invalid handle").into())),
+            None => return Some(Err(query.bad_handle())),
         },
     };
     let Some(found) = way(process, world, from, query.handle, reference)? else {
@@ -292,10 +302,8 @@ fn value(world: &World, found: &Definition) -> Result<Value> {
     let Some(object) = world.map.get(found.object) else { return Ok(Value::Address(0)) };
     let Definition { symbol, .. } = *found;
     if symbol.is_tls() {
-        let module = world.tls.module(found.object).ok_or_else(|| {
-            let words = "thread-local symbol in an object without PT_TLS";
-            Error::words(object.name.to_bytes(), words)
-        })?;
+        let module = world.tls.module(found.object);
+        let module = module.ok_or_else(|| Error::malformed(object.name.to_bytes(), NO_TLS))?;
         return Ok(Value::ThreadLocal { module: module.id, offset: symbol.value });
     }
     if symbol.is_absolute() {
@@ -305,10 +313,6 @@ fn value(world: &World, found: &Definition) -> Result<Value> {
     if !symbol.is_ifunc() {
         return Ok(Value::Address(address.0));
     }
-    match object.image.is_code(address) {
-        true => Ok(Value::Resolver(address.0)),
-        false => {
-            Err(Error::words(object.name.to_bytes(), "IFUNC resolver outside its object's code"))
-        }
-    }
+    object.check_resolver(address, object.name.to_bytes())?;
+    Ok(Value::Resolver(address.0))
 }

@@ -81,15 +81,22 @@ impl Request<'_> {
 
     /// # Errors
     /// The mode makes no sense.
+    #[inline(never)]
     fn check_mode(&self) -> Result<()> {
         let binding = libc::RTLD_LAZY | libc::RTLD_NOW;
         let known = binding | libc::RTLD_NOLOAD | libc::RTLD_GLOBAL | libc::RTLD_NODELETE;
         if self.mode & !(known | DEEPBIND | OPENED) != 0 {
-            return Err(Error::words(b"", "invalid mode parameter"));
+            let line =
+                alloc::format!("mode = {:#x}: not all of it are flags of dlopen(3)", self.mode);
+            return Err(Error::words(b"", "invalid mode parameter").with(line));
         }
         match self.has(binding) {
             true => Ok(()),
-            false => Err(self.refuse("invalid mode for dlopen()")),
+            false => {
+                let line =
+                    alloc::format!("mode = {:#x}: RTLD_LAZY or RTLD_NOW is needed", self.mode);
+                Err(self.refuse("invalid mode for dlopen()").with(line))
+            }
         }
     }
 }
@@ -132,8 +139,7 @@ pub fn open(process: &Process, request: &Request<'_>) -> Result<Opened> {
         return Ok(Opened { root, link_map, calls, made_global: Vec::new() });
     }
     if process.is_changing() {
-        let words = "dlopen called while objects are being relocated";
-        return Err(Error::words(request.name, words));
+        return Err(refused_meanwhile(request.name));
     }
     fork::watch();
     process.begin_change();
@@ -144,6 +150,13 @@ pub fn open(process: &Process, request: &Request<'_>) -> Result<Opened> {
     let world = process.world();
     let calls = initialisers(process, world, root, &fresh);
     Ok(Opened { root, link_map: world.link_maps.address(root), calls, made_global })
+}
+
+#[cold]
+#[inline(never)]
+fn refused_meanwhile(name: &[u8]) -> Error {
+    let error = Error::words(name, "dlopen called while objects are being relocated");
+    error.with("what an IFUNC resolver or an auditor needs must be there before")
 }
 
 /// The initialisers to call. Under musl that may still be left to do for others than those that are new, or another
@@ -166,6 +179,7 @@ fn initialisers(process: &Process, world: &World, root: ObjectId, fresh: &[Objec
 }
 
 /// The namespace that is meant; `None` for a new one.
+#[inline(never)]
 fn target(
     process: &Process,
     world: &World,
@@ -177,11 +191,17 @@ fn target(
         return match request.namespace {
             OF_CALLER => Ok(Some(LinkMap::BASE)),
             namespace if namespace == base => Ok(Some(LinkMap::BASE)),
-            _ => Err(Error::system(b"", "invalid namespace", Errno(libc::EINVAL))),
+            _ => {
+                let error = Error::system(b"", "invalid namespace", Errno(libc::EINVAL));
+                Err(error.with(
+                    "without a name, dlmopen(3) means the program: it is in LM_ID_BASE alone",
+                ))
+            }
         };
     }
     if request.has(libc::RTLD_GLOBAL) && ![OF_CALLER, base].contains(&request.namespace) {
-        return Err(Error::system(b"", "invalid mode", Errno(libc::EINVAL)));
+        let error = Error::system(b"", "invalid mode", Errno(libc::EINVAL));
+        return Err(error.with("RTLD_GLOBAL is for the program's namespace, LM_ID_BASE"));
     }
     match request.namespace {
         NEW => Ok(None),
@@ -198,7 +218,10 @@ fn target(
             };
             let exists = |space: &usize| exists(space) && !process.auditors.own(*space);
             let space = space.filter(exists);
-            space.map(Some).ok_or_else(|| request.refuse("invalid target namespace in dlmopen()"))
+            space.map(Some).ok_or_else(|| {
+                let line = alloc::format!("there is no namespace {number}");
+                request.refuse("invalid target namespace in dlmopen()").with(line)
+            })
         }
     }
 }
@@ -487,7 +510,6 @@ fn check(process: &Process, world: &World, fresh: &[ObjectId], space: usize) -> 
     let name = process.facts.name;
     let objects = || fresh.iter().filter_map(|&id| world.map.get(id));
     for object in objects() {
-        checks::tls_image(object, name)?;
         checks::may_be_opened(object)?;
     }
     checks::versions_of(&world.map, space, objects(), name)?;

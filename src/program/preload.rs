@@ -6,7 +6,7 @@ use core::ffi::CStr;
 
 use super::command::Job;
 use super::sysroot;
-use super::terms::{short, warn};
+use super::terms::{passed_over, short, warn};
 use crate::addr::ObjectId;
 use crate::env::{Settings, preload_file_names, preload_names};
 use crate::linkmap::{Linker, Source};
@@ -58,10 +58,11 @@ pub fn all<S: Source<'static>>(
             Ok(id) => preloaded.push(id),
             Err(error) => {
                 let (object, problem) = (Text(&name), &error.problem);
-                warnings.push(alloc::format!(
+                let line = alloc::format!(
                     "ERROR: ld.so: object '{object}' from {from} cannot be preloaded ({}): ignored.",
                     short(problem)
-                ));
+                );
+                warnings.push(passed_over(line, &error));
             }
         }
     }

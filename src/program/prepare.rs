@@ -11,10 +11,10 @@ use core::sync::atomic::Ordering;
 
 use super::musl::{self, host};
 use super::process::{Facts, Process};
+use super::relocate;
 use super::searching::Searching;
 use super::terms::{Own, Stop, platform, program_name};
 use super::world::{Kept, World};
-use super::{checks, relocate};
 use crate::abi::glibc::cpu::{CpuFeatures, Native};
 use crate::abi::glibc::exports::{Data, RTLD_GLOBAL_RO_SIZE, RTLD_GLOBAL_SIZE};
 use crate::abi::glibc::fields::Fields;
@@ -201,9 +201,6 @@ impl Plan<'_> {
             let counts = matches!(object.role, Role::Program | Role::Library);
             counts.then(|| (id, object.image.address(segment.image), segment))
         });
-        for (_, object) in map.objects.iter() {
-            checks::tls_image(object, program)?;
-        }
         let mut tls = tls::Layout::new(modules, 0).map_err(too_large)?;
         if map.hosted().is_some() {
             // musl has no static blocks for libraries that come later: no room is left.

@@ -12,11 +12,13 @@ use core::sync::atomic::Ordering;
 use super::audit::{self, Activity};
 use super::hooks;
 use super::process::Process;
+use super::relocate::SEAL_FAILED;
 use super::terms::Stop;
 use super::tracing;
 use crate::abi::glibc;
 use crate::abi::glibc::layout::Layout;
 use crate::addr::{Addr, ObjectId};
+use crate::elf::Malformed;
 use crate::elf::hash::sysv;
 use crate::elf::version::Version;
 use crate::error::Error;
@@ -67,11 +69,14 @@ pub unsafe fn make(process: &'static Process) -> Result<(), Stop> {
 /// # Errors
 /// One is not.
 pub fn sound_arrays(object: &Object<'_>, program: &[u8]) -> Result<(), Error> {
-    if init::has_sound_arrays(object) {
-        return Ok(());
+    match init::unsound(object) {
+        None => Ok(()),
+        Some((structure, address)) => {
+            let words = "initialiser or finaliser outside the address space";
+            let malformed = Malformed::new(words, structure, address);
+            Err(Error::malformed(object.display_name(program), malformed))
+        }
     }
-    let words = "initialiser or finaliser outside the address space";
-    Err(Error::words(object.display_name(program), words))
 }
 
 /// The program's C library.
@@ -195,8 +200,8 @@ fn seal_own(process: &Process) -> Result<(), Stop> {
     };
     // SAFETY: rld has written all that lies there.
     let sealed = unsafe { seal_relro(&loader.image, relro) };
-    let words = "cannot apply additional memory protection after relocation";
-    sealed.map_err(|errno| Error::system(loader.name.to_bytes(), words, errno).into())
+    let name = loader.name.to_bytes();
+    sealed.map_err(|errno| Error::system(name, SEAL_FAILED, errno).with_limits(errno).into())
 }
 
 /// Lets a libc set itself up before any initialiser runs (contract 3.1). `first` says whether it is the process's

@@ -8,7 +8,6 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -28,12 +27,15 @@ use crate::lookup::scope::{OtherNames, Scope, Unique, Uniqueness};
 use crate::object::Object;
 pub use crate::reloc::apply::Binding;
 use crate::reloc::apply::{Pending, Relocator};
+use crate::reloc::defect::{outside, overflow};
 use crate::reloc::lazy::Lazy;
 use crate::reloc::value::{Operands, Store, value};
 use crate::tls::thread::Index;
 use crate::trace::{self, Event, Topics, Why};
 
 const CLOSE_FAILED: &str = "cannot restore segment prot after reloc";
+/// What ld.so says where PT_GNU_RELRO cannot be made read-only.
+pub const SEAL_FAILED: &str = "cannot apply additional memory protection after relocation";
 
 /// Relocates every object of start-up.
 ///
@@ -68,7 +70,6 @@ pub unsafe fn start(process: &Process, world: &mut World, opened: &[ObjectId]) -
     };
     // SAFETY: as the caller promises.
     let done = unsafe { job.carry_out(process, world, &mut unique)? };
-    warn(done.warnings.into_iter());
     keep_unique(world, LinkMap::BASE, unique);
     keep_indices(world, done.indices);
     Ok(())
@@ -118,8 +119,6 @@ pub struct Job<'j> {
 /// What relocation leaves for the user and for others.
 #[derive(Default)]
 pub struct Done {
-    /// Lines for the user.
-    pub warnings: Vec<String>,
     /// What TLS descriptors refer to.
     pub indices: Vec<(ObjectId, Box<Index>)>,
     /// By position in the order: the objects that each was bound to. Not noted at the start.
@@ -166,6 +165,7 @@ impl Job<'_> {
                 unsafe { open_text(&object.image, &object.segments, true) }.map_err(|errno| {
                     let words = "cannot make segment writable for relocation";
                     let error = Error::system(object.display_name(facts.name), words, errno);
+                    let error = error.with_limits(errno);
                     error.with("its code holds addresses (DT_TEXTREL): compile it with -fPIC")
                 })?;
             }
@@ -183,7 +183,10 @@ impl Job<'_> {
                 object: object.label(),
                 lazy: is_lazy,
             });
-            relocator.relocate(id, &mut words, lazy)?;
+            if let Err(error) = relocator.relocate(id, &mut words, lazy) {
+                warn(relocator.deferred.warnings.into_iter());
+                return Err(error);
+            }
             trace::tell(Topics::RELOC, || object.relocated(is_lazy, since));
             if !self.opened.is_empty() {
                 let bound = (0..).map(ObjectId).zip(&relocator.bound);
@@ -193,44 +196,45 @@ impl Job<'_> {
                 *place = Some(words);
             }
         }
-        let (deferred, bindings) = (relocator.deferred, relocator.bindings);
+        let (mut deferred, bindings) = (relocator.deferred, relocator.bindings);
         trace::flush();
         for pending in &deferred.pending {
-            let Pending { addend, place, .. } = *pending;
+            let Pending { addend, place, kind, .. } = *pending;
             // SAFETY: the resolver lies in a relocated object, and takes no arguments on x86-64.
             let symbol = unsafe { call_resolver(pending.resolver) };
             let operands = Operands { symbol, addend, place: place.0, ..Operands::default() };
-            let Some(Some(words)) = places.get_mut(pending.object.index()) else { continue };
-            let stored = match value(pending.kind, &operands) {
-                Ok(Store::Word(word)) => words.write(place, word).is_ok(),
-                Ok(Store::Half(half)) => words.write32(place, half).is_ok(),
-                Ok(Store::Nothing) => true,
-                Err(_) => false,
+            let words = places.get_mut(pending.object.index()).and_then(Option::as_mut);
+            let Some((words, object)) = words.zip(map.get(pending.object)) else { continue };
+            let stored = match value(kind, &operands) {
+                Store::Word(word) => words.write(place, word),
+                Store::Half(half) => words.write32(place, half),
+                Store::Cut(half) => {
+                    deferred.warnings.push(overflow(facts.name, object, pending.symbol, kind));
+                    words.write32(place, half)
+                }
+                Store::Nothing => Ok(()),
             };
-            if !stored {
-                let words = "IFUNC relocation of a place that is not writable";
-                return Err(Error::words(name_of(map, facts.name, pending.object), words));
-            }
+            stored.map_err(|place| outside(facts.name, object, place))?;
         }
         if let (Some(bindings), Some(layout)) = (bindings, facts.layout) {
             let objects = (&map.objects, &*link_maps);
             bindings::at_once(self.watching, layout, objects, &bindings, &mut places);
         }
         for copy in &deferred.copies {
-            let Some(Some(words)) = places.get_mut(copy.object.index()) else { continue };
+            let words = places.get_mut(copy.object.index()).and_then(Option::as_mut);
+            let Some((words, object)) = words.zip(map.get(copy.object)) else { continue };
             // SAFETY: the source was checked to lie in its object.
-            if unsafe { words.copy(copy.source, copy.target, copy.size) }.is_err() {
-                let words = "COPY relocation of a place that is not writable";
-                return Err(Error::words(name_of(map, facts.name, copy.object), words));
-            }
+            unsafe { words.copy(copy.source, copy.target, copy.size) }
+                .map_err(|place| outside(facts.name, object, place))?;
         }
+        warn(deferred.warnings.into_iter());
         for &id in self.order {
             if let Some(object) = map.get(id).filter(|object| !object.role.starts_itself()) {
                 // SAFETY: all words of the object are written.
                 unsafe { seal(object, facts.name) }?;
             }
         }
-        Ok(Done { warnings: deferred.warnings, indices: deferred.indices, ..done })
+        Ok(Done { indices: deferred.indices, ..done })
     }
 }
 
@@ -242,10 +246,6 @@ fn order(world: &World) -> Vec<ObjectId> {
     let sorted = init::dependants_first(&map.objects, map.search_list(), map.program());
     let rest = sorted.into_iter().rev().filter(|&id| Some(id) != libc);
     libc.into_iter().chain(rest).collect()
-}
-
-fn name_of<'o>(map: &'o LinkMap<'_>, program: &'o [u8], id: ObjectId) -> &'o [u8] {
-    map.get(id).map_or(b"", |object| object.display_name(program))
 }
 
 /// Of functions that are bound when they are first called, so many are not called at all.
@@ -289,17 +289,10 @@ unsafe fn seal(object: &Object<'_>, program: &[u8]) -> Result<()> {
     if object.dynamic.flags.contains(Flags::TEXTREL) {
         // SAFETY: as the caller promises.
         unsafe { open_text(&object.image, &object.segments, false) }
-            .map_err(|errno| Error::system(name, CLOSE_FAILED, errno))?;
+            .map_err(|errno| Error::system(name, CLOSE_FAILED, errno).with_limits(errno))?;
     }
     let Some(relro) = object.segments.relro else { return Ok(()) };
-    let (start, end) = object.segments.extent();
-    let inside = relro.vaddr.0 >= start
-        && relro.vaddr.0.checked_add(relro.size).is_some_and(|relro_end| relro_end <= end);
-    if !inside {
-        return Err(Error::words(name, "PT_GNU_RELRO outside the object"));
-    }
-    // SAFETY: as the caller promises.
-    unsafe { seal_relro(&object.image, relro) }.map_err(|errno| {
-        Error::system(name, "cannot apply additional memory protection after relocation", errno)
-    })
+    // SAFETY: as the caller promises; `Segments` has only what lies in the object.
+    unsafe { seal_relro(&object.image, relro) }
+        .map_err(|errno| Error::system(name, SEAL_FAILED, errno).with_limits(errno))
 }

@@ -81,7 +81,19 @@ pub fn short(problem: &Problem) -> String {
     }
 }
 
+/// A line about what is passed over, with those of the error that say more than where a file was looked for, and for
+/// whom.
+#[must_use]
+pub fn passed_over(mut line: String, error: &Error) -> String {
+    let is_known = |more: &&String| more.starts_with("tried ") || more.starts_with("opened by ");
+    for more in error.details.iter().filter(|more| !is_known(more)) {
+        let _ = write!(line, "\n\t{more}");
+    }
+    line
+}
+
 /// Prints lines to standard error, as one write.
+#[inline(never)]
 pub fn warn(lines: impl Iterator<Item = String>) {
     let mut text = String::new();
     for line in lines {

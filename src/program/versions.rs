@@ -44,7 +44,10 @@ pub fn check<'o, 'a: 'o>(
                 }
                 let (file, version) = (Text(need.file), Text(need.version.name));
                 let sentence = alloc::format!("version `{version}' needed from {file}, not loaded");
-                findings.errors.push(Error::new(name, Problem::Sentence(sentence)));
+                let error = Error::new(name, Problem::Sentence(sentence));
+                findings
+                    .errors
+                    .push(error.with("it has no DT_NEEDED for that library: link it again"));
                 return;
             };
             trace::tell(Topics::VERSIONS, || Event::Version {

@@ -7,9 +7,11 @@ use alloc::vec::Vec;
 
 use super::Relocation;
 use super::copy::{Copy, differing_sizes};
+use super::defect::{self, NO_TLS, overflow, symbol_name};
 use super::value::{Operands, Store, value};
 use crate::addr::{Addr, ObjectId};
 use crate::arch::x86_64::RelocationKind as Kind;
+use crate::elf::Malformed;
 use crate::elf::symbol::Symbol;
 use crate::elf::table::Table;
 use crate::error::{Error, Problem, Result};
@@ -71,6 +73,8 @@ pub struct Pending {
     pub addend: u64,
     /// Where the word is.
     pub place: Addr,
+    /// The symbol's index in that object.
+    pub symbol: u32,
 }
 
 /// What remains to be done when all objects are relocated.
@@ -327,7 +331,8 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
                 .write(place, address.wrapping_add(addend))
                 .map_err(|outside| self.outside(object, outside)),
             Target::Resolver(resolver) => {
-                let pending = Pending { object: id, resolver, kind, addend, place };
+                let symbol = relocation.symbol;
+                let pending = Pending { object: id, resolver, kind, addend, place, symbol };
                 self.deferred.pending.push(pending);
                 Ok(())
             }
@@ -387,7 +392,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         let unprepared = if prepared.is_none() { Prepared::new(object, index) } else { None };
         let Some(prepared) = prepared.or(unprepared.as_ref()) else {
             let words = "relocation names a symbol outside the symbol table";
-            return Err(self.error(object, Problem::Words(words)));
+            return Err(self.malformed(object, Malformed::new(words, "r_sym", index.into())));
         };
         let found = match self.told && !prepared.symbol.binds_locally() {
             false => self.scope.resolve(self.objects, id, prepared, class),
@@ -434,7 +439,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             let resolver = self.resolver(object, resolver)?;
             // The addend is the resolver; nothing is added to its answer.
             let kind = Kind::GlobDat;
-            let pending = Pending { object: id, resolver, kind, addend: 0, place };
+            let pending = Pending { object: id, resolver, kind, addend: 0, place, symbol: index };
             self.deferred.pending.push(pending);
             return Ok(());
         }
@@ -452,10 +457,10 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
                     if kind == Kind::TpOff {
                         self.need_static(object, definition.object)?;
                     }
-                    let module = self.tls.module(definition.object).ok_or_else(|| {
-                        let words = "thread-local symbol in an object without PT_TLS";
-                        self.error(definer, Problem::Words(words))
-                    })?;
+                    let module = self
+                        .tls
+                        .module(definition.object)
+                        .ok_or_else(|| self.malformed(definer, NO_TLS))?;
                     (operands.module, operands.tls_offset) = (module.id, module.offset);
                     symbol.value
                 }
@@ -466,7 +471,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             }
             if symbol.is_ifunc() && kind.uses_address() {
                 let resolver = self.resolver(definer, Addr(operands.symbol))?;
-                let pending = Pending { object: id, resolver, kind, addend, place };
+                let pending = Pending { object: id, resolver, kind, addend, place, symbol: index };
                 self.deferred.pending.push(pending);
                 return Ok(());
             }
@@ -478,26 +483,20 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             return self.descriptor(id, object, place, found.is_some(), &operands, words);
         }
         let stored = match value(kind, &operands) {
-            Ok(Store::Word(word)) => words.write(place, word),
-            Ok(Store::Half(half)) => words.write32(place, half),
-            Ok(Store::Nothing) => Ok(()),
-            Err(_) => {
-                let symbol = self.symbol_name(object, index).to_vec();
-                let problem = Problem::Overflow { relocation: kind.name(), symbol };
-                let error = self.error(object, problem);
-                return Err(error.with("it does not fit into 32 bits: code without -fPIC has such"));
+            Store::Word(word) => words.write(place, word),
+            Store::Half(half) => words.write32(place, half),
+            Store::Cut(half) => {
+                self.deferred.warnings.push(overflow(self.program, object, index, kind));
+                words.write32(place, half)
             }
+            Store::Nothing => Ok(()),
         };
         stored.map_err(|outside| self.outside(object, outside))
     }
 
     /// An IFUNC resolver of `definer`, which must lie in it.
     fn resolver(&self, definer: &Object<'a>, resolver: Addr) -> Result<Addr> {
-        if definer.image.is_code(resolver) {
-            return Ok(resolver);
-        }
-        let words = "IFUNC resolver outside its object's code";
-        Err(self.error(definer, Problem::Words(words)))
+        definer.check_resolver(resolver, definer.display_name(self.program)).map(|()| resolver)
     }
 
     /// A program that keeps its own copy of a protected variable, or its own address of a protected function, does not
@@ -541,7 +540,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
     ) -> Result<()> {
         let own = object.exports.symbols.get(index as usize).unwrap_or_default();
         let original = definition.symbol.size;
-        let name = self.symbol_name(object, index);
+        let name = symbol_name(object, index);
         let warning = differing_sizes(self.program, name, own.size, original, self.strict);
         self.deferred.warnings.extend(warning);
         let size = own.size.min(original);
@@ -553,7 +552,11 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         });
         if !readable {
             let words = "COPY relocation from outside the defining object";
-            return Err(self.error(object, Problem::Words(words)));
+            let value = definition.symbol.value;
+            let definer = definer.unwrap_or(object);
+            let error = self.malformed(definer, Malformed::new(words, "st_value", value));
+            let name = Text(object.display_name(self.program));
+            return Err(error.with(alloc::format!("copied by {name}")));
         }
         let target = Addr(operands.place);
         self.deferred.copies.push(Copy { object: id, source, target, size });
@@ -604,7 +607,10 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
                 _ if self.tls.used == self.tls.size => {
                     error.with("under musl, libraries that are opened get no static block")
                 }
-                true => error.with("the variable's block is not static, and threads may use it"),
+                true => error.with(
+                    "the variable's library was opened before, and threads may use its block where it is; \
+                     preloaded (LD_PRELOAD) or opened together with this one, it has a static block",
+                ),
                 false => error.with(alloc::format!(
                     "{needed} bytes with alignment {align} are needed; {left} of {} with alignment \
                      {area_align} are left (glibc.rtld.optional_static_tls in GLIBC_TUNABLES makes room)",
@@ -614,9 +620,8 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         })
     }
 
-    fn symbol_name(&self, object: &Object<'a>, index: u32) -> &'a [u8] {
-        let symbol = object.exports.symbols.get(index as usize).unwrap_or_default();
-        object.exports.strings.get(symbol.name).unwrap_or_default()
+    fn malformed(&self, object: &Object<'_>, malformed: Malformed) -> Error {
+        Error::malformed(object.display_name(self.program), malformed)
     }
 
     fn error(&self, object: &Object<'_>, problem: Problem) -> Error {
@@ -633,10 +638,8 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         undefined::explain(error, self.objects, self.scope, object)
     }
 
-    fn outside(&self, object: &Object<'_>, Outside(place): Outside) -> Error {
-        let vaddr = object.image.bias.remove(place);
-        let words = "relocation of a place that is not writable";
-        self.error(object, Problem::Words(words)).with(alloc::format!("offset {vaddr}"))
+    fn outside(&self, object: &Object<'_>, place: Outside) -> Error {
+        defect::outside(self.program, object, place)
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod copy;
+pub mod defect;
 pub mod lazy;
 pub mod value;
 

@@ -11,6 +11,8 @@ pub enum Store {
     Word(u64),
     /// A 32-bit word.
     Half(u32),
+    /// The same, of a value that does not fit: its lower half.
+    Cut(u32),
 }
 
 /// The operands, in the psABI's letters.
@@ -32,20 +34,14 @@ pub struct Operands {
     pub tls_offset: u64,
 }
 
-/// A value that does not fit 32 bits.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Overflow;
-
 /// Computes what to store. COPY, IRELATIVE and TLSDESC are not values and store nothing here.
-///
-/// # Errors
-/// [`Overflow`] for the 32-bit types.
 #[inline]
-pub fn value(kind: RelocationKind, operands: &Operands) -> Result<Store, Overflow> {
+#[must_use]
+pub fn value(kind: RelocationKind, operands: &Operands) -> Store {
     use RelocationKind as Kind;
     let Operands { symbol, addend, bias, place, size, module, tls_offset } = *operands;
     let sum = symbol.wrapping_add(addend);
-    Ok(match kind {
+    match kind {
         Kind::None | Kind::Copy | Kind::IRelative | Kind::TlsDesc => Store::Nothing,
         Kind::Abs64 | Kind::DtpOff => Store::Word(sum),
         // `-z mark-plt` puts the address of the PLT's entry into the addend (DT_X86_64_PLT).
@@ -55,19 +51,20 @@ pub fn value(kind: RelocationKind, operands: &Operands) -> Result<Store, Overflo
         Kind::Size64 => Store::Word(size.wrapping_add(addend)),
         Kind::DtpMod => Store::Word(module),
         Kind::TpOff => Store::Word(sum.wrapping_sub(tls_offset)),
-        Kind::Abs32 => Store::Half(unsigned(sum)?),
-        Kind::Size32 => Store::Half(unsigned(size.wrapping_add(addend))?),
-        Kind::Abs32Signed => Store::Half(signed(sum)?),
-        Kind::Pc32 => Store::Half(signed(sum.wrapping_sub(place))?),
-    })
+        Kind::Abs32 => unsigned(sum),
+        Kind::Size32 => unsigned(size.wrapping_add(addend)),
+        Kind::Abs32Signed => signed(sum),
+        Kind::Pc32 => signed(sum.wrapping_sub(place)),
+    }
 }
 
-fn unsigned(value: u64) -> Result<u32, Overflow> {
-    u32::try_from(value).map_err(|_| Overflow)
+fn unsigned(value: u64) -> Store {
+    u32::try_from(value).map_or(Store::Cut(value as u32), Store::Half)
 }
 
-fn signed(value: u64) -> Result<u32, Overflow> {
-    i32::try_from(value.cast_signed()).map(i32::cast_unsigned).map_err(|_| Overflow)
+fn signed(value: u64) -> Store {
+    let half = i32::try_from(value.cast_signed()).map(i32::cast_unsigned);
+    half.map_or(Store::Cut(value as u32), Store::Half)
 }
 
 #[cfg(test)]
@@ -88,29 +85,29 @@ mod tests {
     #[test]
     fn follows_the_table() {
         let word = |kind| value(kind, &OPERANDS);
-        assert_eq!(word(Kind::Abs64), Ok(Store::Word(0x5010)));
-        assert_eq!(word(Kind::GlobDat), Ok(Store::Word(0x5000)));
-        assert_eq!(word(Kind::JumpSlot), Ok(Store::Word(0x5000)));
-        assert_eq!(word(Kind::Relative), Ok(Store::Word(0x7f00_0000_0010)));
-        assert_eq!(word(Kind::Pc64), Ok(Store::Word(0u64.wrapping_sub(0xff0))));
-        assert_eq!(word(Kind::Pc32), Ok(Store::Half(0u32.wrapping_sub(0xff0))));
-        assert_eq!(word(Kind::Size64), Ok(Store::Word(0x30)));
-        assert_eq!(word(Kind::Size32), Ok(Store::Half(0x30)));
-        assert_eq!(word(Kind::DtpMod), Ok(Store::Word(3)));
-        assert_eq!(word(Kind::DtpOff), Ok(Store::Word(0x5010)));
-        assert_eq!(word(Kind::TpOff), Ok(Store::Word(0u64.wrapping_sub(0xf0))));
-        assert_eq!(word(Kind::None), Ok(Store::Nothing));
+        assert_eq!(word(Kind::Abs64), Store::Word(0x5010));
+        assert_eq!(word(Kind::GlobDat), Store::Word(0x5000));
+        assert_eq!(word(Kind::JumpSlot), Store::Word(0x5000));
+        assert_eq!(word(Kind::Relative), Store::Word(0x7f00_0000_0010));
+        assert_eq!(word(Kind::Pc64), Store::Word(0u64.wrapping_sub(0xff0)));
+        assert_eq!(word(Kind::Pc32), Store::Half(0u32.wrapping_sub(0xff0)));
+        assert_eq!(word(Kind::Size64), Store::Word(0x30));
+        assert_eq!(word(Kind::Size32), Store::Half(0x30));
+        assert_eq!(word(Kind::DtpMod), Store::Word(3));
+        assert_eq!(word(Kind::DtpOff), Store::Word(0x5010));
+        assert_eq!(word(Kind::TpOff), Store::Word(0u64.wrapping_sub(0xf0)));
+        assert_eq!(word(Kind::None), Store::Nothing);
     }
 
     #[test]
     fn narrow_types_overflow() {
         let high = Operands { symbol: 0xffff_ffff, addend: 0, ..OPERANDS };
-        assert_eq!(value(Kind::Abs32, &high), Ok(Store::Half(0xffff_ffff)));
-        assert_eq!(value(Kind::Abs32Signed, &high), Err(Overflow));
+        assert_eq!(value(Kind::Abs32, &high), Store::Half(0xffff_ffff));
+        assert_eq!(value(Kind::Abs32Signed, &high), Store::Cut(0xffff_ffff));
         let negative = Operands { symbol: u64::MAX, addend: 0, ..OPERANDS };
-        assert_eq!(value(Kind::Abs32, &negative), Err(Overflow));
-        assert_eq!(value(Kind::Abs32Signed, &negative), Ok(Store::Half(u32::MAX)));
+        assert_eq!(value(Kind::Abs32, &negative), Store::Cut(u32::MAX));
+        assert_eq!(value(Kind::Abs32Signed, &negative), Store::Half(u32::MAX));
         let far = Operands { symbol: 1 << 40, ..OPERANDS };
-        assert_eq!(value(Kind::Pc32, &far), Err(Overflow));
+        assert_eq!(value(Kind::Pc32, &far), Store::Cut(0u32.wrapping_sub(0x5ff0)));
     }
 }

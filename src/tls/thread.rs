@@ -298,8 +298,11 @@ pub unsafe fn address(module: u64, offset: u64) -> u64 {
     // SAFETY: the calling thread's own DTV.
     let block = with_signals_blocked(|| unsafe { block(current(), module) });
     block.unwrap_or_else(|| {
-        let words = b"cannot allocate memory for thread-local data: ABORT\n";
-        crate::sys::file::write_all(2, words);
+        let words = concat!(
+            "cannot allocate memory for thread-local data: ABORT\n",
+            "\tmemory is used up, or a limit (ulimit -v, vm.max_map_count)\n",
+        );
+        crate::sys::file::write_all(2, words.as_bytes());
         crate::sys::process::exit(127)
     }) + offset
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::support::Verdict;
 use super::support::loader::Way;
-use super::support::run::Run;
+use super::support::run::{Refused, Run};
 use super::support::scratch::Scratch;
 use super::{Agreement, Material, compare};
 
@@ -39,8 +39,12 @@ enum Change {
     Table(u64, usize, &'static [u8]),
     /// `r_offset` and `r_info` of the relocations of a type.
     Relocation(u64, Option<u64>, Option<u64>),
+    /// `r_addend` of the first relocation of a type.
+    Addend(u64, u64),
     /// What stands behind these bytes.
     Behind(&'static [u8], &'static [u8]),
+    /// What stands in the place of these bytes.
+    Instead(&'static [u8], &'static [u8]),
 }
 
 /// How the library is met.
@@ -51,13 +55,26 @@ enum How {
     NothingExecutable,
     /// Needed, by a process that may have so many bytes of memory.
     Memory(u64),
+    /// Needed, by a process for which a system call fails.
+    Refuse(Refused),
+    /// Needed, with others from this folder.
+    Beside(&'static str),
+    /// Needed by this program.
+    By(&'static str),
     /// Opened beside `calls`, which then does what this names.
     Misused(&'static str),
+    /// The same, by a process that may have so many bytes of memory.
+    Starved(&'static str, u64),
+    /// Opened, and then this.
+    Then(&'static str),
+    /// Run as a program.
+    Itself,
 }
 
 const PT_LOAD: u32 = 1;
 const PT_DYNAMIC: u32 = 2;
 const PT_TLS: u32 = 7;
+const PT_GNU_STACK: u32 = 0x6474_e551;
 const PT_GNU_RELRO: u32 = 0x6474_e552;
 // Offsets in Elf64_Phdr (gABI, "Program Header").
 const P_TYPE: usize = 0;
@@ -71,11 +88,13 @@ const DT_RELA: u64 = 7;
 const DT_RELASZ: u64 = 8;
 const DT_SYMENT: u64 = 11;
 const DT_INIT: u64 = 12;
+const DT_DEBUG: u64 = 21;
 const DT_REL: u64 = 17;
 const DT_INIT_ARRAY: u64 = 25;
 const DT_GNU_HASH: u64 = 0x6fff_fef5;
 const DT_RELACOUNT: u64 = 0x6fff_fff9;
 const DT_VERDEF: u64 = 0x6fff_fffc;
+const DT_VERNEED: u64 = 0x6fff_fffe;
 const R_64: u64 = 1;
 const R_GLOB_DAT: u64 = 6;
 const R_RELATIVE: u64 = 8;
@@ -88,12 +107,35 @@ const FAR: u64 = 1 << 40;
 const ISA_NEEDED: &[u8] = &[0x02, 0x80, 0, 0xc0, 4, 0, 0, 0];
 
 use Agreement::{Own, Same};
-use Change::{Behind, Entry, First, Header, Kind, Nothing, Relocation, Segment, Table, Tag};
-use How::{Memory, Misused, Needed, NothingExecutable, Opened};
+use Change::{
+    Addend, Behind, Entry, First, Header, Instead, Kind, Nothing, Relocation, Segment, Table, Tag,
+};
+use How::{
+    Beside, By, Itself, Memory, Misused, Needed, NothingExecutable, Opened, Refuse, Starved, Then,
+};
+
+const fn refused(call: i64, argument: (usize, u32, u32), errno: i32) -> How {
+    Refuse(Refused { call, argument, errno })
+}
+
+/// mprotect(2) that lets memory have no permissions but these.
+const fn no_access(access: i32) -> How {
+    refused(libc::SYS_mprotect, (2, !0, access.cast_unsigned()), libc::EACCES)
+}
+
+/// mmap(2) of zero pages at a given place.
+const MAP_ZEROS: (usize, u32, u32) = {
+    let flags = (libc::MAP_FIXED | libc::MAP_ANONYMOUS).cast_unsigned();
+    (3, flags, flags)
+};
 
 const PART: &str = "new/libpart.so";
 const USER: &str = "other/libuser.so";
 const THREADS: &str = "threads/libpart.so";
+const LEVEL: &str = "level/libpart.so";
+/// A PLT's first slot: `push $0` and a jump; and a number that no slot has.
+const PUSH_0: &[u8] = &[0x68, 0, 0, 0, 0, 0xe9];
+const PUSH_77: &[u8] = &[0x68, 77, 0, 0, 0, 0xe9];
 
 const fn defect(
     name: &'static str,
@@ -148,18 +190,47 @@ pub const DEFECTS: &[Defect] = &[
         "address/libpart.so",
         Relocation(R_64, None, Some(R_32)),
         Needed,
-        Own,
+        Same,
     ),
+    defect("addend-outside", PART, Addend(R_RELATIVE, FAR << 16), Needed, Own),
+    defect("copy-from-outside", "far/libpart.so", Nothing, By("copies"), Own),
+    defect("no-plt-slot", "astray/libpart.so", Instead(PUSH_0, PUSH_77), Needed, Own),
+    defect("resolver-is-data-at-first-call", "resolver/libpart.so", Nothing, Needed, Own),
+    defect("resolver-is-data-by-name", "resolver/libpart.so", Nothing, Misused("resolver"), Own),
+    defect("resolver-opens", "opening/libpart.so", Nothing, Opened, Own),
+    defect("variable-missing", "variable/libpart.so", Kind(PT_TLS, 0), Misused("variable"), Own),
+    defect("variable-borrowed", "variable/libpart.so", Nothing, Then("libuser.so"), Own),
+    defect("tls-of-thread", "huge/libpart.so", Nothing, Starved("first-use", 1 << 29), Same),
+    defect("version-not-loaded", "astray/libpart.so", Tag(DT_NEEDED, DT_DEBUG, 0), Needed, Own),
+    defect("weak-version", "astray/libpart.so", Table(DT_VERNEED, 20, &[2]), Beside("weak"), Same),
+    defect("no-entry", "entry", Header(24, &[0; 8]), Itself, Own),
+    defect("taken", "fixed", Segment(PT_LOAD, P_MEMSZ, 0x7ff0 << 32), Itself, Own),
+    defect("program-opened", "fixed", Nothing, Opened, Same),
+    defect("no-stack-header", PART, Kind(PT_GNU_STACK, 0), NothingExecutable, Same),
+    defect("gap", "gap/libpart.so", Nothing, no_access(libc::PROT_NONE), Same),
+    defect("relro", PART, Nothing, no_access(libc::PROT_READ), Same),
+    defect(
+        "text-not-closed",
+        "text/libpart.so",
+        Nothing,
+        no_access(libc::PROT_READ | libc::PROT_EXEC),
+        Same,
+    ),
+    defect(
+        "zeros",
+        "room/libpart.so",
+        Nothing,
+        refused(libc::SYS_mmap, MAP_ZEROS, libc::ENOMEM),
+        Same,
+    ),
+    defect("status", PART, Nothing, refused(libc::SYS_newfstatat, (3, 0, 0), libc::EACCES), Own),
+    defect("instruction-set-2", LEVEL, Behind(ISA_NEEDED, &[2]), Needed, Same),
+    defect("instruction-set-3", LEVEL, Behind(ISA_NEEDED, &[4]), Needed, Same),
+    defect("instruction-set-4", LEVEL, Behind(ISA_NEEDED, &[8]), Needed, Same),
     defect("resolver-is-data", PART, Relocation(R_GLOB_DAT, None, Some(R_IRELATIVE)), Needed, Own),
     defect("old-hash-table", "sysv/libpart.so", Table(DT_HASH, 0, &[255; 8]), Needed, Own),
     defect("relocation-of-text", PART, Relocation(R_RELATIVE, Some(0), None), Needed, Own),
-    defect(
-        "instruction-set",
-        "level/libpart.so",
-        Behind(ISA_NEEDED, &[0, 0, 0, 128]),
-        Needed,
-        Same,
-    ),
+    defect("instruction-set", LEVEL, Behind(ISA_NEEDED, &[0, 0, 0, 128]), Needed, Same),
     defect("text-not-writable", "text/libpart.so", Nothing, NothingExecutable, Same),
     defect("stack-not-executable", "stack/libpart.so", Nothing, NothingExecutable, Same),
     defect("memory", "room/libpart.so", Nothing, Memory(1 << 29), Same),
@@ -173,6 +244,12 @@ pub const DEFECTS: &[Defect] = &[
     defect("call/no-handle", PART, Nothing, Misused("no-handle"), Own),
     defect("call/no-request", PART, Nothing, Misused("no-request"), Same),
     defect("call/closed-twice", PART, Nothing, Misused("closed-twice"), Own),
+    defect("call/closed-too-often", PART, Nothing, Misused("closed-too-often"), Same),
+    defect("call/no-handle-for-version", PART, Nothing, Misused("no-handle-for-version"), Own),
+    defect("call/no-handle-for-facts", PART, Nothing, Misused("no-handle-for-facts"), Own),
+    defect("call/no-handle-to-close", PART, Nothing, Misused("no-handle-to-close"), Own),
+    defect("call/global-in-another", PART, Nothing, Misused("global-in-another"), Same),
+    defect("call/next-of-nobody", PART, Nothing, Misused("next-of-nobody"), Same),
 ];
 
 /// One defect under both loaders.
@@ -191,15 +268,25 @@ pub fn shown(name: &str, material: &Material, defect: &'static Defect) -> Verdic
 impl Defect {
     fn run(&self, tree: &Path) -> Run {
         let (program, arguments) = match self.how {
-            Opened => ("opens", &["libpart.so"][..]),
-            Misused(what) => ("calls", &[what][..]),
-            _ => ("simple", &[][..]),
+            Opened => ("opens", vec!["libpart.so"]),
+            Then(other) => ("opens", vec!["libpart.so", other]),
+            Misused(what) | Starved(what, _) => ("calls", vec![what]),
+            By(program) => (program, Vec::new()),
+            Itself => ("path/libpart.so", Vec::new()),
+            _ => ("simple", Vec::new()),
         };
         let mut run = Run::new(tree.join(program), tree);
         run.args.extend(arguments.iter().map(Into::into));
-        run.env.push(("LD_LIBRARY_PATH".into(), tree.join("path").into()));
+        let others = if let Beside(folder) = self.how { folder } else { "borrows" };
+        let path = ["path", others, ""].map(|folder| tree.join(folder));
+        let path = std::env::join_paths(path).expect("paths hold no colon");
+        run.env.push(("LD_LIBRARY_PATH".into(), path));
         run.nothing_executable = matches!(self.how, NothingExecutable);
-        run.memory = if let Memory(bytes) = self.how { Some(bytes) } else { None };
+        match self.how {
+            Memory(bytes) | Starved(_, bytes) => run.memory = Some(bytes),
+            Refuse(refused) => run.refused = Some(refused),
+            _ => {}
+        }
         run
     }
 }
@@ -244,6 +331,18 @@ impl File {
         })
     }
 
+    /// Where the first relocation of a type is.
+    fn relocation(&self, kind: u64) -> Option<usize> {
+        let (start, size) = (self.table(DT_RELA)?, self.number::<8>(self.entry(DT_RELASZ)? + 8)?);
+        let mut entries = (start..start + size).step_by(24);
+        entries.find(|at| self.number::<4>(at + 8) == Some(kind as usize))
+    }
+
+    /// Where some bytes are first.
+    fn position(&self, bytes: &[u8]) -> Option<usize> {
+        self.0.windows(bytes.len()).position(|window| window == bytes)
+    }
+
     fn apply(&mut self, change: &Change) -> Option<()> {
         match *change {
             Nothing => Some(()),
@@ -268,10 +367,7 @@ impl File {
             }
             Table(tag, at, bytes) => self.set(self.table(tag)? + at, bytes),
             Relocation(kind, offset, info) => {
-                let (start, size) =
-                    (self.table(DT_RELA)?, self.number::<8>(self.entry(DT_RELASZ)? + 8)?);
-                let mut entries = (start..start + size).step_by(24);
-                let at = entries.find(|at| self.number::<4>(at + 8) == Some(kind as usize))?;
+                let at = self.relocation(kind)?;
                 if let Some(offset) = offset {
                     self.set(at, &offset.to_le_bytes())?;
                 }
@@ -280,10 +376,12 @@ impl File {
                 let length = if info.is_some_and(|info| info >> 32 == 0) { 4 } else { 8 };
                 info.map_or(Some(()), |_| self.set(at + 8, &bytes[..length]))
             }
-            Behind(mark, bytes) => {
-                let at = self.0.windows(mark.len()).position(|window| window == mark)?;
-                self.set(at + mark.len(), bytes)
+            Addend(kind, addend) => {
+                let at = self.relocation(kind)?;
+                self.set(at + 16, &addend.to_le_bytes())
             }
+            Behind(mark, bytes) => self.set(self.position(mark)? + mark.len(), bytes),
+            Instead(mark, bytes) => self.set(self.position(mark)?, bytes),
         }
     }
 }

@@ -19,6 +19,15 @@ use super::scratch;
 const PR_SET_MDWE: libc::c_int = 65;
 const PR_MDWE_REFUSE_EXEC_GAIN: libc::c_ulong = 1;
 
+/// A system call that fails, made so by seccomp(2).
+#[derive(Clone, Copy, Debug)]
+pub struct Refused {
+    pub call: libc::c_long,
+    /// Which argument decides, which of its bits, and what they must be.
+    pub argument: (usize, u32, u32),
+    pub errno: libc::c_int,
+}
+
 /// A program to run, with everything that it can observe of its start.
 #[derive(Clone)]
 pub struct Run {
@@ -44,6 +53,8 @@ pub struct Run {
     pub user: Option<u32>,
     /// Nothing that was not may become executable (PR_SET_MDWE).
     pub nothing_executable: bool,
+    /// A system call that is refused.
+    pub refused: Option<Refused>,
     /// The most bytes of address space (RLIMIT_AS).
     pub memory: Option<u64>,
     pub limit: Duration,
@@ -64,6 +75,7 @@ impl Run {
             root: None,
             user: None,
             nothing_executable: false,
+            refused: None,
             memory: None,
             limit: Duration::from_secs(60),
         }
@@ -233,6 +245,7 @@ fn before_exec(command: &mut Command, run: &Run) {
     // Everything is prepared here: after fork, in a process that had threads, nothing may allocate.
     let text = |path: &Path| CString::new(path.as_os_str().as_bytes()).expect("paths hold no NUL");
     let (nothing_executable, memory) = (run.nothing_executable, run.memory);
+    let mut filter = run.refused.map(Refused::filter);
     let mounts: Vec<_> = run.mounts.iter().map(|(what, at)| (text(what), text(at))).collect();
     let new_root = run.root.as_deref().map(text);
     let root = loader::is_root();
@@ -255,6 +268,16 @@ fn before_exec(command: &mut Command, run: &Run) {
         if nothing_executable {
             // SAFETY: no pointers.
             check(unsafe { libc::prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) })?;
+        }
+        if let Some(filter) = &mut filter {
+            let program =
+                libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+            let mode = libc::SECCOMP_MODE_FILTER;
+            // SAFETY: the first has no pointers; the second's program lives as long as the call.
+            unsafe {
+                check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
+                check(libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const program))?;
+            }
         }
         if mounts.is_empty() {
             return Ok(());
@@ -287,6 +310,29 @@ fn before_exec(command: &mut Command, run: &Run) {
     };
     // SAFETY: the closure makes system calls only and allocates nothing.
     unsafe { command.pre_exec(prepare) };
+}
+
+impl Refused {
+    /// The filter, in the classic BPF that the kernel asks at every system call: offsets are those in
+    /// `struct seccomp_data`, all processors of this system have one machine's numbers.
+    fn filter(self) -> [libc::sock_filter; 7] {
+        const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+        const EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+        const MASK: u32 = libc::BPF_ALU | libc::BPF_AND | libc::BPF_K;
+        const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
+        let (index, mask, value) = self.argument;
+        let step = |code: u32, jf, k| libc::sock_filter { code: code as u16, jt: 0, jf, k };
+        [
+            step(LOAD, 0, 0),
+            step(EQUAL, 4, self.call as u32),
+            step(LOAD, 0, 16 + 8 * index as u32),
+            step(MASK, 0, mask),
+            step(EQUAL, 1, value),
+            step(RETURN, 0, libc::SECCOMP_RET_ERRNO | self.errno as u32),
+            // Where both comparisons lead that fail.
+            step(RETURN, 0, libc::SECCOMP_RET_ALLOW),
+        ]
+    }
 }
 
 fn check(result: libc::c_int) -> io::Result<()> {

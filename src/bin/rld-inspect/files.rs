@@ -21,7 +21,6 @@ use log::debug;
 use memmap2::Mmap;
 use rld::addr::{Addr, Bias};
 use rld::cache::{self, Cache};
-use rld::elf::Malformed;
 use rld::elf::header::{Foreign, Header, Kind, Reject};
 use rld::elf::segment::{Segment, Segments};
 use rld::elf::table::Table;
@@ -255,8 +254,7 @@ impl Source<'static> for Disk {
         let broken = |malformed| Error::malformed(name.to_bytes(), malformed);
         let table = file.headers();
         if table.len() != usize::from(file.header.phnum) {
-            let words = "cannot read file data";
-            return Err(broken(Malformed::new(words, "e_phoff", file.header.phoff)));
+            return Err(broken(file.header.cut_off(file.bytes.len() as u64)));
         }
         let segments = Segments::parse(table, file.bytes.len() as u64).map_err(broken)?;
         let bias = match file.header.kind {

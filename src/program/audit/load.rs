@@ -5,7 +5,6 @@
 //! The functions are those that the auditor exports; its initialisers have run.
 #![allow(unsafe_code)]
 
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::{CStr, c_uint};
 
@@ -13,10 +12,10 @@ use super::super::close;
 use super::super::names;
 use super::super::open::{self, For, NEW, Request};
 use super::super::process::Process;
-use super::super::terms::{short, warn};
+use super::super::terms::{passed_over, short, warn};
 use super::{Functions, VERSION};
 use crate::env::{Settings, preload_names};
-use crate::error::Error;
+use crate::error::{Error, Problem};
 use crate::init;
 use crate::object::Object;
 use crate::text::Text;
@@ -36,7 +35,8 @@ pub fn wanted<'n>(settings: &Settings<'n>, program: &Object<'n>, secure: bool) -
     let is_valid = |name: &&[u8]| !secure || preload_names(name, true).next() == Some(name);
     let mut names: Vec<_> = names.filter(|name| !name.is_empty()).filter(is_valid).collect();
     let too_many = names.split_off(names.len().min(MOST));
-    refuse(&too_many, &alloc::format!("more than {MOST} auditors"));
+    let more = Error::new(b"", Problem::Sentence(alloc::format!("more than {MOST} auditors")));
+    refuse(&too_many, &more);
     names
 }
 
@@ -50,7 +50,7 @@ pub unsafe fn load(process: &Process, name: &[u8], secure: bool) {
     let request = Request { name, mode: libc::RTLD_LAZY, caller, namespace: NEW, purpose };
     process.begin();
     let result = open::open(process, &request);
-    let outcome = result.map_err(|error| Some(reason(&error))).and_then(|opened| {
+    let outcome = result.map_err(Some).and_then(|opened| {
         let mut calls = opened.calls;
         while let Some(function) = calls.next(process) {
             trace::flush();
@@ -64,24 +64,21 @@ pub unsafe fn load(process: &Process, name: &[u8], secure: bool) {
         })
     });
     process.end();
-    if let Err(Some(reason)) = outcome {
-        refuse(&[name], &reason);
+    if let Err(Some(error)) = outcome {
+        refuse(&[name], &error);
     }
 }
 
 /// Says why auditors cannot be loaded.
-pub(super) fn refuse(names: &[&[u8]], reason: &str) {
+pub(super) fn refuse(names: &[&[u8]], error: &Error) {
+    let reason = short(&error.problem);
     warn(names.iter().map(|name| {
         let name = Text(name);
-        alloc::format!(
+        let line = alloc::format!(
             "ERROR: ld.so: object '{name}' cannot be loaded as audit interface: {reason}; ignored."
-        )
+        );
+        passed_over(line, error)
     }));
-}
-
-/// Why an auditor cannot be loaded.
-pub(super) fn reason(error: &Error) -> String {
-    short(&error.problem)
 }
 
 /// Asks for the version, and takes the auditor among those who are told. What is wrong has been said, or is
@@ -89,10 +86,11 @@ pub(super) fn reason(error: &Error) -> String {
 ///
 /// # Safety
 /// The auditor is initialised.
-unsafe fn shake_hands(process: &Process, handle: u64, name: &[u8]) -> Result<(), Option<String>> {
+unsafe fn shake_hands(process: &Process, handle: u64, name: &[u8]) -> Result<(), Option<Error>> {
     let function = |name: &CStr| names::exported(process, handle, name);
     let Some(version) = function(c"la_version") else {
-        return Err(Some("undefined symbol: la_version".into()));
+        let error = Error::words(name, "undefined symbol: la_version");
+        return Err(Some(error.with("an auditor has that function, see rtld-audit(7)")));
     };
     trace::flush();
     // SAFETY: as the caller promises.

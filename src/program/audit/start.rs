@@ -20,7 +20,7 @@ use super::super::show::{self, Change};
 use super::super::terms::{Own, Stop};
 use super::super::world::{Kept, World};
 use super::super::{checks, preload, relocate, tracing};
-use super::load::{load, reason, refuse};
+use super::load::{load, refuse};
 use super::{Activity, activity_in, opened, plt};
 use crate::abi::glibc::cpu::{self, Cpuid};
 use crate::abi::glibc::exports::RTLD_GLOBAL_SIZE;
@@ -45,7 +45,7 @@ pub fn layout(
     linker: &mut Linker<'_, 'static, Live>,
     auditors: &[&[u8]],
 ) -> Option<&'static Layout> {
-    let say = |error: Error| refuse(auditors, &reason(&error));
+    let say = |error: Error| refuse(auditors, &error);
     find_layout(linker).map_err(say).ok()
 }
 
@@ -229,7 +229,6 @@ fn begin(process: &Process, world: &mut World, fresh: &[ObjectId]) -> Result<()>
     let World { map, tls, link_maps, lives, .. } = world;
     for id in fresh.iter().copied().chain([map.program()]) {
         let Some(object) = map.get(id) else { continue };
-        checks::tls_image(object, process.facts.name)?;
         if let Some(segment) = object.segments.tls.filter(|_| object.role != Role::Program) {
             tls.add(id, object.image.address(segment.image), segment);
         }
