@@ -82,7 +82,7 @@ type Values = BTreeMap<String, u64>;
 fn values(features: &CpuFeatures) -> Values {
     let f = features;
     let mut values: Values = [
-        ("basic.kind", f.basic.kind as u64),
+        ("basic.kind", f.basic.kind.number(36).into()),
         ("basic.max_cpuid", f.basic.max_cpuid.into()),
         ("basic.family", f.basic.family.into()),
         ("basic.model", f.basic.model.into()),

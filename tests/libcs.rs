@@ -3,12 +3,15 @@
 //! its children run under rld too; output and exit status must be those under the suite's own loader.
 //!
 //! The scripts are those of `tests/programs/` that need no more than the suites have, and those in
-//! `tests/libcs/`. gdb debugs a program of each (`libcs/debugger.rs`).
+//! `tests/libcs/`. gdb debugs a program of each (`libcs/debugger.rs`), and what each release makes of the processor is
+//! compared (`libcs/processor.rs`).
 //!
 //! `tests/suites` fetches the suites; where it cannot, that is said.
 
 #[path = "libcs/debugger.rs"]
 mod debugger;
+#[path = "libcs/processor.rs"]
+mod processor;
 mod support;
 
 use std::fs;
@@ -49,6 +52,8 @@ struct Case {
     script: String,
 }
 
+type Test = fn(&str, &'static Suite) -> Verdict;
+
 fn main() {
     let mut chosen = scripts::in_folder("tests/libcs");
     let shared = scripts::in_folder("tests/programs");
@@ -59,8 +64,11 @@ fn main() {
             let case = Arc::new(Case { suite, script: script.clone() });
             trials.push(trial(format!("{}::{name}", suite.name), &case, test));
         }
-        let name = format!("{}::gdb", suite.name);
-        trials.push(trial(name, &Arc::new(suite), |label, suite| debugger::test(label, suite)));
+        let own: [(_, Test); 2] = [("gdb", debugger::test), ("cpu_features", processor::test)];
+        for (name, test) in own {
+            let name = format!("{}::{name}", suite.name);
+            trials.push(trial(name, &Arc::new(suite), move |label, suite| test(label, suite)));
+        }
     }
     run_all(trials)
 }

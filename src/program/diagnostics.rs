@@ -7,7 +7,7 @@ use core::fmt::{self, Display, Write};
 
 use super::command::DEFAULT_LOADER_NAME;
 use super::terms::platform;
-use crate::abi::glibc::cpu::{CpuFeatures, Kind, Order};
+use crate::abi::glibc::cpu::{CpuFeatures, Order};
 use crate::env::{self, Settings};
 use crate::linkmap::LOADER_SONAME;
 use crate::search::{Hwcaps, System};
@@ -132,12 +132,7 @@ impl Report {
 
     fn cpu(&mut self, cpu: &CpuFeatures) {
         const PREFIX: &str = "x86.cpu_features";
-        let kind: u32 = match cpu.basic.kind {
-            Kind::Intel => 1,
-            Kind::Amd => 2,
-            Kind::Zhaoxin => 3,
-            Kind::Other => 4,
-        };
+        let kind = cpu.basic.kind.number(36);
         let basic = &cpu.basic;
         let numbers = [kind, basic.max_cpuid, basic.family, basic.model, basic.stepping];
         for (key, value) in "kind max_cpuid family model stepping".split(' ').zip(numbers) {

@@ -15,7 +15,7 @@ use super::relocate;
 use super::searching::Searching;
 use super::terms::{Own, Stop, platform, program_name};
 use super::world::{Kept, World};
-use crate::abi::glibc::cpu::{CpuFeatures, Native};
+use crate::abi::glibc::cpu::{CpuFeatures, Native, Release};
 use crate::abi::glibc::exports::{Data, RTLD_GLOBAL_RO_SIZE, RTLD_GLOBAL_SIZE};
 use crate::abi::glibc::fields::Fields;
 use crate::abi::glibc::layout::Layout;
@@ -255,11 +255,13 @@ impl Plan<'_> {
         global::set_initial_dtv(layout, &global, Addr(dtv));
         let aux = |kind| stack.aux(kind);
         let tunables = glibc::cpu_tunables(&self.values);
-        let cpu = self.cpu.as_of(layout.minor, &Native, &tunables);
+        let hwcap2 = aux(libc::AT_HWCAP2).unwrap_or_default();
+        let release = Release { minor: layout.minor, hwcap2 };
+        let cpu = self.cpu.as_of(release, &Native, &tunables);
         let facts = global_ro::Facts {
             page_size: aux(libc::AT_PAGESZ).unwrap_or(crate::addr::PAGE),
             clock_ticks: aux(libc::AT_CLKTCK).unwrap_or(100),
-            hwcap2: aux(libc::AT_HWCAP2).unwrap_or_default(),
+            hwcap2,
             hwcap3: aux(AT_HWCAP3).unwrap_or_default(),
             hwcap4: aux(AT_HWCAP4).unwrap_or_default(),
             platform: platform(stack),

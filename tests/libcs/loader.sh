@@ -14,9 +14,6 @@ getconf GNU_LIBC_VERSION
 getconf -a | while read -r name value; do
     case $name in PAGESIZE | *STACK* | CLK_TCK | *SIGST*) echo "$name ${value:-none}" ;; esac
 done
-# On other makers' processors releases differ in what rld takes from one of them.
-if [[ $(</proc/cpuinfo) == *AuthenticAMD* ]]; then
-    getconf -a | while read -r name value; do
-        case $name in LEVEL*) echo "$name ${value:-none}" ;; esac
-    done
-fi
+getconf -a | while read -r name value; do
+    case $name in LEVEL*) echo "$name ${value:-none}" ;; esac
+done

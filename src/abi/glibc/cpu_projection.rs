@@ -12,8 +12,7 @@ pub fn write(layout: &Layout, ro: &Fields, model: &CpuFeatures) {
     let half = |offset: u16, value: u32| ro.set(at(offset), value);
     let word = |offset: Option<u16>, value: u64| ro.set(offset.and_then(at), value);
 
-    let is_early = cpu.cpuid.is_some();
-    half(cpu.kind, if is_early { model.kind_before_2_32() } else { model.basic.kind as u32 });
+    half(cpu.kind, model.basic.kind.number(layout.minor));
     half(cpu.max_cpuid, model.basic.max_cpuid);
     half(cpu.family, model.basic.family);
     half(cpu.model, model.basic.model);
@@ -71,6 +70,7 @@ pub fn write(layout: &Layout, ro: &Fields, model: &CpuFeatures) {
         (Some(cpu.shared_cache_size), shared_cache_size),
         (Some(cpu.non_temporal_threshold), non_temporal_threshold),
         (cpu.memset_non_temporal_threshold, model.memset_non_temporal_threshold),
+        (cpu.cachesize_non_temporal_divisor, model.non_temporal_divisor),
         (cpu.rep_movsb_threshold, model.rep_movsb_threshold),
         (cpu.rep_movsb_stop_threshold, model.rep_movsb_stop_threshold),
         (cpu.rep_stosb_threshold, model.rep_stosb_threshold),
@@ -137,7 +137,7 @@ mod tests {
                     _ => plain.usable_before_2_32(),
                 };
                 assert_eq!(words(&memory, base + at.usable.unwrap()), [expected], "{label}");
-                let kind = [plain.kind_before_2_32(), plain.basic.max_cpuid];
+                let kind = [plain.basic.kind.number(layout.minor), plain.basic.max_cpuid];
                 assert_eq!(words(&memory, base + at.kind), kind, "{label}");
                 let model = [plain.basic.family, plain.basic.model];
                 assert_eq!(words(&memory, base + at.family), model, "{label}");

@@ -433,7 +433,7 @@ pub struct CpuFeatures {
     pub level3_cache_linesize: Option<u16>,
     /// level4_cache_size, u64: for sysconf(3), from 2.33 on (contract 6.4).
     pub level4_cache_size: Option<u16>,
-    /// cachesize_non_temporal_divisor, u64: private to the loader.
+    /// cachesize_non_temporal_divisor, u64: private to the loader (contract 6.3).
     pub cachesize_non_temporal_divisor: Option<u16>,
 }
 

@@ -49,7 +49,7 @@ pub(super) struct Geometry {
 pub(super) fn geometry(cpu: &mut Reader<impl Cpuid>, basic: &Basic) -> Geometry {
     let mut read = |level| match (basic.kind, level) {
         (Kind::Intel, _) => intel(cpu, basic, level),
-        (Kind::Amd, L1i | L1d | L2 | L3) => amd(cpu, level),
+        (Kind::Amd | Kind::Hygon, L1i | L1d | L2 | L3) => amd(cpu, level),
         (Kind::Zhaoxin, L1i | L1d | L2 | L3) => deterministic(cpu, level).unwrap_or(Cache::NONE),
         _ => Cache::UNKNOWN,
     };

@@ -3,7 +3,7 @@
 use super::active::PLAIN;
 use super::feature::*;
 use super::preferred::word;
-use super::{CpuFeatures, Kind, LEAVES, Preferred};
+use super::{CpuFeatures, LEAVES, Preferred};
 
 /// `feature[0]` of 2.29 to 2.31, from bit 0 up.
 const USABLE: [Feature; 23] = [
@@ -93,15 +93,5 @@ impl CpuFeatures {
     #[must_use]
     pub fn reported_before_2_32(&self) -> [[u32; 4]; LEAVES] {
         self.leaves.reported(&PLAIN, RTM)
-    }
-
-    /// The maker's number: those that come later are "other".
-    #[must_use]
-    pub const fn kind_before_2_32(&self) -> u32 {
-        match self.basic.kind {
-            Kind::Intel => 1,
-            Kind::Amd => 2,
-            Kind::Zhaoxin | Kind::Other => 3,
-        }
     }
 }

@@ -3,18 +3,19 @@
 use super::cpuid::{Cpuid, Reader};
 use super::feature::{EAX, EBX, LEAF_1, LEAF_ORDER, Leaves};
 
-/// The maker, with glibc's numbers (`enum cpu_features_kind`).
+/// The maker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u32)]
 pub enum Kind {
     /// "GenuineIntel".
-    Intel = 1,
-    /// "AuthenticAMD" or "HygonGenuine".
-    Amd = 2,
+    Intel,
+    /// "AuthenticAMD".
+    Amd,
     /// "CentaurHauls" or "  Shanghai  ".
-    Zhaoxin = 3,
+    Zhaoxin,
+    /// "HygonGenuine": to glibc up to 2.40, AMD's.
+    Hygon,
     /// Anything else.
-    Other = 4,
+    Other,
 }
 
 /// `cpu_features.basic`: the processor's identity.
@@ -38,9 +39,25 @@ impl Kind {
     fn of(vendor: &[u8; 12]) -> Self {
         match vendor {
             b"GenuineIntel" => Self::Intel,
-            b"AuthenticAMD" | b"HygonGenuine" => Self::Amd,
+            b"AuthenticAMD" => Self::Amd,
+            b"HygonGenuine" => Self::Hygon,
             b"CentaurHauls" | b"  Shanghai  " => Self::Zhaoxin,
             _ => Self::Other,
+        }
+    }
+
+    /// Its number in release 2.`minor` (`enum cpu_features_kind`): makers that come later are "other".
+    #[must_use]
+    pub const fn number(self, minor: u16) -> u32 {
+        match self {
+            Self::Intel => 1,
+            Self::Amd => 2,
+            Self::Hygon if minor < 41 => 2,
+            Self::Zhaoxin => 3,
+            Self::Other if minor < 32 => 3,
+            Self::Hygon => 4,
+            Self::Other if minor < 41 => 4,
+            Self::Other => 5,
         }
     }
 }

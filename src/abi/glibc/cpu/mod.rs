@@ -1,10 +1,9 @@
 //! The processor as glibc sees it: `cpu_features`, which ld.so computes and libc's IFUNC selectors,
 //! memory functions and sysconf(3) read (contract 6.2 to 6.4).
 //!
-//! The values are those of glibc 2.36, and what later releases compute otherwise ([`CpuFeatures::as_of`]) for AMD's
-//! processors. They are found with at most [`MAX_CPUIDS`] CPUID
-//! instructions, where glibc executes some seventy: in a virtual machine each costs more than a
-//! system call.
+//! The values are those of glibc 2.36, and what later releases compute otherwise ([`CpuFeatures::as_of`]). They are
+//! found with at most [`MAX_CPUIDS`] CPUID instructions, where glibc executes some seventy: in a virtual machine each
+//! costs more than a system call.
 
 mod active;
 mod cache;
@@ -24,6 +23,7 @@ mod tunables;
 pub use cpuid::Cpuid;
 pub use feature::{LEAF_ORDER, LEAVES, Leaf, Leaves};
 pub use identify::{Basic, Kind};
+pub use later::Release;
 pub use native::Native;
 pub use preferred::{Order, Preferred};
 pub use threshold::{NON_TEMPORAL_MAXIMUM, NON_TEMPORAL_MINIMUM};
@@ -32,6 +32,7 @@ pub use tunables::Tunables;
 use core::ffi::CStr;
 use cpuid::Reader;
 use feature::*;
+use threshold::Shared;
 
 /// The most CPUID instructions [`detect`] executes on a processor with up to four cache levels and
 /// two topology levels: leaves 0, 1, 2, 7 (two), 0xb (two), 0xd (two), 0x14, 0x19, four extended
@@ -103,6 +104,10 @@ pub struct CpuFeatures {
     pub level4_cache_size: u64,
     /// What the user has asked for in place of what libc finds itself, up to 2.32; 0 where nothing.
     pub asked: Asked,
+    /// What thresholds of releases from 2.38 on follow from.
+    basis: Basis,
+    /// What divides the shared cache where thresholds follow from it (2.38 and later); only ld.so reads it.
+    pub non_temporal_divisor: u64,
     /// The least value `x86_rep_movsb_threshold` must exceed; no field of `cpu_features`, but
     /// `--list-tunables` prints it.
     pub rep_movsb_minimum: u64,
@@ -112,6 +117,13 @@ pub struct CpuFeatures {
     pub platform: Option<&'static CStr>,
     /// The standard-format XSAVE area of the enabled state; `None` where XSAVE is not enabled.
     pub xsave_area: Option<u32>,
+}
+
+/// What [`CpuFeatures::as_of`] computes thresholds from: as the processor has it, whatever tunables say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Basis {
+    shared: Shared,
+    erms: bool,
 }
 
 /// Sizes that tunables set, in bytes; 0 where they do not.
@@ -176,6 +188,8 @@ pub fn detect(cpuid: &impl Cpuid, tunables: &Tunables) -> CpuFeatures {
             shared_cache_size: tunables.x86_shared_cache_size.unwrap_or_default(),
             non_temporal_threshold: tunables.x86_non_temporal_threshold.unwrap_or_default(),
         },
+        basis: Basis { shared: thresholds.shared, erms: thresholds.erms },
+        non_temporal_divisor: 4,
         rep_movsb_minimum: thresholds.rep_movsb_minimum,
         hwcap,
         platform,

@@ -15,7 +15,7 @@ pub(super) fn prefer(basic: &Basic, leaves: &mut Leaves) -> Preferred {
             }
             preferred |= intel_vectors(leaves);
         }
-        Kind::Amd => {
+        Kind::Amd | Kind::Hygon => {
             if leaves.usable(AVX) {
                 leaves.activate(&FeatureSet::of(&[FMA4]));
             }
@@ -41,12 +41,16 @@ pub(super) fn prefer(basic: &Basic, leaves: &mut Leaves) -> Preferred {
     preferred
 }
 
+/// What suits Intel's Core processors.
+pub(super) const INTEL_CORE: Preferred = Preferred::FAST_REP_STRING
+    .union(Preferred::FAST_UNALIGNED_LOAD)
+    .union(Preferred::FAST_UNALIGNED_COPY)
+    .union(Preferred::PREFER_PMINUB_FOR_STRINGOP);
+
 /// Intel family 6 by model. An unknown one with AVX is taken for a Core.
 fn intel_core_or_atom(model: u32, leaves: &Leaves) -> Preferred {
-    let unaligned = Preferred::FAST_UNALIGNED_LOAD
-        | Preferred::FAST_UNALIGNED_COPY
-        | Preferred::PREFER_PMINUB_FOR_STRINGOP;
-    let core = unaligned | Preferred::FAST_REP_STRING;
+    let core = INTEL_CORE;
+    let unaligned = core - Preferred::FAST_REP_STRING;
     match model {
         // Bonnell.
         0x1c | 0x26 => Preferred::SLOW_BSF,

@@ -118,18 +118,166 @@ const CORE: Preferred = Preferred::FAST_REP_STRING
     .union(Preferred::PREFER_PMINUB_FOR_STRINGOP);
 const I686: Preferred = Preferred::I586.union(Preferred::I686);
 
+const fn of(minor: u16) -> Release {
+    Release { minor, hwcap2: 0 }
+}
+
+fn later(table: &Table, minor: u16) -> CpuFeatures {
+    table.detect().as_of(of(minor), table, &Tunables::default())
+}
+
+#[test]
+fn sapphire_rapids_as_later_releases_see_it() {
+    let before = sapphire_rapids().detect();
+    let told = Tunables::default();
+    assert_eq!(before.as_of(of(37), &sapphire_rapids(), &told), before);
+    for minor in [38, 40, 41, 43] {
+        // Half of the third level and, since it does not include it, the second.
+        let half = (15 * 64 * 0x1c000 + (2 << 20)) / 2;
+        let after = later(&sapphire_rapids(), minor);
+        assert_eq!(
+            (after.non_temporal_divisor, after.non_temporal_threshold),
+            (2, half),
+            "{minor}"
+        );
+        assert_eq!(after.memset_non_temporal_threshold, half);
+        assert_eq!(after.rep_movsb_stop_threshold, half);
+        assert_eq!(after.rep_movsb_threshold, before.rep_movsb_threshold);
+        assert_eq!((after.rep_stosb_threshold, after.preferred), (2048, before.preferred));
+    }
+    let asked = Tunables { x86_non_temporal_threshold: Some(0x5000), ..Tunables::default() };
+    let after = before.as_of(of(41), &sapphire_rapids(), &asked);
+    assert_eq!((after.non_temporal_threshold, after.rep_movsb_stop_threshold), (0x5000, 0x5000));
+    assert!(after.memset_non_temporal_threshold > 0x5000);
+    let fsgsbase = before.as_of(Release { minor: 41, hwcap2: 2 }, &sapphire_rapids(), &told);
+    assert_eq!(fsgsbase.leaves.0[1].active[1] ^ before.leaves.0[1].active[1], 1);
+}
+
+#[test]
+fn new_instructions_become_usable() {
+    let newest = sapphire_rapids().with(7, 1, |it| {
+        (it[0], it[3]) = (it[0] | 1 << 3 | 1 << 23 | 1 << 21, 1 << 4 | 1 << 14 | 1 << 19 | 1 << 21);
+    });
+    let before = newest.detect();
+    assert_eq!(before.leaves.0[6].active, [0x30, 0, 0, 0]);
+    // Neither tiles without their state, nor registers of APX, nor AVX10 before 2.39.
+    let tiles = before.leaves.usable(AMX_TILE);
+    let eax = 0x30 | 1 << 3 | 1 << 23 | u32::from(tiles) << 21;
+    assert_eq!(later(&newest, 38).leaves.0[6].active, [eax, 0, 0, 1 << 4 | 1 << 14]);
+    let edx = 1 << 4 | 1 << 14 | 1 << 19;
+    assert_eq!(later(&newest, 39).leaves.0[6].active, [eax, 0, 0, edx]);
+    let with_apx = Table { xcr0: newest.xcr0 | 1 << 19, ..newest };
+    assert_eq!(later(&with_apx, 39).leaves.0[6].active, [eax, 0, 0, edx | 1 << 21]);
+}
+
+#[test]
+fn skylake_servers_keep_plain_stores_in_memset() {
+    let table = || sapphire_rapids().with(1, 0, |it| it[0] = 0x0005_0657);
+    assert_eq!(table().detect().basic.model, 0x55);
+    let after = later(&table(), 41);
+    assert!(after.preferred.contains(Preferred::AVOID_NON_TEMPORAL_MEMSET));
+    assert_eq!(after.memset_non_temporal_threshold, u64::MAX);
+    assert_eq!(later(&table(), 39).memset_non_temporal_threshold, after.non_temporal_threshold);
+}
+
+#[test]
+fn westmere_as_later_releases_see_it() {
+    // Without enhanced `rep stosb`: three quarters of a thread's part, and no such stores.
+    let before = westmere().detect();
+    let after = later(&westmere(), 40);
+    assert_eq!((after.non_temporal_divisor, after.rep_stosb_threshold), (8, 2048));
+    assert_eq!(after.non_temporal_threshold, before.non_temporal_threshold);
+    let after = later(&westmere(), 41);
+    assert!(after.preferred.contains(Preferred::AVOID_STOSB));
+    assert_eq!(after.rep_stosb_threshold, after.memset_non_temporal_threshold);
+}
+
+#[test]
+fn families_of_intel() {
+    // Of 42 on unknown families with AVX are taken for Cores; Diamond Rapids and Nova Lake are known.
+    let of_family = |signature| sapphire_rapids().with(1, 0, |it| it[0] = signature);
+    let preferred = |signature, minor| later(&of_family(signature), minor).preferred;
+    assert!(!preferred(0x0040_0f10, 41).contains(CORE));
+    assert!(preferred(0x0040_0f10, 42).contains(CORE));
+    let divisor = |signature, minor| later(&of_family(signature), minor).non_temporal_divisor;
+    assert_eq!([41, 42].map(|minor| divisor(0x0040_0f10, minor)), [4, 2]);
+    assert_eq!([42, 43].map(|minor| divisor(0x0030_0f10, minor)), [4, 2]);
+    assert_eq!([42, 43].map(|minor| divisor(0x000d_0650, minor)), [4, 2]);
+}
+
+#[test]
+fn zhaoxin_as_later_releases_see_it() {
+    let table = || {
+        let vendor =
+            |it: &mut [u32; 4]| (it[1], it[2], it[3]) = (0x746e_6543, 0x736c_7561, 0x4872_7561);
+        let it = sapphire_rapids().with(0, 0, vendor);
+        it.with(1, 0, |it| it[0] = 0x0005_07b0).with(7, 0, |it| it[1] &= !(1 << 9))
+    };
+    let before = table().detect();
+    assert_eq!(
+        (before.basic.kind, before.basic.family, before.basic.model),
+        (Kind::Zhaoxin, 7, 0x5b)
+    );
+    assert!(before.preferred.contains(Preferred::AVX_FAST_UNALIGNED_LOAD));
+    assert_eq!(later(&table(), 39).preferred, before.preferred);
+    let after = later(&table(), 40);
+    let changed = Preferred::PREFER_NO_VZEROUPPER | Preferred::FAST_UNALIGNED_LOAD;
+    assert!(after.preferred.contains(changed));
+    assert!(!after.preferred.contains(Preferred::AVX_FAST_UNALIGNED_LOAD));
+    assert_eq!(after.non_temporal_divisor, 2);
+    // Half of the caches, though it lacks enhanced `rep movsb`.
+    assert!(after.non_temporal_threshold > later(&table(), 39).non_temporal_threshold);
+    assert_eq!(after.memset_non_temporal_threshold, u64::MAX);
+}
+
+#[test]
+fn hygon_as_later_releases_see_it() {
+    let table = || {
+        let vendor =
+            |it: &mut [u32; 4]| (it[1], it[2], it[3]) = (0x6f67_7948, 0x656e_6975, 0x6e65_476e);
+        let mut table = genoa().with(0, 0, vendor).with(1, 0, |it| it[0] = 0x0090_0f11);
+        table.answers.extend([
+            (0x8000_001d, 0, [0x0000_4121, 0x01c0_003f, 0x0000_003f, 0]),
+            (0x8000_001d, 1, [0x0000_4122, 0x01c0_003f, 0x0000_003f, 0]),
+            (0x8000_001d, 2, [0x0000_4143, 0x01c0_003f, 0x0000_07ff, 0x0000_0002]),
+        ]);
+        table
+    };
+    let before = table().detect();
+    assert_eq!((before.basic.kind, before.basic.model), (Kind::Hygon, 1));
+    assert_eq!([36, 40, 41].map(|minor| before.basic.kind.number(minor)), [2, 2, 4]);
+    assert_eq!([31, 36, 41].map(|minor| Kind::Other.number(minor)), [3, 4, 5]);
+    let as_amd = later(&table(), 40);
+    assert_eq!(as_amd.rep_stosb_threshold, u64::MAX);
+    let after = later(&table(), 41);
+    assert_eq!((after.level3_cache_size, after.level4_cache_size), (0x0200_0000, u64::MAX));
+    assert_eq!((after.non_temporal_threshold, after.rep_stosb_threshold), (0x0180_0000, 2048));
+    assert_eq!(after.rep_movsb_threshold, before.rep_movsb_threshold);
+    assert!(after.preferred.contains(Preferred::AVX_FAST_UNALIGNED_LOAD));
+    assert!(!later(&table(), 43).preferred.contains(Preferred::AVX_FAST_UNALIGNED_LOAD));
+}
+
+#[test]
+fn unknown_makers_keep_plain_stores_in_memset() {
+    let table = || sapphire_rapids().with(0, 0, |it| it[1] = 1);
+    let after = later(&table(), 41);
+    assert!(after.preferred.contains(Preferred::AVOID_NON_TEMPORAL_MEMSET));
+    assert_eq!(after.memset_non_temporal_threshold, u64::MAX);
+    assert_eq!(later(&table(), 40).memset_non_temporal_threshold, u64::MAX);
+}
+
 #[test]
 fn genoa_as_later_releases_see_it() {
     let told = Tunables::default();
     let before = genoa().detect();
-    assert_eq!(before.as_of(38, &genoa(), &told), before);
+    assert_eq!(before.as_of(of(38), &genoa(), &told), before);
     let mut caches = genoa();
     caches.answers.extend([
         (0x8000_001d, 0, [0x0000_4121, 0x01c0_003f, 0x0000_003f, 0]),
         (0x8000_001d, 1, [0x0000_4122, 0x01c0_003f, 0x0000_003f, 0]),
         (0x8000_001d, 2, [0x0000_4143, 0x01c0_003f, 0x0000_07ff, 0x0000_0002]),
     ]);
-    let after = before.as_of(41, &caches, &told);
+    let after = before.as_of(of(41), &caches, &told);
     assert_eq!((after.level1_dcache_size, after.level2_cache_size), (0x8000, 0x10_0000));
     assert_eq!((after.level3_cache_size, after.level3_cache_assoc), (0x0200_0000, 16));
     assert_eq!((after.level4_cache_size, after.shared_cache_size), (0, 0x0200_0000));
@@ -137,7 +285,7 @@ fn genoa_as_later_releases_see_it() {
     assert_eq!(after.memset_non_temporal_threshold, 0x0180_0000);
     assert_eq!((after.rep_movsb_threshold, after.rep_stosb_threshold), (0x0180_0000, u64::MAX));
     assert_eq!(after.rep_movsb_stop_threshold, 0x0180_0000);
-    assert_eq!(before.as_of(39, &caches, &told).rep_stosb_threshold, 2048);
+    assert_eq!(before.as_of(of(39), &caches, &told).rep_stosb_threshold, 2048);
 }
 
 #[test]
@@ -336,7 +484,7 @@ fn words_of_releases_before_2_32() {
     let features = genoa().detect();
     assert_eq!(features.usable_before_2_32(), 0x005b_f9cf);
     assert_eq!(features.mixed_of_2_28(), 0x0640_fcc0);
-    assert_eq!(features.kind_before_2_32(), 2);
+    assert_eq!(features.basic.kind.number(31), 2);
     let leaves = features.reported_before_2_32();
     assert_eq!(leaves[1], [0x0000_0001, 0xf1bf_07ab, 0x0040_5fc6, 0x0000_0010]);
     assert_eq!(leaves[3], [0x0000_000f, 0x0000_09a8, 0x0000_1800, 0]);

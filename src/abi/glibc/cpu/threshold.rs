@@ -5,7 +5,7 @@
 
 use super::cache::{Geometry, SUBLEAF_LIMIT};
 use super::cpuid::{AMD_CACHES, Cpuid, Reader};
-use super::feature::{AVX512F, ERMS, HTT, Leaves};
+use super::feature::{AVX512F, ERMS, FSRM, HTT, Leaves};
 use super::identify::package_threads;
 use super::{Basic, Kind, Preferred, Tunables};
 
@@ -16,6 +16,8 @@ pub const NON_TEMPORAL_MAXIMUM: u64 = u64::MAX >> 4;
 
 /// In bytes, as `cpu_features` holds them.
 pub(super) struct Thresholds {
+    pub(super) shared: Shared,
+    pub(super) erms: bool,
     pub(super) data_cache_size: u64,
     pub(super) shared_cache_size: u64,
     pub(super) non_temporal: u64,
@@ -26,10 +28,10 @@ pub(super) struct Thresholds {
 }
 
 /// The last-level cache, in bytes. Negative where nothing is known.
-#[derive(Clone, Copy)]
-struct Shared {
-    total: i64,
-    per_thread: i64,
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Shared {
+    pub(super) total: i64,
+    pub(super) per_thread: i64,
 }
 
 pub(super) fn thresholds(
@@ -43,7 +45,7 @@ pub(super) fn thresholds(
     let core = caches.l2.size;
     let shared = match basic.kind {
         Kind::Intel | Kind::Zhaoxin => shared_by_topology(cpu, basic, leaves, caches),
-        Kind::Amd => shared_by_apic_ids(cpu, basic, leaves, caches),
+        Kind::Amd | Kind::Hygon => shared_by_apic_ids(cpu, basic, leaves, caches),
         Kind::Other => Shared { total: -1, per_thread: -1 },
     };
 
@@ -57,6 +59,32 @@ pub(super) fn thresholds(
         .filter(|size| (NON_TEMPORAL_MINIMUM + 1..=NON_TEMPORAL_MAXIMUM).contains(size))
         .unwrap_or(computed.clamp(NON_TEMPORAL_MINIMUM, NON_TEMPORAL_MAXIMUM));
 
+    let (rep_movsb, rep_movsb_minimum) = rep_movsb(leaves, preferred, tunables);
+    let set = |size: Option<u64>| size.filter(|size| *size != 0);
+    Thresholds {
+        shared,
+        erms: leaves.usable(ERMS),
+        data_cache_size: set(tunables.x86_data_cache_size).unwrap_or(caches.l1d.size as u64),
+        shared_cache_size: set(tunables.x86_shared_cache_size).unwrap_or(shared.total as u64),
+        non_temporal,
+        rep_movsb,
+        rep_movsb_minimum,
+        // AMD's `rep movsb` is slow beyond the second level.
+        rep_movsb_stop: if matches!(basic.kind, Kind::Amd | Kind::Hygon) {
+            core as u64
+        } else {
+            non_temporal
+        },
+        rep_stosb: set(tunables.x86_rep_stosb_threshold).unwrap_or(2048),
+    }
+}
+
+/// From where on `rep movsb` pays, and the value that the user's must exceed.
+pub(super) fn rep_movsb(
+    leaves: &Leaves,
+    preferred: Preferred,
+    tunables: &Tunables<'_>,
+) -> (u64, u64) {
     let (vector, per_16_bytes) =
         if leaves.usable(AVX512F) && !preferred.contains(Preferred::PREFER_NO_AVX512) {
             (64, 4096)
@@ -65,23 +93,10 @@ pub(super) fn thresholds(
         } else {
             (16, 2048)
         };
-    let rep_movsb_minimum = vector * 8;
-    let rep_movsb =
-        tunables.x86_rep_movsb_threshold.filter(|size| *size > rep_movsb_minimum).unwrap_or(
-            if leaves.usable(super::feature::FSRM) { 2112 } else { per_16_bytes * (vector / 16) },
-        );
-
-    let set = |size: Option<u64>| size.filter(|size| *size != 0);
-    Thresholds {
-        data_cache_size: set(tunables.x86_data_cache_size).unwrap_or(caches.l1d.size as u64),
-        shared_cache_size: set(tunables.x86_shared_cache_size).unwrap_or(shared.total as u64),
-        non_temporal,
-        rep_movsb,
-        rep_movsb_minimum,
-        // AMD's `rep movsb` is slow beyond the second level.
-        rep_movsb_stop: if basic.kind == Kind::Amd { core as u64 } else { non_temporal },
-        rep_stosb: set(tunables.x86_rep_stosb_threshold).unwrap_or(2048),
-    }
+    let minimum = vector * 8;
+    let computed = if leaves.usable(FSRM) { 2112 } else { per_16_bytes * (vector / 16) };
+    let given = tunables.x86_rep_movsb_threshold.filter(|size| *size > minimum);
+    (given.unwrap_or(computed), minimum)
 }
 
 /// AMD: the threads of the package, or of the core complex from family 0x17 (Zen) on.
