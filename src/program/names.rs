@@ -223,7 +223,13 @@ fn quickly(
     let found = match handle {
         DEFAULT => quick::find(world.chain(from)?.runs(), reference, weak),
         NEXT => return None,
-        _ => quick::find(&[world.list(from)?], reference, weak),
+        _ => match quick::find(&[world.list(from)?], reference, weak) {
+            // The program's list is the global scope, which grows.
+            Quick::Absent if is_program(world, from) => {
+                quick::find(world.chain(from)?.runs(), reference, weak)
+            }
+            found => found,
+        },
     };
     match found {
         Quick::Found(found) => Some(Some(found)),
@@ -282,13 +288,17 @@ fn search(
     }
 }
 
+fn is_program(world: &World, id: ObjectId) -> bool {
+    world.map.get(id).is_some_and(|object| object.role == Role::Program)
+}
+
 /// Calls `work` with the search list of an object; that of the program is the global scope.
 fn with_list<T>(
     world: &World,
     id: ObjectId,
     work: impl FnOnce(&[&Run<'static, 'static>]) -> T,
 ) -> T {
-    if world.map.get(id).is_some_and(|object| object.role == Role::Program) {
+    if is_program(world, id) {
         return work(world.make_chain(LinkMap::BASE, false, &[]).runs());
     }
     if let Some(run) = world.list(id) {
