@@ -1,12 +1,15 @@
 //! The order of initialisers and finalisers (gABI, "Initialization and Termination Functions"), and the calls.
 //!
 //! The gABI leaves the order inside a cycle open, and among unrelated objects as well. Programs have come to depend on
-//! what glibc does since 2.35: a depth-first walk over dependencies, begun at the end of the list.
+//! what glibc does since 2.35: a depth-first walk over dependencies, begun at the end of the list. [`older`] is what it
+//! did before.
 //!
 //! # Safety
 //!
 //! The calls jump to addresses that relocation has written; that code is the program's own.
 #![allow(unsafe_code)]
+
+pub mod older;
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -27,9 +30,9 @@ pub fn dependants_first(objects: &Objects<'_>, list: &[ObjectId], root: ObjectId
         Some(at) if at > 0 => {
             let mut list = list.to_vec();
             list[..=at].rotate_right(1);
-            sort(&list, edges)
+            sort(&list, edges, objects.older_order)
         }
-        _ => sort(list, edges),
+        _ => sort(list, edges, objects.older_order),
     }
 }
 
@@ -96,7 +99,14 @@ fn sort_users<'g>(
 }
 
 /// The sort, over any graph. `needed` of the first object does not count: it stays first.
-fn sort<'g>(list: &[ObjectId], needed: impl Fn(ObjectId) -> &'g [ObjectId]) -> Vec<ObjectId> {
+fn sort<'g>(
+    list: &[ObjectId],
+    needed: impl Fn(ObjectId) -> &'g [ObjectId],
+    older_order: bool,
+) -> Vec<ObjectId> {
+    if older_order {
+        return older::sort(list, list.first().copied(), needed, |_| &[], |_| true);
+    }
     walk(list, list.first().copied(), |id, at| needed(id).get(at).copied())
 }
 
@@ -261,7 +271,7 @@ mod tests {
         let edges: Vec<Vec<ObjectId>> =
             needed.iter().map(|needed| needed.iter().copied().map(ObjectId).collect()).collect();
         let list: Vec<_> = list.iter().copied().map(ObjectId).collect();
-        sort(&list, |id| &edges[id.index()]).into_iter().map(|id| id.0).collect()
+        sort(&list, |id| &edges[id.index()], false).into_iter().map(|id| id.0).collect()
     }
 
     #[test]
@@ -311,7 +321,7 @@ mod tests {
             .map(|id| if id + 1 < length { Vec::from([ObjectId(id + 1)]) } else { Vec::new() })
             .collect();
         let list: Vec<_> = (0..length).map(ObjectId).collect();
-        let sorted = sort(&list, |id| &edges[id.index()]);
+        let sorted = sort(&list, |id| &edges[id.index()], false);
         assert_eq!(sorted, list);
     }
 }

@@ -65,6 +65,8 @@ const PARTS_OF_LIBC: [&[u8]; 7] =
 #[derive(Clone, Default)]
 pub struct Objects<'a> {
     slots: Vec<Option<Arc<Object<'a>>>>,
+    /// The order of initialisers and finalisers is that of before glibc 2.35.
+    pub older_order: bool,
 }
 
 impl<'a> Objects<'a> {
@@ -121,7 +123,7 @@ impl<'a> Objects<'a> {
 
 impl<'a> FromIterator<Arc<Object<'a>>> for Objects<'a> {
     fn from_iter<I: IntoIterator<Item = Arc<Object<'a>>>>(objects: I) -> Self {
-        Self { slots: objects.into_iter().map(Some).collect() }
+        Self { slots: objects.into_iter().map(Some).collect(), older_order: false }
     }
 }
 

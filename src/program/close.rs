@@ -6,6 +6,7 @@
 //! held it. The caller holds the loader's lock.
 #![allow(unsafe_code)]
 
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
@@ -126,8 +127,43 @@ fn unused(process: &Process, world: &World) -> Vec<ObjectId> {
 pub(super) fn in_order(world: &World, ids: &[ObjectId], first: Option<ObjectId>) -> Kept {
     let objects = &world.map.objects;
     let bound = |id| world.life(id).into_iter().flat_map(|life| life.bound.objects()).collect();
-    let order = init::users_first(objects, ids, first, bound);
+    let order = match objects.older_order {
+        false => init::users_first(objects, ids, first, bound),
+        true => in_older_order(world, ids, bound),
+    };
     order.into_iter().filter_map(|id| Some((id, objects.share(id)?))).collect()
+}
+
+/// What objects lead to.
+type Edges = BTreeMap<ObjectId, Vec<ObjectId>>;
+
+fn of(edges: &Edges, id: ObjectId) -> &[ObjectId] {
+    edges.get(&id).map_or(&[][..], Vec::as_slice)
+}
+
+/// The same as ld.so had it before 2.35. It sorts the whole namespace, of which only these objects move, and counts all
+/// that an opened object needs, not only directly.
+#[cold]
+fn in_older_order(
+    world: &World,
+    ids: &[ObjectId],
+    bound: impl Fn(ObjectId) -> Vec<ObjectId>,
+) -> Vec<ObjectId> {
+    let space = ids.first().and_then(|&id| world.life(id)).map_or(0, |life| life.space);
+    let all = world.visible_in(space);
+    let needed = |id: &ObjectId| {
+        let opened = world.list(*id).into_iter().flat_map(|list| list.objects());
+        let direct = world.map.get(*id).into_iter().flat_map(|it| it.needed.iter().copied());
+        (*id, opened.chain(direct).filter(|other| other != id).collect())
+    };
+    let needed: Edges = all.iter().map(needed).collect();
+    let bound: Edges = all.iter().map(|&id| (id, bound(id))).collect();
+    let program = world.map.by_role(Role::Program).filter(|_| space == LinkMap::BASE);
+    let moves = |id| ids.contains(&id);
+    let mut order =
+        init::older::sort(&all, program, |id| of(&needed, id), |id| of(&bound, id), moves);
+    order.retain(|&id| moves(id));
+    order
 }
 
 fn finalise(process: &Process, ids: &[ObjectId]) {

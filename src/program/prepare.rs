@@ -270,6 +270,7 @@ impl Plan<'_> {
             bind_not: self.settings.bind_not,
             dynamic_weak: self.settings.dynamic_weak,
             lazy: !self.settings.bind_now,
+            older_order: map.objects.older_order,
             cpu: &cpu,
             tls,
             surplus: tls.size - tls.used,

@@ -26,6 +26,7 @@ use crate::cli::Command;
 use crate::env::tunables::Values;
 use crate::env::{self, Settings};
 use crate::error::Report;
+use crate::init::older;
 use crate::linkmap::{LinkMap, Linker};
 use crate::object::Object;
 use crate::sys::stack::InitialStack;
@@ -128,6 +129,7 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
 
     // The link map: the program, what the kernel and rld bring, what is preloaded, what is needed.
     let mut map = LinkMap::default();
+    map.objects.older_order = older::is_asked_for(&values);
     let program = what_is_there(&mut map, program, stack, own, &job)?;
     if trace::on(Topics::TIMES) {
         recording::begin_map(&map, &job);
@@ -168,6 +170,7 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
         && let Some(layout) = audit::start::layout(&mut linker, &auditors)
     {
         searching.give_back(search);
+        map.objects.older_order |= layout.minor < older::SINCE_MINOR;
         let auditors_count = u16::try_from(auditors.len()).unwrap_or(u16::MAX);
         let plan = prepare::Plan {
             layout: Some(layout),
@@ -207,6 +210,7 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     checks::versions(&map, name)?;
     checks::instruction_sets(map.in_search_order().map(|(_, it)| it), cpu.isa_1, name)?;
     let glibc = if is_musl { None } else { glibc::identify(&map)? };
+    map.objects.older_order |= glibc.is_some_and(|glibc| glibc.layout.minor < older::SINCE_MINOR);
     unknown::check_start(&map, glibc.map(|glibc| glibc.libc).or(map.hosted()), name)?;
     let executable_stack = !is_musl && checks::stack(&map, stack, job.is_direct())?;
 

@@ -35,6 +35,8 @@ pub struct Facts<'f> {
     pub dynamic_weak: bool,
     /// LD_VERBOSE and its like are no business of libc's; 1 when functions are bound when first called.
     pub lazy: bool,
+    /// Whether initialisers have the order of before 2.35.
+    pub older_order: bool,
     /// The CPU.
     pub cpu: &'f CpuFeatures,
     /// Thread-local storage.
@@ -73,8 +75,6 @@ const FPU_CONTROL: u16 = 0x037f;
 const STDERR: u32 = 2;
 /// `DL_DEBUG_IMPCALLS`.
 const DEBUG_CALLS: u32 = 1 << 1;
-/// The depth-first sort (contract: initial state; `glibc.rtld.dynamic_sort=2`).
-const SORT_DEPTH_FIRST: u32 = 1;
 
 /// Writes where the global scope is: an array of link maps, and its length.
 pub fn set_global_scope(layout: &Layout, ro: &Fields, (list, count): (u64, u32)) {
@@ -123,7 +123,8 @@ pub fn write(layout: &Layout, ro: &Fields, functions: &Functions, facts: &Facts<
     ro.set(at.hwcap3, facts.hwcap3);
     ro.set(at.hwcap4, facts.hwcap4);
     ro.set(at.auxv, facts.auxv.0);
-    ro.set(at.dso_sort_algo, SORT_DEPTH_FIRST);
+    // The depth-first sort is number 1 (contract: initial state; `glibc.rtld.dynamic_sort=2`).
+    ro.set(at.dso_sort_algo, u32::from(!facts.older_order));
     ro.set(at.profile_output, c"/var/tmp".as_ptr() as u64);
     ro.set(at.init_all_dirs, all_dirs(layout, ro).0);
 
