@@ -56,7 +56,7 @@ const TABLE: &str = "\
 --audit|LIST|let the objects in LIST watch what is done
 --trace|FILE|append what rld does to FILE, as lines of JSON
 --argv0|STRING|let the program see STRING as its name
---list-tunables||show all tunables with their bounds and exit
+--list-tunables||show tunables of the libc found, and exit
 --list-diagnostics||show facts about machine and environment and exit
 --help||show this and exit
 --version||show the version and exit

@@ -9,6 +9,7 @@ use std::process::{Command, Output};
 
 use support::loader;
 use support::scratch::Scratch;
+use support::suites::SUITES;
 
 fn run<S: AsRef<OsStr>>(loader: &Path, arguments: impl IntoIterator<Item = S>) -> Output {
     Command::new(loader).args(arguments).output().unwrap()
@@ -182,15 +183,46 @@ fn tunables_are_listed_as_by_ld_so() {
         command.arg("--list-tunables").env("GLIBC_TUNABLES", tunables);
         String::from_utf8(command.output().unwrap().stdout).unwrap()
     };
-    for tunables in [
-        "",
-        "glibc.malloc.check=2:glibc.cpu.hwcaps=-AVX2,-ERMS:glibc.rtld.nns=7",
-        "glibc.cpu.x86_rep_movsb_threshold=4096:glibc.cpu.x86_data_cache_size=65536",
-        "glibc.cpu.x86_non_temporal_threshold=1:glibc.cpu.x86_shared_cache_size=0x7fff",
-        "glibc.cpu.x86_rep_stosb_threshold=99:glibc.cpu.x86_shstk=on",
-    ] {
+    for tunables in TUNABLES {
         let expected = list(loader::system(), tunables);
         assert_eq!(list(loader::subject(), tunables), expected, "{tunables}");
+    }
+}
+
+const TUNABLES: [&str; 5] = [
+    "",
+    "glibc.malloc.check=2:glibc.cpu.hwcaps=-AVX2,-ERMS:glibc.rtld.nns=7",
+    "glibc.cpu.x86_rep_movsb_threshold=4096:glibc.cpu.x86_data_cache_size=65536",
+    "glibc.cpu.x86_non_temporal_threshold=1:glibc.cpu.x86_shared_cache_size=0x7fff",
+    "glibc.cpu.x86_rep_stosb_threshold=99:glibc.cpu.x86_shstk=on",
+];
+
+/// The list is that of the libc which a program would find.
+#[test]
+fn tunables_are_those_of_the_libc_that_is_found() {
+    for suite in &SUITES {
+        if let Some(reason) = suite.obstacle() {
+            println!("SKIPPED ({reason}): the tunables of {}", suite.name);
+            continue;
+        }
+        let [libraries, root] = [suite.libraries(), suite.root()];
+        let list = |loader: &Path, place: &[&OsStr], tunables: &str| {
+            let mut command = Command::new(loader);
+            command.args(place).arg("--list-tunables").env("GLIBC_TUNABLES", tunables);
+            String::from_utf8(command.output().unwrap().stdout).unwrap()
+        };
+        for tunables in TUNABLES {
+            let by_path = [OsStr::new("--library-path"), libraries.as_os_str()];
+            let by_root = [OsStr::new("--sysroot"), root.as_os_str()];
+            let found = list(loader::subject(), &by_path, tunables);
+            assert_eq!(list(loader::subject(), &by_root, tunables), found, "{}", suite.name);
+            // Loaders up to 2.32 have no such option.
+            if suite.minor > 32 {
+                assert_eq!(found, list(&suite.loader(), &[], tunables), "{}", suite.name);
+            } else {
+                assert!(found.contains("glibc.malloc.tcache_max: ") && !found.contains("mem."));
+            }
+        }
     }
 }
 

@@ -40,6 +40,7 @@ pub mod sysroot;
 pub mod terms;
 pub mod tracing;
 pub mod tree;
+pub mod tunables;
 pub mod unresolved;
 pub mod unused;
 pub mod versions;

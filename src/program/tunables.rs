@@ -1,0 +1,106 @@
+//! `--list-tunables`: the tunables of the libc.so.6 that a program would find, with their values and bounds.
+
+use alloc::string::String;
+use core::fmt::Write;
+
+use super::command::Job;
+use super::live::Live;
+use super::sysroot;
+use crate::abi::glibc::cpu::{CpuFeatures, NON_TEMPORAL_MAXIMUM, NON_TEMPORAL_MINIMUM};
+use crate::abi::glibc::cpu::{Native, Release};
+use crate::abi::glibc::{self, layout::Layout};
+use crate::env::Settings;
+use crate::env::tunables::{Kind, Value, Values, lists};
+use crate::error::Result;
+use crate::linkmap::{LinkMap, Linker};
+use crate::search::Purpose;
+use crate::sys::stack::InitialStack;
+use crate::text::Text;
+
+/// All of them, as ld.so prints them: those of 2.36 where no libc is found, or it does not tell which it has.
+///
+/// # Errors
+/// The root that libraries are to come from is none.
+#[cold]
+pub fn lines(
+    job: &Job,
+    stack: &InitialStack,
+    settings: &Settings<'_>,
+    cpu: &CpuFeatures,
+    values: &Values<'_>,
+) -> Result<String> {
+    let root = job.sysroot().or(settings.sysroot).map(sysroot::root).transpose()?;
+    let mut live = Live::new(root.unwrap_or_default());
+    let layout = layout(job, stack, settings, cpu, &mut live);
+    let list = layout.and_then(glibc::tunables).unwrap_or(lists::V2_36_GMON);
+    let minor = layout.map_or(36, |layout| layout.minor);
+    let hwcap2 = stack.aux(libc::AT_HWCAP2).unwrap_or_default();
+    let cpu = cpu.as_of(Release { minor, hwcap2 }, &Native, &glibc::cpu_tunables(values));
+
+    let mut text = String::new();
+    for (tunable, value) in values.iter(list) {
+        let name = &*tunable.name;
+        let _ = match (tunable.kind, value) {
+            (Kind::Int32 { min, max, .. }, Value::Int32(value)) => {
+                writeln!(text, "{name}: {value} (min: {min}, max: {max})")
+            }
+            (
+                Kind::Uint64 { min, max, .. } | Kind::SizeT { min, max, .. },
+                Value::Number(value),
+            ) => {
+                let (value, min, max) =
+                    measured(tunable.name.as_bytes(), &cpu).unwrap_or((value, min, max));
+                writeln!(text, "{name}: {value:#x} (min: {min:#x}, max: {max:#x})")
+            }
+            (_, Value::Text(Some(value))) => writeln!(text, "{name}: {}", Text(value)),
+            _ => writeln!(text, "{name}:"),
+        };
+    }
+    Ok(text)
+}
+
+/// The layout of the libc.so.6 that a program would find.
+fn layout(
+    job: &Job,
+    stack: &InitialStack,
+    settings: &Settings<'_>,
+    cpu: &CpuFeatures,
+    live: &mut Live,
+) -> Option<&'static Layout> {
+    let system = sysroot::system(live.root());
+    let mut search = job.searching(stack, settings, cpu, system, live.root()).make(b"");
+    let mut map = LinkMap::default();
+    let mut linker = Linker {
+        map: &mut map,
+        space: LinkMap::BASE,
+        no_load: false,
+        audits: false,
+        search: &mut search,
+        source: live,
+        program: b"",
+        origin: b"",
+        lists_absent: false,
+        origin_of_last: None,
+    };
+    let libc = linker.open(glibc::SONAME, None, Purpose::Library).ok()?;
+    glibc::layout_of(map.get(libc)?).ok()
+}
+
+/// What the processor makes of a tunable: its value and its bounds.
+fn measured(tunable: &[u8], cpu: &CpuFeatures) -> Option<(u64, u64, u64)> {
+    Some(match tunable {
+        b"glibc.cpu.x86_data_cache_size" => (cpu.data_cache_size, 0, u64::MAX),
+        b"glibc.cpu.x86_shared_cache_size" => (cpu.shared_cache_size, 0, u64::MAX),
+        b"glibc.cpu.x86_non_temporal_threshold" => {
+            (cpu.non_temporal_threshold, NON_TEMPORAL_MINIMUM, NON_TEMPORAL_MAXIMUM)
+        }
+        b"glibc.cpu.x86_memset_non_temporal_threshold" => {
+            (cpu.memset_non_temporal_threshold, NON_TEMPORAL_MINIMUM, u64::MAX)
+        }
+        b"glibc.cpu.x86_rep_movsb_threshold" => {
+            (cpu.rep_movsb_threshold, cpu.rep_movsb_minimum, u64::MAX)
+        }
+        b"glibc.cpu.x86_rep_stosb_threshold" => (cpu.rep_stosb_threshold, 1, u64::MAX),
+        _ => return None,
+    })
+}
