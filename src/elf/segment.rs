@@ -74,6 +74,19 @@ impl Segment {
         within(self.vaddr.0, self.memsz, vaddr.0, len)
     }
 
+    /// Whether `len` bytes at `vaddr` lie in the pages that the segment is mapped as.
+    #[must_use]
+    pub fn holds_in_pages(&self, vaddr: Vaddr, len: u64) -> bool {
+        let pages = page_up(self.end()).map(|end| end.wrapping_sub(self.vaddr.0));
+        pages.is_some_and(|size| within(self.vaddr.0, size, vaddr.0, len))
+    }
+
+    /// Whether its memory may be read: on x86-64, what may be written may be.
+    #[must_use]
+    pub const fn is_readable(&self) -> bool {
+        self.access.intersects(Access::READ.union(Access::WRITE))
+    }
+
     /// One past the last byte in memory. `Segments::parse` has checked that this fits.
     #[must_use]
     pub const fn end(&self) -> u64 {

@@ -548,7 +548,9 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         let definer = self.objects.get(definition.object);
         let readable = definer.is_some_and(|definer| {
             let vaddr = definer.image.bias.remove(source);
-            definer.image.segments().any(|segment| segment.holds(vaddr, size))
+            // Some assemblers' variables are said to be larger than they are, and ld.so copies what is there.
+            let mut segments = definer.image.segments();
+            segments.any(|segment| segment.holds_in_pages(vaddr, size) && segment.is_readable())
         });
         if !readable {
             let words = "COPY relocation from outside the defining object";
