@@ -30,7 +30,7 @@
 //! - `ways`: the ways in which rld is used (`support/loader.rs`), default `ptinterp direct bind` and
 //!   the releases of `support/suites.rs`: with the libraries of one, the program is run by rld and by
 //!   that release's loader, and the two are only compared.
-//! - `suites: none`: not those, since (the reason follows); `suites: not NAME`: not this one, since.
+//! - `suites: none`: not those, since (the reason follows); `suites: not NAME…`: not these, since.
 
 mod support;
 
@@ -180,7 +180,9 @@ fn parse(folder: &Path, source: &Path, text: &str) -> Result<Case, String> {
                 if not.is_none() && which != "none" {
                     return Err(format!("unknown suites: {line}"));
                 }
-                let is_left_out = |suite: &Suite| not.is_none_or(|name| name == suite.name);
+                let is_left_out = |suite: &Suite| {
+                    not.is_none_or(|names| names.split(' ').any(|name| name == suite.name))
+                };
                 case.ways.retain(|way| !matches!(way, Way::Suite(suite) if is_left_out(suite)));
             }
             "ways" => {
