@@ -1,5 +1,6 @@
 //! The objects of a process and how they come together: names, identities, breadth-first dependencies.
 
+mod loader;
 pub mod requests;
 mod search_list;
 pub mod tree;
@@ -134,6 +135,8 @@ pub struct Namespace {
     pub members: Vec<ObjectId>,
     /// The global scope as it was at the start: the program, what is preloaded, then dependencies breadth-first.
     pub search_list: Vec<ObjectId>,
+    /// rld as its objects see it, where that is not as the program's do.
+    loader: Option<ObjectId>,
     names: BTreeMap<Arc<[u8]>, ObjectId>,
     files: BTreeMap<Identity, ObjectId>,
 }
@@ -243,6 +246,7 @@ impl<'a> LinkMap<'a> {
             space.names.retain(|_, known| *known != id);
             space.files.retain(|_, known| *known != id);
             space.members.retain(|known| *known != id);
+            space.loader = space.loader.filter(|loader| *loader != id);
         }
         for (_, other) in self.objects.iter().filter(|(_, it)| it.loader.get() == Some(id)) {
             other.loader.set(None);
@@ -397,7 +401,7 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
         }
         let file_name = name.rsplit(|&byte| byte == b'/').next();
         if file_name == Some(LOADER_SONAME)
-            && let Some(id) = self.map.by_role(Role::Loader)
+            && let Some(id) = self.map.loader_in(self.space)
         {
             // A second loader in one process could only break the first (contract 11).
             self.map.alias(self.space, id, name);

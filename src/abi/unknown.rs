@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::glibc;
-use super::glibc::layout::{LAYOUTS, Layout};
+use super::glibc::layout::LAYOUTS;
 use crate::addr::ObjectId;
 use crate::elf::note::build_id;
 use crate::elf::segment::Access;
@@ -202,25 +202,19 @@ pub fn check_start(map: &LinkMap<'_>, libc: Option<ObjectId>, program: &[u8]) ->
 /// locks and its thread-local storage would have to be there from the start.
 ///
 /// # Errors
-/// One of them is a C library, and not the build of glibc that the program has.
+/// One of them is a C library that is not glibc's, or comes to a program that has none.
 pub fn check_opened<'o, 'a: 'o>(
     map: &'o LinkMap<'a>,
     objects: impl Iterator<Item = (ObjectId, &'o Object<'a>)> + Clone,
     libc: Option<ObjectId>,
-    layout: Option<&'static Layout>,
+    has_glibc: bool,
     program: &[u8],
 ) -> Result<()> {
     const LATE: &str = "a C library cannot come to a program that was started without one";
-    const OTHER: &str = "another build of glibc than the program's cannot be loaded beside it";
     let glibc = objects.clone().find(|(_, object)| glibc::is_libc(object));
     let glibc = glibc.filter(|_| map.hosted().is_none());
-    if let Some((_, object)) = glibc {
-        let is_same = |layout: &Layout| Ok(core::ptr::eq(glibc::layout_of(object)?, layout));
-        match layout.map(is_same).transpose()? {
-            Some(true) => {}
-            Some(false) => return Err(Error::words(object.name.to_bytes(), OTHER)),
-            None => return Err(Error::words(object.name.to_bytes(), LATE)),
-        }
+    if let Some((_, object)) = glibc.filter(|_| !has_glibc) {
+        return Err(Error::words(object.name.to_bytes(), LATE));
     }
     let libc = libc.or(glibc.map(|(id, _)| id));
     let Some((object, evidence)) = find(map, objects, libc) else { return Ok(()) };

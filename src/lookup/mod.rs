@@ -9,6 +9,7 @@ pub mod index;
 pub mod one;
 pub mod prepared;
 pub mod quick;
+pub mod redefined;
 pub mod run;
 pub mod scan;
 pub mod scope;

@@ -6,11 +6,13 @@
 //! The signatures are glibc's. Pointers are the callers' promise, as in C. Data is written by rld before any reader
 //! runs; what the original keeps read-only stands in `.data.rel.ro` here too and is sealed before the program starts.
 
+use core::arch::naked_asm;
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int, c_long, c_void};
 use core::ptr::null_mut;
 
 use rld::abi::glibc::exports::{Data, Exports, Functions, RTLD_GLOBAL_RO_SIZE, RTLD_GLOBAL_SIZE};
+use rld::abi::glibc::layout::Layout;
 use rld::abi::glibc::link_maps;
 use rld::addr::Addr;
 use rld::env::tunables::Value;
@@ -114,6 +116,12 @@ pub fn all() -> Exports {
             audit: Addr(&raw const AUDIT as u64),
             open_hook: Addr(&raw const dlfcn::OPEN_HOOK as u64),
             count_lock: [function(count_lock as *const ()), function(count_unlock as *const ())],
+            by_caller: [
+                function(tunable_by_caller as *const ()),
+                function(is_set_by_caller as *const ()),
+                function(cpu_features_by_caller as *const ()),
+                function(cpu_features_by_caller as *const ()),
+            ],
             debug_state: probes::debug_state(),
             probes: probes::probes(),
         },
@@ -209,19 +217,33 @@ unsafe extern "C" fn __tunable_get_val(
     value: *mut c_void,
     callback: Option<unsafe extern "C" fn(*mut c_void)>,
 ) {
+    // SAFETY: as the caller promises.
+    unsafe { give_tunable(process().layout(), id, value, callback) };
+}
+
+/// # Safety
+/// As for `__tunable_get_val`, of a libc of this layout.
+unsafe fn give_tunable(
+    layout: Option<&Layout>,
+    id: u32,
+    value: *mut c_void,
+    callback: Option<unsafe extern "C" fn(*mut c_void)>,
+) {
     let process = process();
-    let Some((found, is_set)) = process.tunable(id) else {
+    let Some((found, is_set)) = layout.and_then(|layout| process.tunable(layout, id)) else {
         // SAFETY: every tunable has at least 32 bits.
         return unsafe { value.cast::<u32>().write(0) };
     };
+    // From 2.39 on (contract 9.1).
+    let knows_text = layout.is_some_and(|layout| layout.minor >= 39);
     // SAFETY: `value` has the tunable's type (contract 9.1).
     unsafe {
         match found {
             Value::Int32(number) => value.cast::<i32>().write(number),
             Value::Number(number) => value.cast::<u64>().write(number),
-            // From 2.39 on text and its length; before that a string, which these bytes of the environment are not:
-            // they end at a colon. Only the loader's own tunables are text.
-            Value::Text(text) if process.knows_text() => {
+            // Text and its length; before that a string, which these bytes of the environment are not: they end at a
+            // colon. Only the loader's own tunables are text.
+            Value::Text(text) if knows_text => {
                 let text = text.unwrap_or_default();
                 value.cast::<[u64; 2]>().write([text.as_ptr() as u64, text.len() as u64]);
             }
@@ -235,7 +257,47 @@ unsafe extern "C" fn __tunable_get_val(
 
 #[unsafe(no_mangle)]
 extern "C" fn __tunable_is_initialized(id: u32) -> bool {
-    process().tunable(id).is_some_and(|(_, is_set)| is_set)
+    is_set(process().layout(), id)
+}
+
+fn is_set(layout: Option<&Layout>, id: u32) -> bool {
+    layout.and_then(|layout| process().tunable(layout, id)).is_some_and(|(_, is_set)| is_set)
+}
+
+// The same for libraries of other layouts than the program's: whose numbers are meant, the return address tells.
+
+#[unsafe(naked)]
+unsafe extern "C" fn tunable_by_caller() {
+    naked_asm!("mov rcx, [rsp]", "jmp {}", sym give_tunable_at)
+}
+
+unsafe extern "C" fn give_tunable_at(
+    id: u32,
+    value: *mut c_void,
+    callback: Option<unsafe extern "C" fn(*mut c_void)>,
+    caller: u64,
+) {
+    // SAFETY: as for `__tunable_get_val`.
+    unsafe { give_tunable(process().layout_at(caller), id, value, callback) };
+}
+
+#[unsafe(naked)]
+unsafe extern "C" fn is_set_by_caller() {
+    naked_asm!("mov rsi, [rsp]", "jmp {}", sym is_set_at)
+}
+
+extern "C" fn is_set_at(id: u32, caller: u64) -> bool {
+    is_set(process().layout_at(caller), id)
+}
+
+#[unsafe(naked)]
+unsafe extern "C" fn cpu_features_by_caller() {
+    naked_asm!("mov rdi, [rsp]", "jmp {}", sym cpu_features_at)
+}
+
+extern "C" fn cpu_features_at(caller: u64) -> *const c_void {
+    let process = process();
+    process.cpu_features(process.layout_at(caller)).0 as *const c_void
 }
 
 // Objects by address.
@@ -436,7 +498,7 @@ extern "C" fn _dl_x86_get_cpu_features(_max: u32) -> *const c_void {
 #[unsafe(no_mangle)]
 extern "C" fn __get_cpu_features() -> *const c_void {
     let process = process();
-    process.cpu_features().0 as *const c_void
+    process.cpu_features(process.layout()).0 as *const c_void
 }
 
 /// Makes the main thread's stack executable, for libpthread.so.0 up to 2.33 (contract 5.2); returns an error number.

@@ -9,8 +9,6 @@ use super::libpthread;
 use super::process::Process;
 use super::terms::{Stop, warn};
 use super::versions;
-use crate::abi::glibc::exports::RTLD_GLOBAL_SIZE;
-use crate::abi::glibc::fields::Fields;
 use crate::abi::glibc::global;
 use crate::addr::{Addr, PAGE, page_down};
 use crate::elf::dynamic::Flags1;
@@ -139,13 +137,10 @@ pub fn stacks<'o>(
     let asks = |object: &&Object<'_>| {
         object.segments.stack.is_none_or(|access| access.contains(Access::EXECUTE))
     };
-    let (Some(object), Some(layout)) = (objects.find(asks), process.layout()) else {
+    let (Some(object), Some(own)) = (objects.find(asks), process.projection()) else {
         return Ok(());
     };
-    let start = process.facts.exports.data.rtld_global.0 as *mut u8;
-    // SAFETY: the binary's own variable of this size.
-    let global = unsafe { Fields::new(start, RTLD_GLOBAL_SIZE) };
-    if global::has_executable_stacks(layout, &global) {
+    if global::has_executable_stacks(own.layout, &own.global) {
         return Ok(());
     }
     let refused = |errno| stack_refused(object, errno);
@@ -166,7 +161,7 @@ pub fn stacks<'o>(
         }
     });
     failed?;
-    global::set_stack_flags(layout, &global, true);
+    process.open_new_stacks();
     Ok(())
 }
 

@@ -117,7 +117,8 @@ type Kept = Vec<(ObjectId, Arc<Object<'static>>)>;
 
 fn unused(process: &Process, world: &World) -> Vec<ObjectId> {
     let has_destructors = |id| {
-        let layout = process.layout();
+        let space = world.life(id).map_or(LinkMap::BASE, |life| life.space);
+        let layout = process.layout_in(world, space);
         layout.is_some_and(|layout| world.link_maps.pending_destructors(layout, id) != 0)
     };
     world.unused(has_destructors)

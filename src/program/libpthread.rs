@@ -7,18 +7,14 @@
 #![allow(unsafe_code)]
 
 use super::process::Process;
-use crate::abi::glibc::exports::RTLD_GLOBAL_SIZE;
-use crate::abi::glibc::fields::Fields;
+use super::process::projections::Projection;
 use crate::abi::glibc::layout::RtldGlobal;
 use crate::errno::Errno;
 
 /// The function that a word of `_rtld_global` holds.
 fn function(process: &Process, place: impl Fn(&RtldGlobal) -> Option<u16>) -> Option<u64> {
-    let place = place(&process.layout()?.rtld_global)?;
-    let start = process.facts.exports.data.rtld_global.0 as *mut u8;
-    // SAFETY: the binary's own variable of this size.
-    let global = unsafe { Fields::new(start, RTLD_GLOBAL_SIZE) };
-    global.get(place).filter(|&address| address != 0)
+    let Projection { layout, global, .. } = process.projection()?;
+    global.get(place(&layout.rtld_global)?).filter(|&address| address != 0)
 }
 
 /// Copies the image of a module's variables to the static area of every thread. Returns whether that is done.

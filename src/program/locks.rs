@@ -7,13 +7,15 @@
 //! glibc's lists belong to threads that live, or to stacks that are kept, while the lists' lock is held.
 #![allow(unsafe_code)]
 
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use alloc::boxed::Box;
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use super::own_locks::{Mutex, Readers};
 use crate::abi::glibc::layout::Layout;
 use crate::addr::Addr;
 use crate::arch::x86_64::tcb;
-use crate::sys::process::{futex_wait, futex_wake_one, is_thread};
+use crate::sys::fork;
+use crate::sys::process::{futex_wait, futex_wake_one, is_thread, thread_id};
 use crate::tls::thread;
 
 /// Which lock.
@@ -38,9 +40,27 @@ pub struct Locks {
     tls: AtomicU64,
     /// Where libpthread.so.0 leaves a function that waits for readers (contract 5.2).
     wait_place: AtomicU64,
-    stack_list_lock: AtomicU64,
-    stack_lists: [AtomicU64; 2],
+    threads: Threads,
+    /// What libraries of other layouts have of their own.
+    others: AtomicPtr<Other>,
+    /// The process that these locks were seen in last, as [`fork::generation`] counts, if there are others.
+    seen: AtomicU32,
+}
+
+/// Where glibc keeps the threads that it has started, and the main thread.
+#[derive(Default, Debug)]
+struct Threads {
+    lock: AtomicU64,
+    lists: [AtomicU64; 2],
     link: AtomicU64,
+}
+
+/// The locks and lists of the C libraries of one more layout.
+#[derive(Debug)]
+struct Other {
+    write: u64,
+    threads: Threads,
+    next: *mut Self,
 }
 
 /// What takes a lock, or gives it back.
@@ -120,10 +140,6 @@ impl Locks {
             (&self.write, address(Some(at.load_write_lock))),
             (&self.tls, address(at.load_tls_lock)),
             (&self.wait_place, address(at.wait_lookup_done)),
-            (&self.stack_list_lock, address(at.stack_cache_lock)),
-            (&self.stack_lists[0], address(at.stack_used)),
-            (&self.stack_lists[1], address(at.stack_user)),
-            (&self.link, layout.pthread.list.into()),
             (&self.unlock.place, address(at.rtld_unlock_recursive)),
             (&self.lock.place, address(at.rtld_lock_recursive)),
             (&self.unlock.function, unlock.0),
@@ -131,6 +147,26 @@ impl Locks {
         ] {
             word.store(value, Ordering::Release);
         }
+        self.threads.learn(layout, global);
+    }
+
+    /// Learns of libraries of another layout, whose `_rtld_global` is at `global`. The caller holds the loader's lock.
+    pub fn share(&self, layout: &Layout, global: Addr) {
+        let threads = Threads::default();
+        threads.learn(layout, global);
+        let write = global.0 + u64::from(layout.rtld_global.load_write_lock);
+        let next = self.others.load(Ordering::Acquire);
+        self.seen.store(fork::generation(), Ordering::Relaxed);
+        let other = Box::into_raw(Box::new(Other { write, threads, next }));
+        self.others.store(other, Ordering::Release);
+    }
+
+    /// What libraries of other layouts have.
+    fn others(&self) -> impl Iterator<Item = &Other> {
+        // SAFETY: the pointers are null, or lead to what is never freed.
+        let first = unsafe { self.others.load(Ordering::Acquire).as_ref() };
+        // SAFETY: as above.
+        core::iter::successors(first, |last| unsafe { last.next.as_ref() })
     }
 
     fn mutex(&self, lock: Lock) -> &AtomicU64 {
@@ -151,15 +187,23 @@ impl Locks {
             // SAFETY: a word of `_rtld_global`.
             place => unsafe { &*(place as *const AtomicU64) }.load(Ordering::Acquire),
         };
+        // SAFETY: pthread_mutex_lock(3) or its counterpart, on one of glibc's mutexes, whose form never changes.
+        let step = |mutex| unsafe { core::mem::transmute::<u64, Function>(function)(mutex) };
         match self.mutex(lock).load(Ordering::Acquire) {
             0 => own(own_mutex(lock)),
-            // SAFETY: pthread_mutex_lock(3) or its counterpart, on one of glibc's mutexes.
-            mutex => unsafe { core::mem::transmute::<u64, Function>(function)(mutex) },
+            mutex => step(mutex),
         };
+        // Under their outer lock libraries look at nothing but what they call rld for.
+        if lock == Lock::Write {
+            self.others().for_each(|other| _ = step(other.write));
+        }
     }
 
     /// Takes a lock until [`Locks::release`].
     pub fn acquire(&self, lock: Lock) {
+        if !self.others.load(Ordering::Acquire).is_null() {
+            self.recover_all();
+        }
         self.call(&self.lock, lock_own, lock);
     }
 
@@ -176,19 +220,37 @@ impl Locks {
             return READERS.forget();
         }
         for lock in [Lock::Write, Lock::Tls] {
-            let mutex = self.mutex(lock).load(Ordering::Acquire);
-            if mutex == 0 {
-                continue;
-            }
-            // `pthread_mutex_t`: lock word, count, owner, users; then its kind.
-            // SAFETY: one of glibc's mutexes.
-            let words = unsafe { &*(mutex as *const [AtomicU32; 4]) };
-            let [_, _, owner, _] = words;
-            let owner = owner.load(Ordering::Acquire);
-            if owner != 0 && !is_thread(owner) {
-                words.iter().for_each(|word| word.store(0, Ordering::Release));
-            }
+            let is_dead = |owner| owner != 0 && !is_thread(owner);
+            free_if(self.mutex(lock).load(Ordering::Acquire), is_dead);
         }
+    }
+
+    /// In a child of fork(2), frees what threads of the parent hold: the libc that forks resets its own locks and
+    /// lists, and leaves those of other layouts as they were. The child has one thread when it first comes here, since
+    /// the next one needs its thread-local storage.
+    #[cold]
+    fn recover_all(&self) {
+        let generation = fork::generation();
+        if self.seen.swap(generation, Ordering::AcqRel) == generation {
+            return;
+        }
+        // Of threads that are no more some had a lock, but had not written their number there yet.
+        let tid = thread_id();
+        let free = |mutex| free_if(mutex, |owner| owner != tid);
+        for lock in [Lock::Load, Lock::Write, Lock::Tls] {
+            free(self.mutex(lock).load(Ordering::Acquire));
+        }
+        self.threads.free_lock();
+        for other in self.others() {
+            free(other.write);
+            other.threads.free_lock();
+        }
+        let own = thread::current();
+        self.each_thread(|thread| {
+            if thread != own {
+                forget_reader(thread);
+            }
+        });
     }
 
     /// Takes a lock for as long as the answer lives.
@@ -200,30 +262,8 @@ impl Locks {
 
     /// Calls `work` with the thread pointer of every thread, under the lock of the thread lists.
     pub fn each_thread(&self, mut work: impl FnMut(Addr)) {
-        let lock = self.stack_list_lock.load(Ordering::Acquire);
-        if lock == 0 {
-            return work(thread::current());
-        }
-        // SAFETY: glibc's low-level lock: 0 free, 1 taken, 2 taken with somebody waiting.
-        let lock = unsafe { &*(lock as *const AtomicU32) };
-        if lock.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
-            while lock.swap(2, Ordering::Acquire) != 0 {
-                futex_wait(lock, 2);
-            }
-        }
-        for list in &self.stack_lists {
-            let head = list.load(Ordering::Acquire);
-            // SAFETY: a circular list of links inside thread control blocks, which the lock keeps as it is.
-            let next = |link: u64| unsafe { (link as *const u64).read() };
-            let mut link = if head == 0 { head } else { next(head) };
-            while link != head && link != 0 {
-                work(Addr(link - self.link.load(Ordering::Acquire)));
-                link = next(link);
-            }
-        }
-        if lock.swap(0, Ordering::Release) == 2 {
-            futex_wake_one(lock);
-        }
+        self.threads.each(&mut work);
+        self.others().for_each(|other| other.threads.each(&mut work));
     }
 
     /// Waits until no thread is looking something up that was visible before the call.
@@ -253,6 +293,72 @@ impl Locks {
                 }
             }
         });
+    }
+}
+
+impl Threads {
+    fn learn(&self, layout: &Layout, global: Addr) {
+        let at = &layout.rtld_global;
+        let address = |offset: Option<u16>| offset.map_or(0, |offset| global.0 + u64::from(offset));
+        for (word, value) in [
+            (&self.lists[0], address(at.stack_used)),
+            (&self.lists[1], address(at.stack_user)),
+            (&self.link, layout.pthread.list.into()),
+            (&self.lock, address(at.stack_cache_lock)),
+        ] {
+            word.store(value, Ordering::Release);
+        }
+    }
+
+    /// Lets the lists' lock be free.
+    fn free_lock(&self) {
+        let lock = self.lock.load(Ordering::Acquire);
+        if lock != 0 {
+            // SAFETY: glibc's low-level lock.
+            unsafe { &*(lock as *const AtomicU32) }.store(0, Ordering::Release);
+        }
+    }
+
+    /// Calls `work` with the thread pointer of each, or of the calling thread where nobody knows the others.
+    fn each(&self, work: &mut impl FnMut(Addr)) {
+        let lock = self.lock.load(Ordering::Acquire);
+        if lock == 0 {
+            return work(thread::current());
+        }
+        // SAFETY: glibc's low-level lock: 0 free, 1 taken, 2 taken with somebody waiting.
+        let lock = unsafe { &*(lock as *const AtomicU32) };
+        if lock.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            while lock.swap(2, Ordering::Acquire) != 0 {
+                futex_wait(lock, 2);
+            }
+        }
+        for list in &self.lists {
+            let head = list.load(Ordering::Acquire);
+            // SAFETY: a circular list of links inside thread control blocks, which the lock keeps as it is.
+            let next = |link: u64| unsafe { (link as *const u64).read() };
+            let mut link = if head == 0 { head } else { next(head) };
+            while link != head && link != 0 {
+                work(Addr(link - self.link.load(Ordering::Acquire)));
+                link = next(link);
+            }
+        }
+        if lock.swap(0, Ordering::Release) == 2 {
+            futex_wake_one(lock);
+        }
+    }
+}
+
+/// Frees one of glibc's mutexes if its holder is such a one; 0 is no mutex.
+fn free_if(mutex: u64, holder: impl Fn(u32) -> bool) {
+    if mutex == 0 {
+        return;
+    }
+    // `pthread_mutex_t`: lock word, count, owner, users; then its kind.
+    // SAFETY: one of glibc's mutexes.
+    let words = unsafe { &*(mutex as *const [AtomicU32; 4]) };
+    let [_, _, owner, _] = words;
+    if holder(owner.load(Ordering::Acquire)) {
+        words.iter().for_each(|word| word.store(0, Ordering::Release));
     }
 }
 

@@ -15,6 +15,7 @@ use super::audit::{self, Activity, Auditor};
 use super::calls::Calls;
 use super::live::Live;
 use super::process::Process;
+use super::process::projections;
 use super::relocate::{self, Job, keep_indices, keep_unique};
 use super::show::{self, Change};
 use super::world::{Bound, Kept, Life, World, is_pinned_by_flag};
@@ -291,7 +292,8 @@ fn prepare(
         None => find(process, world, request, caller, space)?,
     };
     let is_listed = world.list(root).is_some();
-    let list = dependencies(process, world, request, root, space)?;
+    let mut list = dependencies(process, world, request, root, space)?;
+    projections::enter(process, world, request, &mut list, space)?;
     let old = process.world();
     let fresh: Vec<_> = list.iter().copied().filter(|&id| old.map.get(id).is_none()).collect();
     check(process, world, &fresh, space)?;
@@ -517,8 +519,8 @@ fn check(process: &Process, world: &World, fresh: &[ObjectId], space: usize) -> 
     let fresh = fresh.iter().filter_map(|&id| Some((id, world.map.get(id)?)));
     // Where auditors have a libc and the program has none, they have it in namespaces of their own.
     let has_libc = process.libc().is_some() || space != LinkMap::BASE;
-    let layout = process.layout().filter(|_| has_libc);
-    unknown::check_opened(&world.map, fresh, process.libc(), layout, name)?;
+    let has_glibc = has_libc && process.layout().is_some();
+    unknown::check_opened(&world.map, fresh, process.libc(), has_glibc, name)?;
     checks::stacks(process, objects())
 }
 
@@ -534,6 +536,7 @@ fn begin_lives(
 ) {
     let deep = request.has(DEEPBIND);
     let watching = watching(process, request, space);
+    let link_maps = process.link_map_layout_in(world, space);
     world.lives.resize_with(world.map.objects.ids().max(world.lives.len()), Life::default);
     for &id in fresh {
         let Some(object) = world.map.get(id) else { continue };
@@ -544,7 +547,7 @@ fn begin_lives(
             let image = object.image.address(segment.image);
             world.tls.add(id, image, segment);
         }
-        world.link_maps.add(process.link_map_layout(), id, object);
+        world.link_maps.add(link_maps, id, object);
         if let Some(life) = world.lives.get_mut(id.index()) {
             let slots = audit::plt::slots(watching, object);
             *life = Life { space, pinned, deep, slots, ..Life::default() };

@@ -10,13 +10,14 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use super::musl::{self, host};
+use super::process::projections::Projection;
 use super::process::{Facts, Process};
 use super::relocate;
 use super::searching::Searching;
 use super::terms::{Own, Stop, platform, program_name};
 use super::world::{Kept, World};
 use crate::abi::glibc::cpu::{CpuFeatures, Native, Release};
-use crate::abi::glibc::exports::{Data, RTLD_GLOBAL_RO_SIZE, RTLD_GLOBAL_SIZE};
+use crate::abi::glibc::exports::Data;
 use crate::abi::glibc::fields::Fields;
 use crate::abi::glibc::layout::Layout;
 use crate::abi::glibc::link_maps::{self, LinkMaps};
@@ -56,8 +57,6 @@ const BARE_TCB_SIZE: u64 = 1024;
 // Entries of the auxiliary vector that the libc crate does not have (linux/auxvec.h).
 const AT_RSEQ_FEATURE_SIZE: u64 = 27;
 const AT_RSEQ_ALIGN: u64 = 28;
-const AT_HWCAP3: u64 = 29;
-const AT_HWCAP4: u64 = 30;
 
 /// What has been decided so far.
 pub struct Plan<'p> {
@@ -234,16 +233,13 @@ impl Plan<'_> {
         let exports = &process.facts.exports;
         let main_thread = process.facts.main_thread;
         let data = &exports.data;
-        let fields = |at: Addr, size| {
-            // SAFETY: the binary's own variables and the thread control block, each of this size.
-            unsafe { Fields::new(at.0 as *mut u8, size) }
-        };
-        let global = fields(data.rtld_global, RTLD_GLOBAL_SIZE);
-        let ro = fields(data.rtld_global_ro, RTLD_GLOBAL_RO_SIZE);
-        let pthread = fields(main_thread, layout.pthread.size.into());
+        let Projection { global, ro, .. } = Projection::of_program(layout, data);
+        let block = main_thread.0 as *mut u8;
+        // SAFETY: the thread control block, which has this size.
+        let pthread = unsafe { Fields::new(block, layout.pthread.size.into()) };
         let facts = global::Facts {
             executable_stack: self.executable_stack,
-            pthread: &pthread,
+            pthread: Some(&pthread),
             all_dirs: global_ro::all_dirs(layout, &ro),
             count_lock: exports.functions.count_lock,
         };
@@ -259,23 +255,14 @@ impl Plan<'_> {
         let release = Release { minor: layout.minor, hwcap2 };
         let cpu = self.cpu.as_of(release, &Native, &tunables);
         let facts = global_ro::Facts {
-            page_size: aux(libc::AT_PAGESZ).unwrap_or(crate::addr::PAGE),
-            clock_ticks: aux(libc::AT_CLKTCK).unwrap_or(100),
-            hwcap2,
-            hwcap3: aux(AT_HWCAP3).unwrap_or_default(),
-            hwcap4: aux(AT_HWCAP4).unwrap_or_default(),
             platform: platform(stack),
-            min_signal_stack: aux(libc::AT_MINSIGSTKSZ),
-            auxv: Addr(stack.auxv() as u64),
             bind_not: self.settings.bind_not,
             dynamic_weak: self.settings.dynamic_weak,
             lazy: !self.settings.bind_now,
             older_order: map.objects.older_order,
-            cpu: &cpu,
-            tls,
-            surplus: tls.size - tls.used,
             global_scope,
             vdso: vdso(layout, map, link_maps),
+            ..global_ro::Facts::new(Addr(stack.auxv() as u64), aux, &cpu, tls)
         };
         global_ro::write(layout, &ro, &exports.functions, &facts);
         let set = |name: &[u8]| self.values.by_name(name).map(|(value, _)| value);
@@ -327,25 +314,22 @@ fn project_objects(process: &Process) -> (u64, u32) {
         };
         link_maps.fill(layout, id, object, &facts);
     }
-    if let Some(layout) = process.layout() {
+    if let Some(Projection { layout, global, .. }) = process.projection() {
         let libc = process.libc().map_or(0, |libc| link_maps.address(libc));
         let (index, count) = (LinkMap::BASE, visible.len());
-        let start = process.facts.exports.data.rtld_global.0 as *mut u8;
-        // SAFETY: the binary's own variable of this size.
-        let global = unsafe { Fields::new(start, RTLD_GLOBAL_SIZE) };
-        global::namespace(layout, &global, global::Namespace { index, first, count, libc });
+        global::namespace(layout, global, global::Namespace { index, first, count, libc });
     }
     global_scope
 }
 
 /// The same again, with libraries that have come since, for which auditors have waited.
-pub fn show_start(process: &Process, layout: &Layout) {
+pub fn show_start(process: &Process) {
     let global_scope = project_objects(process);
-    let start = process.facts.exports.data.rtld_global_ro.0 as *mut u8;
-    // SAFETY: the binary's own variable of this size, which is not sealed yet.
-    let ro = unsafe { Fields::new(start, RTLD_GLOBAL_RO_SIZE) };
-    global_ro::set_global_scope(layout, &ro, global_scope);
-    global_ro::set_audit(layout, &ro, &process.facts.exports.functions);
+    // `_rtld_global_ro` is not sealed yet.
+    if let Some(Projection { layout, ro, .. }) = process.projection() {
+        global_ro::set_global_scope(layout, ro, global_scope);
+        global_ro::set_audit(layout, ro, &process.facts.exports.functions);
+    }
 }
 
 /// AT_RANDOM's bytes; a process without them gets zeros, as under ld.so.
@@ -371,7 +355,11 @@ unsafe fn plain_data(data: &Data, stack: &InitialStack, secure: bool) {
 }
 
 /// The vDSO's functions, which all have the version LINUX_2.6 (vdso(7)).
-fn vdso(layout: &Layout, map: &LinkMap<'static>, link_maps: &LinkMaps) -> global_ro::Vdso {
+pub(super) fn vdso(
+    layout: &Layout,
+    map: &LinkMap<'static>,
+    link_maps: &LinkMaps,
+) -> global_ro::Vdso {
     let Some((id, object)) = map.by_role(Role::Vdso).and_then(|id| Some((id, map.get(id)?))) else {
         return global_ro::Vdso::default();
     };

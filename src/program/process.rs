@@ -7,6 +7,8 @@
 //! caller are `unsafe`.
 #![allow(unsafe_code)]
 
+pub mod projections;
+
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -21,19 +23,21 @@ use super::places::{Place, Places};
 use super::searching::Searching;
 use super::symbols::FoundVersion;
 use super::world::World;
-use crate::abi::glibc::exports::{Exports, RTLD_GLOBAL_SIZE};
+use crate::abi::glibc::exports::Exports;
 use crate::abi::glibc::fields::Fields;
 use crate::abi::glibc::{self, global, link_maps};
 use crate::addr::{Addr, ObjectId};
 use crate::elf::segment::{Access, within};
 use crate::env::tunables::{Value, Values};
 use crate::init::Arguments;
+use crate::linkmap::LinkMap;
 use crate::object::{Object, Role};
 use crate::reloc::apply::Entries;
 use crate::sys::memory::{Protection, protect};
 use crate::sys::{fork, process as kernel};
 use crate::text::Text;
 use crate::tls::{block, thread};
+use projections::Projection;
 
 /// What is decided before the first object is relocated.
 pub struct Facts {
@@ -77,6 +81,8 @@ pub struct Process {
     pub facts: Facts,
     /// The locks that are shared with libc.
     pub locks: Locks,
+    /// What the program's libc reads, if it is glibc's.
+    projection: Option<Projection>,
     world: AtomicPtr<World>,
     places: Places,
     /// The program's calloc(3) and free(3), once it can be asked for memory.
@@ -135,7 +141,9 @@ impl Process {
     /// A process whose code has not run yet.
     #[must_use]
     pub fn new(facts: Facts, world: World) -> Self {
+        let data = &facts.exports.data;
         let this = Self {
+            projection: facts.layout.map(|layout| Projection::of_program(layout, data)),
             facts,
             locks: Locks::default(),
             world: AtomicPtr::new(Box::into_raw(Box::new(world))),
@@ -196,7 +204,9 @@ impl Process {
         let world = self.world();
         let place = |(id, object): (ObjectId, &Object<'static>)| {
             let link_map = world.link_maps.address(id);
-            (link_map != 0).then(|| place(id, object, link_map))
+            // rld's places are known by the first of its link maps.
+            let is_second = object.role == Role::Loader && object.space != LinkMap::BASE;
+            (link_map != 0 && !is_second).then(|| place(id, object, link_map))
         };
         let mut places: Vec<Place> = world.map.objects.iter().filter_map(place).collect();
         places.sort_unstable_by_key(|place| place.start);
@@ -256,6 +266,30 @@ impl Process {
         }
     }
 
+    /// What the program's libc reads, if it is glibc's.
+    #[inline]
+    #[must_use]
+    pub const fn projection(&self) -> Option<&Projection> {
+        self.projection.as_ref()
+    }
+
+    /// The layout of the C library in a namespace.
+    #[must_use]
+    pub fn layout_in(&self, world: &World, space: usize) -> Option<&'static glibc::layout::Layout> {
+        world.layout_in(space).or(self.layout())
+    }
+
+    /// That of the C library which the code at an address is bound to.
+    #[must_use]
+    pub fn layout_at(&self, address: u64) -> Option<&'static glibc::layout::Layout> {
+        let place = self.find_code(address);
+        while_reading(|| {
+            let world = self.world();
+            let life = place.and_then(|place| world.life(place.object));
+            self.layout_in(world, life.map_or(LinkMap::BASE, |life| life.space))
+        })
+    }
+
     /// The C library's layout.
     #[must_use]
     pub fn layout(&self) -> Option<&'static glibc::layout::Layout> {
@@ -266,6 +300,16 @@ impl Process {
     #[must_use]
     pub fn link_map_layout(&self) -> &'static glibc::layout::Layout {
         self.layout().unwrap_or(glibc::layout::Layout::common())
+    }
+
+    /// The layout of link maps in a namespace.
+    #[must_use]
+    pub fn link_map_layout_in(
+        &self,
+        world: &World,
+        space: usize,
+    ) -> &'static glibc::layout::Layout {
+        world.layout_in(space).unwrap_or(self.link_map_layout())
     }
 
     /// The program's C library.
@@ -298,6 +342,7 @@ impl Process {
                 return Addr(0);
             }
             thread::initialise(thread_pointer);
+            self.mark_areas(thread_pointer);
         }
         thread_pointer
     }
@@ -340,7 +385,10 @@ impl Process {
         let _modules = self.locks.hold(Lock::Tls);
         locks::forget_reader(thread_pointer);
         // SAFETY: as the caller promises.
-        unsafe { thread::reset(thread_pointer) };
+        unsafe {
+            thread::reset(thread_pointer);
+            self.mark_areas(thread_pointer);
+        }
     }
 
     /// Frees a thread's DTV, and with `block` what [`Process::allocate_tls`] has allocated for it.
@@ -357,16 +405,14 @@ impl Process {
         }
     }
 
-    /// A tunable by the number that libc knows it by, and whether the user has set it.
+    /// A tunable by the number that a libc of this layout knows it by, and whether the user has set it.
     #[must_use]
-    pub fn tunable(&self, id: u32) -> Option<(Value<'static>, bool)> {
-        self.facts.tunables.by_id(glibc::tunables(self.layout()?)?, id)
-    }
-
-    /// Whether libc takes a tunable that is text as its bytes and their number; from 2.39 on (contract 9.1).
-    #[must_use]
-    pub fn knows_text(&self) -> bool {
-        self.layout().is_some_and(|layout| layout.minor >= 39)
+    pub fn tunable(
+        &self,
+        layout: &glibc::layout::Layout,
+        id: u32,
+    ) -> Option<(Value<'static>, bool)> {
+        self.facts.tunables.by_id(glibc::tunables(layout)?, id)
     }
 
     /// Whether memory of an object can be written; `None` if it is no object's. The caller is reading.
@@ -408,11 +454,13 @@ impl Process {
         }
     }
 
-    /// Where `cpu_features` is.
+    /// Where a libc of this layout has `cpu_features`.
     #[must_use]
-    pub fn cpu_features(&self) -> Addr {
-        let offset = self.layout().map_or(0, |it| it.rtld_global_ro.x86_cpu_features);
-        Addr(self.facts.exports.data.rtld_global_ro.0 + u64::from(offset))
+    pub fn cpu_features(&self, layout: Option<&glibc::layout::Layout>) -> Addr {
+        let mut all = self.projections();
+        let it = layout.and_then(|layout| all.find(|it| core::ptr::eq(it.layout, layout)));
+        let place = it.map(|it| it.ro.at(it.layout.rtld_global_ro.x86_cpu_features));
+        place.map_or(self.facts.exports.data.rtld_global_ro, Addr)
     }
 
     /// Makes a thread's stack executable, above its guard; returns 0 or an error number.
@@ -441,15 +489,21 @@ impl Process {
     /// error number.
     #[must_use]
     pub fn open_main_stack(&self, end: Addr) -> i32 {
-        let Some(layout) = self.layout() else { return libc::EINVAL };
+        if self.projection.is_none() {
+            return libc::EINVAL;
+        }
         if let Err(errno) = checks::open_main_stack(end) {
             return errno.0;
         }
-        let start = self.facts.exports.data.rtld_global.0 as *mut u8;
-        // SAFETY: the binary's own variable of this size.
-        let global = unsafe { Fields::new(start, RTLD_GLOBAL_SIZE) };
-        global::set_stack_flags(layout, &global, true);
+        self.open_new_stacks();
         0
+    }
+
+    /// Lets the stacks of new threads be executable.
+    pub fn open_new_stacks(&self) {
+        for Projection { layout, global, .. } in self.projections() {
+            global::set_stack_flags(layout, global, true);
+        }
     }
 
     /// Memory from the program's allocator, zeroed; null where there is none.

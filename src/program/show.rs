@@ -13,10 +13,9 @@ use super::debugger;
 use super::libpthread;
 use super::locks::Lock;
 use super::process::Process;
+use super::process::projections::Projection;
 use super::ready::early_init;
 use super::world::World;
-use crate::abi::glibc::exports::RTLD_GLOBAL_SIZE;
-use crate::abi::glibc::fields::Fields;
 use crate::abi::glibc::layout::Layout;
 use crate::abi::glibc::{global, link_maps};
 use crate::addr::{Addr, ObjectId};
@@ -39,14 +38,13 @@ pub fn show(process: &Process, world: World, change: &Change<'_>) {
     }
     let kind = if change.went.is_empty() { debugger::State::Add } else { debugger::State::Delete };
     debugger::begin(process, change.space, kind);
-    let layout = process.layout();
     tell(process, &world, change);
     let first = world.link_maps.first_of(change.came);
     let retired: Vec<_> = change.went.iter().filter_map(|&id| module(process, id)).collect();
     process.replace_world(world);
     let world = process.world();
     retire_modules(process, &retired);
-    if let Some(layout) = layout
+    if let Some(layout) = process.layout_in(world, change.space)
         && let Some(libc) = world.spaces.get(change.space).and_then(|space| space.libc)
         && change.came.contains(&libc)
     {
@@ -58,7 +56,8 @@ pub fn show(process: &Process, world: World, change: &Change<'_>) {
 
 /// Writes what libc, debuggers and threads know of a change. The caller shows the world afterwards.
 pub fn tell(process: &Process, world: &World, change: &Change<'_>) {
-    fill(process.link_map_layout(), world, change);
+    let layout = process.link_map_layout_in(world, change.space);
+    fill(layout, world, change);
     let generation = enter_modules(process, world, change);
     let [came, went] = &process.counts;
     came.fetch_add(change.came.len() as u64, Ordering::Relaxed);
@@ -68,10 +67,13 @@ pub fn tell(process: &Process, world: &World, change: &Change<'_>) {
     let members = world.visible_in(change.space).into_iter();
     let list: Vec<_> =
         members.filter_map(|id| maps.get_in(change.space, id, world.map.get(id)?)).collect();
-    let first = maps.link(process.link_map_layout(), &list);
+    let first = maps.link(layout, &list);
     debugger::set_first(process, change.space, first);
-    if let Some(layout) = process.layout() {
-        project(process, layout, world, change, (first, list.len(), generation));
+    for projection in process.projections() {
+        let is_own = core::ptr::eq(projection.layout, layout);
+        // Libraries of another layout could not read the list.
+        let (first, count) = if is_own { (first, list.len()) } else { (0, 0) };
+        project(process, projection, world, change, (first, count, generation));
     }
 }
 
@@ -144,38 +146,36 @@ pub fn fill_static_tls(process: &Process, world: &World, module: &Module) {
     });
 }
 
-/// Writes what libc reads of the namespace and of modules.
+/// Writes what the libraries of a layout read of the namespace and of modules.
 fn project(
     process: &Process,
-    layout: &Layout,
+    Projection { layout, global, .. }: &Projection,
     world: &World,
     change: &Change<'_>,
     (first, count, generation): (u64, usize, u64),
 ) {
-    let start = process.facts.exports.data.rtld_global.0 as *mut u8;
-    // SAFETY: the binary's own variable of this size.
-    let global = unsafe { Fields::new(start, RTLD_GLOBAL_SIZE) };
     let old = process.world();
     let maps = &world.link_maps;
     let libc = world.spaces.get(change.space).and_then(|space| space.libc);
+    let libc = libc.filter(|_| first != 0);
     let namespace = global::Namespace {
         index: change.space,
         first,
         count,
         libc: libc.map_or(0, |id| maps.address(id)),
     };
-    global::namespace(layout, &global, namespace);
+    global::namespace(layout, global, namespace);
     let added = change.came.len() as u64;
-    global::counts(layout, &global, added, world.spaces.len());
+    global::counts(layout, global, added, world.spaces.len());
     for &id in change.went {
         if let Some(module) = old.tls.module(id) {
-            global::set_slot(layout, &global, module.id, generation, 0);
+            global::set_slot(layout, global, module.id, generation, 0);
         }
     }
     for &id in change.came {
         if let Some(module) = world.tls.module(id) {
-            global::set_slot(layout, &global, module.id, generation, maps.address(id));
+            global::set_slot(layout, global, module.id, generation, maps.address(id));
         }
     }
-    global::modules(layout, &global, &world.tls, generation, modules::highest());
+    global::modules(layout, global, &world.tls, generation, modules::highest());
 }

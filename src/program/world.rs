@@ -17,6 +17,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
 use super::audit::plt::Slot;
+use crate::abi::glibc::layout::Layout;
 use crate::abi::glibc::link_maps::LinkMaps;
 use crate::addr::ObjectId;
 use crate::elf::dynamic::Flags1;
@@ -226,6 +227,8 @@ pub struct Space {
     pub unique: Arc<Unique<'static>>,
     /// Its C library.
     pub libc: Option<ObjectId>,
+    /// The layout of that, where it is not that of the program's.
+    pub layout: Option<&'static Layout>,
 }
 
 /// The state of a process's objects.
@@ -321,6 +324,12 @@ impl World {
     #[must_use]
     pub fn unique(&self, space: usize) -> Option<&Unique<'static>> {
         self.spaces.get(space).map(|space| &*space.unique)
+    }
+
+    /// The layout of a namespace's C library, where it is not that of the program's.
+    #[must_use]
+    pub fn layout_in(&self, space: usize) -> Option<&'static Layout> {
+        self.spaces.get(space)?.layout
     }
 
     /// Makes the chains anew that have changed. Objects that see the same share a chain.

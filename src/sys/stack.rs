@@ -13,6 +13,22 @@ use crate::addr::Addr;
 /// A word of the auxiliary vector: type and value.
 pub type AuxEntry = [u64; 2];
 
+/// An auxiliary vector without its end mark.
+///
+/// # Safety
+/// The kernel has put the vector there, and nobody changes it.
+#[must_use]
+pub unsafe fn auxiliary(start: *const AuxEntry) -> &'static [AuxEntry] {
+    let mut count = 0;
+    // SAFETY: the vector ends with AT_NULL.
+    unsafe {
+        while !start.is_null() && (*start.add(count))[0] != 0 {
+            count += 1;
+        }
+        if count == 0 { &[] } else { core::slice::from_raw_parts(start, count) }
+    }
+}
+
 /// The initial stack, split into its vectors.
 #[derive(Debug)]
 pub struct InitialStack {

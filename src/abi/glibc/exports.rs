@@ -61,6 +61,9 @@ pub struct Functions {
     pub open_hook: Addr,
     /// GL(rtld_lock_recursive) and GL(rtld_unlock_recursive) as long as there is no libpthread.so.0 (contract 5.2).
     pub count_lock: [Addr; 2],
+    /// Functions that serve libraries of several layouts: `__tunable_get_val`, `__tunable_is_initialized`,
+    /// `_dl_x86_get_cpu_features`, `__get_cpu_features`.
+    pub by_caller: [Addr; 4],
     /// `_dl_debug_state`, where debuggers put a breakpoint.
     pub debug_state: Addr,
     /// Functions that hold a static probe each, by [`Probe`].

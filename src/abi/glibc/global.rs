@@ -25,8 +25,8 @@ const SLOTINFO_SURPLUS: usize = 62;
 pub struct Facts<'f> {
     /// Whether stacks are executable.
     pub executable_stack: bool,
-    /// The main thread's block.
-    pub pthread: &'f Fields,
+    /// The main thread's block; none for libraries whose threads it is not one of.
+    pub pthread: Option<&'f Fields>,
     /// What GLRO(init_all_dirs) holds.
     pub all_dirs: Addr,
     /// GL(rtld_lock_recursive) and GL(rtld_unlock_recursive).
@@ -51,7 +51,7 @@ pub fn write(layout: &Layout, global: &Fields, facts: &Facts<'_>) {
         global.set(list, global.at(list));
         global.set(list + 8, global.at(list));
     }
-    if let Some(list) = at.stack_user {
+    if let Some((list, pthread)) = at.stack_user.zip(pthread) {
         let link = layout.pthread.list;
         global.set(list, pthread.at(link));
         global.set(list + 8, pthread.at(link));
@@ -199,7 +199,9 @@ mod tests {
             let all_dirs = global_ro::all_dirs(layout, &ro);
             assert_eq!(all_dirs.0 == 0, is_old, "{label}");
             let count_lock = [Addr(0x1111), Addr(0x2222)];
-            let facts = Facts { executable_stack: false, pthread: &pthread, all_dirs, count_lock };
+            let pthread_of_start = Some(&pthread);
+            let facts =
+                Facts { executable_stack: false, pthread: pthread_of_start, all_dirs, count_lock };
             write(layout, &global, &facts);
             let word = |at: Option<u16>| at.and_then(|at| global.get::<u64>(at));
             assert_eq!(word(at.rtld_lock_recursive), is_old.then_some(0x1111), "{label}");

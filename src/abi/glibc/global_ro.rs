@@ -49,6 +49,42 @@ pub struct Facts<'f> {
     pub vdso: Vdso,
 }
 
+// Entries of the auxiliary vector that the libc crate does not have (linux/auxvec.h).
+const AT_HWCAP3: u64 = 29;
+const AT_HWCAP4: u64 = 30;
+
+impl<'f> Facts<'f> {
+    /// What follows from the auxiliary vector, whose entries `aux` finds, and from what else is given; the rest is as
+    /// where nobody has set anything.
+    #[must_use]
+    pub fn new(
+        auxv: Addr,
+        aux: impl Fn(u64) -> Option<u64>,
+        cpu: &'f CpuFeatures,
+        tls: &'f tls::Layout,
+    ) -> Self {
+        Self {
+            page_size: aux(libc::AT_PAGESZ).unwrap_or(crate::addr::PAGE),
+            clock_ticks: aux(libc::AT_CLKTCK).unwrap_or(100),
+            hwcap2: aux(libc::AT_HWCAP2).unwrap_or_default(),
+            hwcap3: aux(AT_HWCAP3).unwrap_or_default(),
+            hwcap4: aux(AT_HWCAP4).unwrap_or_default(),
+            platform: None,
+            min_signal_stack: aux(libc::AT_MINSIGSTKSZ),
+            auxv,
+            bind_not: false,
+            dynamic_weak: false,
+            lazy: true,
+            older_order: false,
+            cpu,
+            tls,
+            surplus: tls.size - tls.used,
+            global_scope: (0, 0),
+            vdso: Vdso::default(),
+        }
+    }
+}
+
 /// The kernel's vDSO; zeros where there is none.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Vdso {

@@ -638,26 +638,40 @@ pub struct Pthread {
     /// robust_head, the kernel's `struct robust_list_head`: list, futex_offset, list_op_pending, 8 bytes each
     /// (contract 2.2).
     pub robust_head: u16,
+    /// cleanup: handlers of a thread that is cancelled.
+    pub cleanup: u16,
     /// cleanup_jmp_buf: set by `__libc_start_main`.
     pub cleanup_jmp_buf: u16,
+    /// cancelhandling, i32: the state of cancellation, a bit each.
+    pub cancelhandling: u16,
     /// specific_1stblock: first block of thread-specific data (contract 2.2).
     pub specific_1stblock: u16,
     /// specific\[0\]: address of `specific_1stblock` (contract 2.2).
     pub specific: u16,
+    /// specific_used, u8: whether there is thread-specific data.
+    pub specific_used: u16,
     /// report_events, u8: `__nptl_initial_report_events` (contract 2.2).
     pub report_events: u16,
     /// user_stack, u8: 1 for the main thread; up to 2.41 (contract 2.2).
     pub user_stack: Option<u16>,
     /// stack_mode, u32: 2 for the main thread; from 2.42 on (contract 2.2).
     pub stack_mode: Option<u16>,
+    /// lock, i32: a low-level lock over stack and scheduling parameters.
+    pub lock: u16,
     /// joinstate, u32: 2 for the main thread, cleared by the kernel instead of `tid`; from 2.43 on (contract 2.2).
     pub joinstate: Option<u16>,
+    /// result: what pthread_exit(3) leaves for who joins.
+    pub result: u16,
     /// stackblock: 0 for the main thread.
     pub stackblock: u16,
     /// stackblock_size, u64: `__libc_stack_end` for the main thread (contract 2.2).
     pub stackblock_size: u16,
     /// rtld_catch: the original's catch frame; from 2.37 on (contract 7.1).
     pub rtld_catch: Option<u16>,
+    /// tls_state: texts of strsignal(3) and strerror(3) for numbers that nobody knows; from 2.32 on.
+    pub tls_state: Option<u16>,
+    /// getrandom_buf: the state of the vDSO's getrandom(2); from 2.41 on.
+    pub getrandom_buf: Option<u16>,
     /// rseq_area: 32 bytes; 2.35 to 2.40 (contract 2.5).
     pub rseq_area: Option<u16>,
 }
@@ -680,6 +694,9 @@ pub struct Contract {
     pub tls_init_tp: bool,
     /// Whether the locks are taken with `pthread_mutex_lock` of libc.so.6; from 2.34 on (contract 5.1).
     pub mutex_from_libc: bool,
+    /// Whether `cancelhandling` alone has the state of cancellation. Builds of 2.34 and 2.35 differ in that, and no
+    /// evidence tells which is which.
+    pub cancel_bits: bool,
     /// Whether the resolvers of `gettimeofday` and `time` use GLRO(sysinfo_map) and GLRO(lookup_symbol_x); up to 2.40
     /// (contract 6.6).
     pub vdso_by_lookup: bool,

@@ -3,6 +3,7 @@
 //! rld's own model is the truth; what stands here is written from it, in the layout that the mapped libc.so.6 was built
 //! with. No code outside this folder knows an offset of a structure of glibc's.
 
+pub mod beside;
 mod code;
 pub mod cpu;
 mod cpu_projection;
@@ -69,6 +70,13 @@ pub fn layout_of(object: &Object<'_>) -> Result<&'static Layout> {
         error.details.extend(lines.map(|line| line.trim().into()));
         error
     })
+}
+
+/// A libc.so.6 of another layout than that of the program's, where it cannot be; the reasons are to be added.
+#[must_use]
+pub fn other_build(object: &Object<'_>) -> Error {
+    let words = "another build of glibc than the program's cannot be loaded beside it";
+    Error::words(object.name.to_bytes(), words)
 }
 
 /// The tunables that a layout's libc knows by number; none where its layout does not tell which it has.

@@ -22,11 +22,9 @@ use super::super::world::{Kept, World};
 use super::super::{checks, preload, relocate, tracing};
 use super::load::{load, refuse};
 use super::{Activity, activity_in, opened, plt};
+use crate::abi::glibc;
 use crate::abi::glibc::cpu::{self, Cpuid};
-use crate::abi::glibc::exports::RTLD_GLOBAL_SIZE;
-use crate::abi::glibc::fields::Fields;
 use crate::abi::glibc::layout::Layout;
-use crate::abi::glibc::{self, global};
 use crate::abi::unknown;
 use crate::addr::ObjectId;
 use crate::arch::vector_state;
@@ -132,8 +130,8 @@ impl Found<'_> {
         process.end_change();
         let change = Change { space: LinkMap::BASE, came: &fresh, went: &[] };
         show::tell(process, process.world(), &change);
-        if let Some(layout) = layout {
-            prepare::show_start(process, layout);
+        if layout.is_some() {
+            prepare::show_start(process);
         }
         refill(process, program);
         process.show_places();
@@ -199,11 +197,8 @@ impl Found<'_> {
         );
         world.take_counts(old);
         process.replace_world(world);
-        if let (true, Some(layout)) = (executable, process.layout()) {
-            let start = process.facts.exports.data.rtld_global.0 as *mut u8;
-            // SAFETY: the binary's own variable of this size.
-            let global = unsafe { Fields::new(start, RTLD_GLOBAL_SIZE) };
-            global::set_stack_flags(layout, &global, true);
+        if executable {
+            process.open_new_stacks();
         }
         Ok(fresh)
     }

@@ -18,6 +18,7 @@ use crate::abi::musl::{self, large_files};
 use crate::addr::{Addr, ObjectId};
 use crate::error::{Error, Result};
 use crate::linkmap::LinkMap;
+use crate::lookup::redefined::redefined;
 use crate::lookup::{Class, Reference, one};
 use crate::object::{Definition, Object};
 use crate::tls::thread;
@@ -59,21 +60,8 @@ pub fn take_functions(map: &mut LinkMap<'static>, own: &Own) -> Result<Option<Fu
 /// Lets what is bound to a function of [`FUNCTIONS`] in the C library be bound to rld's: they stand as absolute symbols
 /// in a copy of its symbol table, which stays. So whoever interposes one still finds the library's behind it.
 fn replace_functions(libc: &mut Object<'static>, entries: &Entries) {
-    const SYMBOL: usize = 24;
-    let exports = &libc.exports;
-    let table = libc.dynamic.symtab;
-    let bytes = table.and_then(|at| libc.image.bytes(at, (exports.count() * SYMBOL) as u64));
-    let mut bytes = bytes.unwrap_or_default().to_vec();
-    for (name, address) in FUNCTIONS.split_ascii_whitespace().zip(entries.functions) {
-        let reference = Reference::new(name.as_bytes(), None, Class::default());
-        let found = one::find(exports, &reference);
-        let start = found.map(|(index, _)| index as usize * SYMBOL);
-        if let Some(symbol) = start.and_then(|at| bytes.get_mut(at..at + SYMBOL)) {
-            const ABSOLUTE: u16 = 0xfff1;
-            symbol[6..8].copy_from_slice(&ABSOLUTE.to_le_bytes());
-            symbol[8..16].copy_from_slice(&address.0.to_le_bytes());
-        }
-    }
+    let names = FUNCTIONS.split_ascii_whitespace().map(str::as_bytes);
+    let bytes = redefined(libc, names.zip(entries.functions));
     libc.exports.symbols = crate::elf::table::Table::new(bytes.leak());
 }
 
