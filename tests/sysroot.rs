@@ -66,6 +66,7 @@ fn main() {
         trials.push(trial(format!("{name}/gconv"), &suite, modules_of_the_root));
         trials.push(trial(format!("{name}/children"), &suite, children));
         trials.push(trial(format!("{name}/too-new"), &suite, too_new));
+        trials.push(trial(format!("{name}/no-arguments"), &suite, no_arguments));
     }
     let small: [(&str, Test); 8] = [
         ("operands", operands),
@@ -222,6 +223,19 @@ fn too_new(test: &str, suite: &Suite) -> Verdict {
     assert_eq!(errors.matches(advice).count(), 1, "{errors}");
     let output = rld(root, &[program.to_str().unwrap(), "--version"]);
     assert!(said(&output).starts_with("ls (GNU coreutils) "));
+    passed()
+}
+
+/// The loader alone ends as the installed release's own: Debian's ldd(1) looks at that, up to glibc 2.31.
+fn no_arguments(test: &str, suite: &Suite) -> Verdict {
+    let (root, libraries) = match suite.parts(test) {
+        Ok(parts) => parts,
+        Err(verdict) => return verdict,
+    };
+    let oracle = command(&libraries.join("ld-linux-x86-64.so.2")).output().unwrap();
+    let output = command(loader::subject()).env("RLD_SYSROOT", root).output().unwrap();
+    assert_eq!(output.status.code(), oracle.status.code(), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains(": missing program name\n"));
     passed()
 }
 

@@ -7,8 +7,8 @@ use core::ffi::CStr;
 use super::live::Live;
 use super::searching::{self, Searching};
 use super::terms::{Entry, Own, STDERR, STDOUT, Stop, platform, program_name};
-use super::{adopt, meant, sysroot};
-use crate::abi::glibc::cpu::CpuFeatures;
+use super::{adopt, installed, meant, sysroot};
+use crate::abi::glibc::cpu::{self, CpuFeatures};
 use crate::addr::Addr;
 use crate::cli::{Command, Options};
 use crate::elf::Malformed;
@@ -30,6 +30,8 @@ use crate::trace::{self, Event, Topics};
 pub const DEFAULT_LOADER_NAME: &CStr = c"/lib64/ld-linux-x86-64.so.2";
 /// Exit status of a command line that makes no sense, as ld.so has it.
 const BAD_USAGE: i32 = 1;
+/// The same of glibc's loaders up to 2.32 without any arguments, by which Debian's ldd(1) of those days knows a loader.
+const SHOWN: i32 = 127;
 /// Exit status of `--verify`, which ldd(1) asks for, for a dynamically linked file that names no loader.
 const NO_INTERPRETER: i32 = 2;
 /// The same for what is not dynamically linked, or cannot be loaded at all.
@@ -51,10 +53,16 @@ impl Job {
     /// # Errors
     /// It makes no sense, which is said.
     #[inline(never)]
-    pub fn new(stack: &InitialStack, own: &Own, secure: bool) -> Result<Self, Stop> {
+    pub fn new(
+        stack: &InitialStack,
+        own: &Own,
+        secure: bool,
+        settings: &Settings<'_>,
+    ) -> Result<Self, Stop> {
         let own_header = own.header;
+        let job = Self { options: None, own_name: None, own_header, secure };
         if stack.aux(libc::AT_ENTRY) != Some(own.entry.0) {
-            return Ok(Self { options: None, own_name: None, own_header, secure });
+            return Ok(job);
         }
         let path = stack.arguments().next();
         let own_name = Text(program_name(stack));
@@ -63,9 +71,20 @@ impl Job {
                 "{own_name}: {usage}\nTry '{own_name} --help' for more information.\n"
             );
             file::write_all(STDERR, text.as_bytes());
-            Stop::Exit(BAD_USAGE)
+            let is_asked_to_show_itself = stack.argc() == 1 && job.shows_itself(stack, settings);
+            Stop::Exit(if is_asked_to_show_itself { SHOWN } else { BAD_USAGE })
         })?;
         Ok(Self { options: Some(options), own_name: path, own_header, secure })
+    }
+
+    /// Whether the installed glibc's ld.so ends with [`SHOWN`] where it has no arguments: up to 2.32.
+    #[cold]
+    fn shows_itself(&self, stack: &InitialStack, settings: &Settings<'_>) -> bool {
+        let Ok(root) = settings.sysroot.map(sysroot::root).transpose() else { return false };
+        let cpu = cpu::detect(&cpu::Native, &cpu::Tunables::default());
+        let mut live = Live::new(root.unwrap_or_default());
+        let layout = installed::layout(self, stack, settings, &cpu, &mut live);
+        layout.is_some_and(|layout| layout.minor < 33)
     }
 
     /// What the program will see as its name.

@@ -15,6 +15,7 @@ pub mod debugger;
 pub mod diagnostics;
 pub mod hooks;
 pub mod info;
+pub mod installed;
 pub mod iterate;
 pub mod libpthread;
 pub mod listing;

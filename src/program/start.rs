@@ -86,7 +86,7 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     if settings.show_auxv {
         answers::auxiliary_vector(stack);
     }
-    let job = Job::new(stack, own, secure)?;
+    let job = Job::new(stack, own, secure, &settings)?;
     if settings.profile.is_some() {
         answers::profile(&job, stack, &settings);
     }

@@ -5,15 +5,13 @@ use core::fmt::Write;
 
 use super::command::Job;
 use super::live::Live;
-use super::sysroot;
+use super::{installed, sysroot};
+use crate::abi::glibc;
 use crate::abi::glibc::cpu::{CpuFeatures, NON_TEMPORAL_MAXIMUM, NON_TEMPORAL_MINIMUM};
 use crate::abi::glibc::cpu::{Native, Release};
-use crate::abi::glibc::{self, layout::Layout};
 use crate::env::Settings;
 use crate::env::tunables::{Kind, Value, Values, lists};
 use crate::error::Result;
-use crate::linkmap::{LinkMap, Linker};
-use crate::search::Purpose;
 use crate::sys::stack::InitialStack;
 use crate::text::Text;
 
@@ -31,7 +29,7 @@ pub fn lines(
 ) -> Result<String> {
     let root = job.sysroot().or(settings.sysroot).map(sysroot::root).transpose()?;
     let mut live = Live::new(root.unwrap_or_default());
-    let layout = layout(job, stack, settings, cpu, &mut live);
+    let layout = installed::layout(job, stack, settings, cpu, &mut live);
     let list = layout.and_then(glibc::tunables).unwrap_or(lists::V2_36_GMON);
     let minor = layout.map_or(36, |layout| layout.minor);
     let hwcap2 = stack.aux(libc::AT_HWCAP2).unwrap_or_default();
@@ -57,33 +55,6 @@ pub fn lines(
         };
     }
     Ok(text)
-}
-
-/// The layout of the libc.so.6 that a program would find.
-fn layout(
-    job: &Job,
-    stack: &InitialStack,
-    settings: &Settings<'_>,
-    cpu: &CpuFeatures,
-    live: &mut Live,
-) -> Option<&'static Layout> {
-    let system = sysroot::system(live.root());
-    let mut search = job.searching(stack, settings, cpu, system, live.root()).make(b"");
-    let mut map = LinkMap::default();
-    let mut linker = Linker {
-        map: &mut map,
-        space: LinkMap::BASE,
-        no_load: false,
-        audits: false,
-        search: &mut search,
-        source: live,
-        program: b"",
-        origin: b"",
-        lists_absent: false,
-        origin_of_last: None,
-    };
-    let libc = linker.open(glibc::SONAME, None, Purpose::Library).ok()?;
-    glibc::layout_of(map.get(libc)?).ok()
 }
 
 /// What the processor makes of a tunable: its value and its bounds.
