@@ -28,7 +28,7 @@ pub fn root(directory: &[u8]) -> Result<Root> {
     });
     root.map_err(|errno| {
         let sentence = alloc::format!("cannot be a root: {}", Why::Errno(errno));
-        Error::new(directory, Problem::Sentence(sentence)).with("--sysroot or RLD_SYSROOT names it")
+        Error::new(directory, Problem::Sentence(sentence))
     })
 }
 

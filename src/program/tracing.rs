@@ -205,7 +205,8 @@ pub fn end_of_start(process: &Process) {
     if !trace::on(Topics::STATISTICS) {
         return;
     }
-    let is_moved = |object: &&Object<'_>| object.image.bias.0 != 0;
+    // A loader's own are not counted: ld.so has them in their packed form, rld has not.
+    let is_moved = |object: &&Object<'_>| object.image.bias.0 != 0 && !object.role.starts_itself();
     let objects = process.world().map.in_search_order().map(|(_, object)| object);
     statistics::count_relative(objects.filter(is_moved).map(|it| it.dynamic.relacount).sum());
     trace::emit(&Event::StageEnds { stage: Stage::Start });
