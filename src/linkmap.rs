@@ -1,5 +1,6 @@
 //! The objects of a process and how they come together: names, identities, breadth-first dependencies.
 
+mod linker;
 mod loader;
 pub mod requests;
 mod search_list;

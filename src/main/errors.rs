@@ -114,19 +114,13 @@ unsafe extern "C" fn catch(
         "call rbx",
         "mov rdi, rsp",
         "call {leave}",
-        "xor eax, eax",
-        "add rsp, 24",
-        "pop r15",
-        "pop r14",
-        "pop r13",
-        "pop r12",
-        "pop rbx",
-        "pop rbp",
-        ".cfi_def_cfa rsp, 8",
-        "ret",
+        "mov rdi, rsp",
+        "xor esi, esi",
+        "jmp {resume}",
         ".cfi_endproc",
         enter = sym enter,
         leave = sym leave,
+        resume = sym resume,
     )
 }
 

@@ -22,18 +22,7 @@ pub fn layout(
     let system = sysroot::system(live.root());
     let mut search = job.searching(stack, settings, cpu, system, live.root()).make(b"");
     let mut map = LinkMap::default();
-    let mut linker = Linker {
-        map: &mut map,
-        space: LinkMap::BASE,
-        no_load: false,
-        audits: false,
-        search: &mut search,
-        source: live,
-        program: b"",
-        origin: b"",
-        lists_absent: false,
-        origin_of_last: None,
-    };
+    let mut linker = Linker::new(&mut map, &mut search, live);
     let libc = linker.open(glibc::SONAME, None, Purpose::Library).ok()?;
     glibc::layout_of(map.get(libc)?).ok()
 }

@@ -135,17 +135,11 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
         recording::begin_map(&map, &job);
     }
     let mut linker = Linker {
-        map: &mut map,
-        space: LinkMap::BASE,
-        no_load: false,
-        audits: false,
-        search: &mut search,
-        source: &mut live,
         program: name,
         origin: &origin,
         // The option ends at the first that is missing; the variable goes on.
         lists_absent: traced,
-        origin_of_last: None,
+        ..Linker::new(&mut map, &mut search, &mut live)
     };
     if cpu.xsave_area.is_some() {
         vector_state::use_xsave();

@@ -159,18 +159,8 @@ impl Start {
         };
         let levels = (1 << processor.isa_level()) - 1;
         let mut search = Search::new(&config, Hwcaps::new(levels, b"", None));
-        let mut linker = Linker {
-            map: &mut map,
-            space: LinkMap::BASE,
-            no_load: false,
-            search: &mut search,
-            source: disk,
-            program: &program,
-            origin,
-            lists_absent: false,
-            audits: false,
-            origin_of_last: None,
-        };
+        let mut linker =
+            Linker { program: &program, origin, ..Linker::new(&mut map, &mut search, disk) };
         if is_musl
             && let Err(error) = musl::find(&mut linker, PROGRAM, environment.musl_libc.as_deref())
         {
