@@ -81,6 +81,9 @@ const P_TYPE: usize = 0;
 const P_VADDR: usize = 16;
 const P_FILESZ: usize = 32;
 const P_MEMSZ: usize = 40;
+/// So much memory that a place for it reaches to within 128 MiB of the end of the address space: the kernel maps nothing
+/// but the stack so high, so that wherever chance puts the loader, it lies in the way.
+const TAKEN: u64 = 0x7fff_f800_0000;
 const DT_NEEDED: u64 = 1;
 const DT_STRTAB: u64 = 5;
 const DT_SYMTAB: u64 = 6;
@@ -204,7 +207,7 @@ pub const DEFECTS: &[Defect] = &[
     defect("version-not-loaded", "astray/libpart.so", Tag(DT_NEEDED, DT_DEBUG, 0), Needed, Own),
     defect("weak-version", "astray/libpart.so", Table(DT_VERNEED, 20, &[2]), Beside("weak"), Same),
     defect("no-entry", "entry", Header(24, &[0; 8]), Itself, Own),
-    defect("taken", "fixed", Segment(PT_LOAD, P_MEMSZ, 0x7ff0 << 32), Itself, Own),
+    defect("taken", "fixed", Segment(PT_LOAD, P_MEMSZ, TAKEN), Itself, Own),
     defect("program-opened", "fixed", Nothing, Opened, Same),
     defect("no-stack-header", PART, Kind(PT_GNU_STACK, 0), NothingExecutable, Same),
     defect("gap", "gap/libpart.so", Nothing, no_access(libc::PROT_NONE), Same),
