@@ -4,15 +4,17 @@
 use super::prepared::Prepared;
 use super::run::{Member, Run};
 use super::{Class, Reference};
+use crate::addr::ObjectId;
 use crate::elf::dynamic::Flags;
 use crate::elf::symbol::Binding;
-use crate::object::{Definition, Object};
+use crate::object::Object;
 
 /// What a quick look has found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Quick {
-    /// The definition.
-    Found(Definition),
+    /// Who defines it, and the index of the symbol there. Not the symbol: carried about in memory, its small fields
+    /// cost more than the look itself.
+    Found(ObjectId, u32),
     /// There is none.
     Absent,
     /// The rules have to be gone through one by one.
@@ -49,7 +51,7 @@ pub fn find(runs: &[&Run<'_, '_>], reference: &Reference<'_>, dynamic_weak: bool
         let symbol = member.names.symbols.get(index as usize)?;
         let is_usual = matches!(symbol.binding(), Binding::Global | Binding::Weak);
         Some(match is_usual && !symbol.is_hidden() {
-            true => Quick::Found(Definition { object: member.id, index, symbol }),
+            true => Quick::Found(member.id, index),
             false => Quick::Unusual,
         })
     };

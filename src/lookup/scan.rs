@@ -136,12 +136,15 @@ pub fn name(bytes: &[u8]) -> Option<(&[u8], u32)> {
         }
         lanes = lanes.add(block);
     }
-    let left = rest.iter().position(|&byte| byte == 0)?;
-    let hash = rest
-        .iter()
-        .take(left)
-        .fold(lanes.sum(), |hash, &byte| hash.wrapping_mul(33).wrapping_add(byte.into()));
-    Some((bytes.get(..blocks.len() * 16 + left)?, hash))
+    // Most names that programs ask for are shorter than a block.
+    let mut hash = if blocks.is_empty() { 5381 } else { lanes.sum() };
+    for (&byte, at) in rest.iter().zip(blocks.len() * 16..) {
+        if byte == 0 {
+            return Some((bytes.get(..at)?, hash));
+        }
+        hash = hash.wrapping_mul(33).wrapping_add(byte.into());
+    }
+    None
 }
 
 /// Whether the string at the start of `bytes` is `name`.

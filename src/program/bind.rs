@@ -131,7 +131,10 @@ fn look_up(
         }
     };
     let found = match quick {
-        Quick::Found(found) => Some(found),
+        Quick::Found(object, index) => {
+            let symbol = world.map.get(object)?.exports.symbols.get(index as usize)?;
+            Some(Definition { object, index, symbol })
+        }
         _ => thoroughly(process, world, from, object, chain, &prepared, class)?,
     };
     let Some(found) = found else {

@@ -75,22 +75,40 @@ enum Value {
 /// # Errors
 /// Nothing defines it, or the handle is none.
 pub fn find(process: &Process, query: &Query<'_>) -> core::result::Result<u64, Failure> {
-    let name = query.name.to_bytes();
     let version = query.version.map(|version| {
         let name = version.to_bytes();
         Version { hash: sysv(name), name, hidden: true }
     });
     let class = Class { newest: true, ..Class::default() };
-    let hash = scan::name(query.name.to_bytes_with_nul()).map_or(0, |(_, hash)| hash);
+    let (name, hash) = scan::name(query.name.to_bytes_with_nul()).unwrap_or_default();
     let reference = Reference { name, hash, version, class };
-    let found = while_reading(|| look(process, process.world(), query, &reference, quickly));
-    let found = match found {
-        Some(found) => found,
-        None => {
-            let _held = process.locks.hold(Lock::Load);
-            let found = look(process, process.world(), query, &reference, thoroughly);
-            found.unwrap_or_else(|| Err(query.bad_handle()))
+    match while_reading(|| quickly(process, process.world(), query, &reference)) {
+        Some(Seen::Value { address, is_resolver, loose }) => {
+            if let Some((caller, definer)) = loose {
+                note_binding(process, caller, definer);
+            }
+            Ok(match is_resolver {
+                false => address,
+                // SAFETY: the resolver lies in a relocated object.
+                true => unsafe { call_resolver(Addr(address)) },
+            })
         }
+        Some(Seen::Nothing) => Err(Failure::Undefined),
+        None => thoroughly(process, query, &reference),
+    }
+}
+
+/// The same under the loader's lock, by all rules, and said to who listens.
+#[cold]
+#[inline(never)]
+fn thoroughly(
+    process: &Process,
+    query: &Query<'_>,
+    reference: &Reference<'_>,
+) -> core::result::Result<u64, Failure> {
+    let found = {
+        let _held = process.locks.hold(Lock::Load);
+        look(process, process.world(), query, reference)
     };
     trace::flush();
     let found = found?;
@@ -148,105 +166,124 @@ struct Found {
     loose: Option<(ObjectId, ObjectId)>,
 }
 
-/// A way to look a reference up: `None` if it cannot tell, else what it has found.
-type Way = fn(&Process, &World, ObjectId, u64, &Reference<'_>) -> Option<Option<Definition>>;
-
 fn look(
     process: &Process,
     world: &World,
     query: &Query<'_>,
     reference: &Reference<'_>,
-    way: Way,
-) -> Option<core::result::Result<Found, Failure>> {
-    let is_place = matches!(query.handle, DEFAULT | NEXT);
-    let caller = match is_place {
-        true => process.find_code(query.caller).map(|place| place.object),
-        false => None,
-    };
+) -> core::result::Result<Found, Failure> {
+    let caller = caller(process, query);
     let from = match (query.handle, caller) {
-        (DEFAULT | NEXT, Some(caller)) => caller,
-        (DEFAULT, None) => world.map.by_role(Role::Program)?,
+        (DEFAULT | NEXT, Some(caller)) => Some(caller),
+        (DEFAULT, None) => world.map.by_role(Role::Program),
         (NEXT, None) => {
             let words = "RTLD_NEXT used in code not dynamically loaded";
             let line = alloc::format!("called from {:#x}, which is in no object", query.caller);
-            return Some(Err(Error::words(b"", words).with(line).into()));
+            return Err(Error::words(b"", words).with(line).into());
         }
-        (handle, _) => match world.link_maps.object(handle) {
-            Some(id) => id,
-            None => return Some(Err(query.bad_handle())),
-        },
+        (handle, _) => world.link_maps.object(handle),
     };
-    let Some(found) = way(process, world, from, query.handle, reference)? else {
-        let name = world.map.get(from).map_or(&b""[..], |object| process.name_of(object));
-        if trace::on(Topics::ERRORS) {
-            tell_absent(name, query);
-        }
-        let (object, name) = (Text(name), Text(reference.name));
-        match query.version {
-            _ if query.for_libc => {}
-            None => thread::set_error(format_args!("{object}: undefined symbol: {name}")),
-            Some(version) => thread::set_error(format_args!(
-                "{object}: undefined symbol: {name}, version {}",
-                Text(version.to_bytes())
-            )),
-        }
-        return Some(Err(Failure::Undefined));
+    let from = from.ok_or_else(|| query.bad_handle())?;
+    let Some(definition) = search(process, world, query.handle, from, reference) else {
+        tell_absent(process, world, from, query);
+        return Err(Failure::Undefined);
     };
-    let is_loose = |&caller: &ObjectId| {
-        caller != found.object && world.life(found.object).is_some_and(|life| !life.is_pinned())
-    };
-    let loose = caller.filter(is_loose).map(|caller| (caller, found.object));
-    let value = value(world, &found).map_err(Failure::Error);
-    Some(value.map(|value| Found { value, definition: found, loose }))
+    let loose = loose(world, caller, definition.object);
+    let value = value(world, &definition)?;
+    Ok(Found { value, definition, loose })
 }
 
-#[cold]
-fn tell_absent(object: &[u8], query: &Query<'_>) {
-    let version = query.version.map(|version| version.to_bytes().to_vec());
-    let problem = Problem::UndefinedSymbol { name: query.name.to_bytes().to_vec(), version };
-    told::tell_undefined(&Error::new(object, problem));
-}
-
-/// In the usual case.
+/// Who asks, where that matters.
 #[inline]
+fn caller(process: &Process, query: &Query<'_>) -> Option<ObjectId> {
+    let is_place = matches!(query.handle, DEFAULT | NEXT);
+    is_place.then(|| process.find_code(query.caller))?.map(|place| place.object)
+}
+
+/// Who asks and who defines, where the one may have no other reason to keep the other.
+#[inline]
+fn loose(
+    world: &World,
+    caller: Option<ObjectId>,
+    definer: ObjectId,
+) -> Option<(ObjectId, ObjectId)> {
+    let is_loose = |&caller: &ObjectId| {
+        caller != definer && world.life(definer).is_some_and(|life| !life.is_pinned())
+    };
+    caller.filter(is_loose).map(|caller| (caller, definer))
+}
+
+/// Says, for dlerror(3) and who listens, that nothing defines what is asked for.
+#[cold]
+fn tell_absent(process: &Process, world: &World, from: ObjectId, query: &Query<'_>) {
+    let object = world.map.get(from).map_or(&b""[..], |object| process.name_of(object));
+    if trace::on(Topics::ERRORS) {
+        let version = query.version.map(|version| version.to_bytes().to_vec());
+        let problem = Problem::UndefinedSymbol { name: query.name.to_bytes().to_vec(), version };
+        told::tell_undefined(&Error::new(object, problem));
+    }
+    let (object, name) = (Text(object), Text(query.name.to_bytes()));
+    match query.version {
+        _ if query.for_libc => {}
+        None => thread::set_error(format_args!("{object}: undefined symbol: {name}")),
+        Some(version) => thread::set_error(format_args!(
+            "{object}: undefined symbol: {name}, version {}",
+            Text(version.to_bytes())
+        )),
+    }
+}
+
+/// What a quick look has seen; small, so that it is never carried about in memory.
+enum Seen {
+    /// The address of the definition or of its resolver, and who would have to keep its object.
+    Value { address: u64, is_resolver: bool, loose: Option<(ObjectId, ObjectId)> },
+    /// Nothing defines it, which was said.
+    Nothing,
+}
+
+/// What [`look`] would find, in the usual case; `None` where it is not.
+#[inline(always)]
 fn quickly(
     process: &Process,
     world: &World,
-    from: ObjectId,
-    handle: u64,
+    query: &Query<'_>,
     reference: &Reference<'_>,
-) -> Option<Option<Definition>> {
-    if told::wanted() {
+) -> Option<Seen> {
+    if told::wanted() || trace::on(Topics::ERRORS) || !process.auditors.all().is_empty() {
         return None;
     }
+    let caller = caller(process, query);
     let weak = process.facts.dynamic_weak;
-    let found = match handle {
-        DEFAULT => quick::find(world.chain(from)?.runs(), reference, weak),
+    let (from, quick) = match query.handle {
         NEXT => return None,
-        _ => match quick::find(&[world.list(from)?], reference, weak) {
-            // The program's list is the global scope, which grows.
-            Quick::Absent if is_program(world, from) => {
-                quick::find(world.chain(from)?.runs(), reference, weak)
+        DEFAULT => (caller?, quick::find(world.chain(caller?)?.runs(), reference, weak)),
+        handle => {
+            let from = world.link_maps.object(handle)?;
+            match quick::find(&[world.list(from)?], reference, weak) {
+                // The program's list is the global scope, which grows.
+                Quick::Absent if is_program(world, from) => {
+                    (from, quick::find(world.chain(from)?.runs(), reference, weak))
+                }
+                quick => (from, quick),
             }
-            found => found,
-        },
+        }
     };
-    match found {
-        Quick::Found(found) => Some(Some(found)),
-        Quick::Absent => Some(None),
-        Quick::Unusual => None,
+    let (definer, index) = match quick {
+        Quick::Found(definer, index) => (definer, index),
+        Quick::Absent => {
+            tell_absent(process, world, from, query);
+            return Some(Seen::Nothing);
+        }
+        Quick::Unusual => return None,
+    };
+    let object = world.map.get(definer)?;
+    let symbol = object.exports.symbols.get(index as usize)?;
+    let (address, is_resolver) = (object.address_of(&symbol), symbol.is_ifunc());
+    if symbol.is_tls() || (is_resolver && !object.image.is_code(address)) {
+        return None;
     }
-}
-
-/// By all rules. The caller holds the loader's lock.
-fn thoroughly(
-    process: &Process,
-    world: &World,
-    from: ObjectId,
-    handle: u64,
-    reference: &Reference<'_>,
-) -> Option<Option<Definition>> {
-    Some(search(process, world, handle, from, reference))
+    let address = address.0;
+    Some(Seen::Value { address, is_resolver, loose: loose(world, caller, definer) })
 }
 
 /// Looks a reference up where the handle says, and says so to who listens.

@@ -350,15 +350,18 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         if self.told {
             return None;
         }
-        let Quick::Found(found) = self.scope.quick(object, prepared, class) else { return None };
-        let Definition { object: definer, symbol, .. } = found;
+        let Quick::Found(definer, index) = self.scope.quick(object, prepared, class) else {
+            return None;
+        };
+        let defines = self.objects.get(definer)?;
+        let symbol = defines.exports.symbols.get(index as usize)?;
         if symbol.is_ifunc() || (symbol.is_protected() && object.role == Role::Program) {
             return None;
         }
         if let Some(bound) = self.bound.get_mut(definer.index()) {
             *bound = true;
         }
-        Some(Target::Address(self.objects.get(definer)?.address_of(&symbol).0))
+        Some(Target::Address(defines.address_of(&symbol).0))
     }
 
     /// The address that a reference to symbol `index` of `object` leads to.
