@@ -187,7 +187,8 @@ impl Heap {
 
     fn with<T>(&self, work: impl FnOnce(&mut Talc<More>) -> T) -> T {
         let generation = fork::generation();
-        if self.generation.swap(generation, Ordering::Relaxed) != generation
+        if self.generation.load(Ordering::Relaxed) != generation
+            && self.generation.swap(generation, Ordering::Relaxed) != generation
             && self.lock.load(Ordering::Relaxed) != 0
         {
             // The parent's other thread will never give the lock back, and has left the state half changed: that

@@ -22,12 +22,18 @@ pub struct Calls {
 }
 
 impl Calls {
+    /// Nothing to call.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self { objects: Vec::new(), called: None, since: 0 }
+    }
+
     /// The initialisers of `order`, in that order.
     #[must_use]
     pub fn new(process: &Process, order: &[ObjectId]) -> Self {
         let objects = &process.world().map.objects;
         let share = |&id: &ObjectId| Some((id, objects.share(id)?));
-        Self { objects: order.iter().rev().filter_map(share).collect(), called: None, since: 0 }
+        Self { objects: order.iter().rev().filter_map(share).collect(), ..Self::none() }
     }
 
     /// Whether there are none.

@@ -134,7 +134,7 @@ pub fn open(process: &Process, request: &Request<'_>) -> Result<Opened> {
     if let Some(root) = space.and_then(|space| already(world, space, request)) {
         let link_map = world.link_maps.address(root);
         let calls = match process.facts.musl {
-            None => Calls::new(process, &[]),
+            None => Calls::none(),
             Some(_) => initialisers(process, world, root, &[]),
         };
         return Ok(Opened { root, link_map, calls, made_global: Vec::new() });

@@ -223,7 +223,8 @@ impl Process {
     pub fn begin(&self) {
         self.locks.acquire(Lock::Load);
         let generation = fork::generation();
-        if self.generation.swap(generation, Ordering::Relaxed) != generation {
+        if self.generation.load(Ordering::Relaxed) != generation {
+            self.generation.store(generation, Ordering::Relaxed);
             self.end_change();
             self.sweep.store(0, Ordering::Relaxed);
             self.locks.recover();

@@ -81,8 +81,8 @@ const P_TYPE: usize = 0;
 const P_VADDR: usize = 16;
 const P_FILESZ: usize = 32;
 const P_MEMSZ: usize = 40;
-/// So much memory that a place for it reaches to within 128 MiB of the end of the address space: the kernel maps nothing
-/// but the stack so high, so that wherever chance puts the loader, it lies in the way.
+/// So much memory that a place for it reaches to within 128 MiB of the end of the address space: the kernel maps
+/// nothing but the stack so high, so that wherever chance puts the loader, it lies in the way.
 const TAKEN: u64 = 0x7fff_f800_0000;
 const DT_NEEDED: u64 = 1;
 const DT_STRTAB: u64 = 5;
