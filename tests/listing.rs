@@ -98,6 +98,15 @@ fn audited(
     (list, log, output.status.code())
 }
 
+const AUDITORS: [&str; 6] = [
+    "liblog.so",
+    "liblog.so:libname.so",
+    "libcalls.so",
+    "liblog.so:libcalls.so",
+    "libpath.so",
+    "absent.so",
+];
+
 #[test]
 fn auditors_watch_what_is_listed() {
     let link = Step::link;
@@ -110,20 +119,34 @@ fn auditors_watch_what_is_listed() {
         link(true, "libother.so", "rename-part.c -DNAME=\"other\" -Wl,-soname,libother.so"),
         link(true, "libfile.so", "rename-part.c -DNAME=\"file\" -Wl,-soname,libfile.so"),
         link(true, "libgone.so", "rename-part.c -DNAME=\"gone\" -Wl,-soname,libgone.so"),
+        link(true, "libshort.so", "rename-part.c -DNAME=\"short\""),
         link(true, "liblog.so", "log.c -DBIND"),
         link(true, "libname.so", "rename-auditor.c -DNAMES"),
         link(true, "libpath.so", "rename-auditor.c -DPATHS"),
         link(true, "libhide.so", "rename-auditor.c -DHIDE"),
         link(false, "whole", "rename.c -L. -loriginal -Wl,-rpath,$ORIGIN"),
+        link(true, "libcalls.so", "log.c -DBIND -DCALLS"),
+        link(false, "now", "rename.c -L. -loriginal -Wl,-rpath,$ORIGIN,-z,now"),
         link(false, "part", "rename.c -L. -loriginal -Wl,-rpath,$ORIGIN -Wl,--no-as-needed -lgone"),
+        link(false, "lacking", "rename.c -L. -lshort -Wl,-rpath,$ORIGIN"),
         Step::shell("rm libgone.so"),
+        // What `part` is linked to is no longer there.
+        link(true, "libshort.so", "rename-part.c -Dpart=other -DNAME=\"short\""),
     ];
     let sources = support::package().join("fixtures").join("audit");
     let folder = build::build("listing", &sources, &steps).unwrap();
     let traced = ("LD_TRACE_LOADED_OBJECTS", "1");
-    let ways: [&[(&str, &str)]; 3] = [&[], &[traced], &[traced, ("LD_WARN", "1")]];
-    for program in ["whole", "part"].map(|name| folder.join(name)) {
-        for auditors in ["liblog.so", "liblog.so:libname.so", "libpath.so", "absent.so"] {
+    let (data, functions) = (("LD_WARN", "1"), ("LD_BIND_NOW", "1"));
+    let ways: [&[(&str, &str)]; 6] = [
+        &[],
+        &[traced],
+        &[traced, data],
+        &[traced, data, functions],
+        &[traced, ("LD_DEBUG", "unused")],
+        &[traced, data, functions, ("LD_DEBUG", "unused")],
+    ];
+    for program in ["whole", "now", "part", "lacking"].map(|name| folder.join(name)) {
+        for auditors in AUDITORS {
             for variables in ways {
                 let [expected, actual] =
                     [SYSTEM, RLD].map(|loader| audited(loader, &program, auditors, variables));
@@ -139,6 +162,9 @@ fn auditors_watch_what_is_listed() {
         }
     }
     let whole = folder.join("whole");
+    let now = folder.join("now");
+    let (_, log, _) = audited(RLD, &now, "liblog.so", &[traced, data]);
+    assert!(log.contains("symbind part: main to "), "{log}");
     let (list, log, _) = audited(RLD, &whole, "liblog.so:libname.so", &[traced]);
     assert!(list.contains("libother.so => ") && !list.contains("liboriginal.so => "), "{list}");
     assert!(log.contains("objopen ") && !log.contains("preinit"), "{log}");

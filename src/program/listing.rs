@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::fmt::Write;
 
+use super::audit::listed::Listed;
 use super::terms::{STDOUT, Stop, warn};
 use super::{unresolved, unused, versions};
 use crate::addr::ObjectId;
@@ -34,18 +35,18 @@ pub struct List<'l> {
 }
 
 impl List<'_> {
-    /// Prints what is asked for: all objects and where names are bound to, or the unused ones (`ldd -u`). Returns how
-    /// that ends the process.
-    pub fn answer(&self, map: &LinkMap<'_>) -> Stop {
+    /// Prints what is asked for: all objects and where names are bound to, or the unused ones (`ldd -u`). Auditors are
+    /// told of functions that are looked up for it. Returns how that ends the process.
+    pub fn answer(&self, map: &LinkMap<'_>, listed: &Listed<'_>) -> Stop {
         if trace::on(Topics::UNUSED) {
-            return Stop::Exit(unused::print(map));
+            return Stop::Exit(unused::print(map, listed));
         }
-        self.print(map);
+        self.print(map, listed);
         self.definitions(map).map_or_else(Stop::from, |()| Stop::Exit(0))
     }
 
     /// Prints all objects: the name asked for, the path found, the address. What is wrong does not end it.
-    fn print(&self, map: &LinkMap<'_>) {
+    fn print(&self, map: &LinkMap<'_>, listed: &Listed<'_>) {
         let program = Text(self.program);
         let objects = map.in_search_order().map(|(_, object)| object);
         let findings = versions::check(map, LinkMap::BASE, objects, self.program, false);
@@ -55,7 +56,7 @@ impl List<'_> {
         let order = order(map);
         file::write_all(STDOUT, self.objects(map, &order).as_bytes());
         if self.traced && self.settings.warn {
-            warn(unresolved::lines(map, self.settings, self.program).into_iter());
+            unresolved::print(map, self.settings, self.program, listed);
         }
         if self.traced && self.settings.verbose {
             file::write_all(STDOUT, self.versions(map, &order).as_bytes());

@@ -60,7 +60,8 @@ pub struct Request<'r> {
 pub enum For {
     /// The program, or a library of it.
     Program,
-    /// To be an auditor: those that are there already are told of its coming, and of nothing more.
+    /// To be an auditor: those that are there already are told of its coming and of what is bound then, and of nothing
+    /// more.
     Audit,
     /// The same, in a process that has more rights than its caller.
     SecureAudit,
@@ -314,7 +315,8 @@ fn prepare(
         opened: &fresh,
         lazy: !facts.bind_now && !request.has(libc::RTLD_NOW),
         chain: world.make_chain(space, deep, &[root]),
-        watching: watching(process, request, space),
+        watching: process.auditors.of(space),
+        following: following(process, request, space),
     };
     let mut unique = world.unique(space).cloned().unwrap_or_default();
     // SAFETY: the objects to relocate are new, and nobody knows them.
@@ -345,8 +347,8 @@ fn prepare(
     Ok(Loaded { root, fresh, made_global })
 }
 
-/// Who is told of what the objects of a request are bound to.
-fn watching(process: &Process, request: &Request<'_>, space: usize) -> &'static [Auditor] {
+/// Who is told of the calls that the objects of a request make: of an auditor's nobody.
+fn following(process: &Process, request: &Request<'_>, space: usize) -> &'static [Auditor] {
     match request.purpose {
         For::Program => process.auditors.of(space),
         For::Audit | For::SecureAudit => &[],
@@ -535,7 +537,7 @@ fn begin_lives(
     space: usize,
 ) {
     let deep = request.has(DEEPBIND);
-    let watching = watching(process, request, space);
+    let following = following(process, request, space);
     let link_maps = process.link_map_layout_in(world, space);
     world.lives.resize_with(world.map.objects.ids().max(world.lives.len()), Life::default);
     for &id in fresh {
@@ -549,7 +551,7 @@ fn begin_lives(
         }
         world.link_maps.add(link_maps, id, object);
         if let Some(life) = world.lives.get_mut(id.index()) {
-            let slots = audit::plt::slots(watching, object);
+            let slots = audit::plt::slots(following, object);
             *life = Life { space, pinned, deep, slots, ..Life::default() };
         }
         if libc && let Some(space) = world.spaces.get_mut(space) {

@@ -61,12 +61,14 @@ pub unsafe fn all(process: &'static Process) -> Result<()> {
 pub unsafe fn start(process: &Process, world: &mut World, opened: &[ObjectId]) -> Result<()> {
     let order = order(world);
     let mut unique = Unique::new();
+    let watching = process.auditors.of(LinkMap::BASE);
     let job = Job {
         order: &order,
         opened,
         lazy: !process.facts.bind_now,
         chain: world.make_chain(LinkMap::BASE, false, &[]),
-        watching: process.auditors.of(LinkMap::BASE),
+        watching,
+        following: watching,
     };
     // SAFETY: as the caller promises.
     let done = unsafe { job.carry_out(process, world, &mut unique)? };
@@ -112,8 +114,10 @@ pub struct Job<'j> {
     pub lazy: bool,
     /// What references are looked up in.
     pub chain: Chain,
-    /// Auditors that are told of bindings.
+    /// Auditors that are told of what is bound now.
     pub watching: &'static [Auditor],
+    /// Those that are told of calls, and of what these are bound to.
+    pub following: &'static [Auditor],
 }
 
 /// What relocation leaves for the user and for others.
@@ -149,7 +153,7 @@ impl Job<'_> {
             Relocator::new(&map.objects, &mut scope, tls, facts.entries, facts.name);
         relocator.opened = self.opened;
         relocator.bindings = bindings::wants_bindings(self.watching).then(Vec::new);
-        let (followed, every_call) = bindings::interest(self.watching);
+        let (followed, every_call) = bindings::interest(self.following);
         let resolver = if followed { facts.entries.audited } else { facts.entries.resolver };
         relocator.strict = facts.strict;
         let mut done = Done::default();

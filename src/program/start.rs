@@ -197,7 +197,7 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     live.forget_cache();
     searching.give_back(search);
     if let Some(list) = list {
-        return Err(list.answer(&map));
+        return Err(list.answer(&map, &audit::listed::Listed::default()));
     }
 
     // What must hold before anything is written.

@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec;
 use core::fmt::Write;
 
+use super::audit::listed::Listed;
 use super::terms::STDOUT;
 use crate::arch::x86_64::RelocationKind as Kind;
 use crate::linkmap::LinkMap;
@@ -17,7 +18,7 @@ use crate::text::Text;
 
 /// Prints them; answers the exit status, which says whether there are any.
 #[must_use]
-pub fn print(map: &LinkMap<'_>) -> i32 {
+pub fn print(map: &LinkMap<'_>, listed: &Listed<'_>) -> i32 {
     let Some((id, program)) = map.by_role(Role::Program).and_then(|id| Some((id, map.get(id)?)))
     else {
         return 0;
@@ -33,8 +34,14 @@ pub fn print(map: &LinkMap<'_>) -> i32 {
         let Some(prepared) = Prepared::new(program, relocation.symbol) else { continue };
         // What nothing defines is not what was asked for.
         let found = scope.resolve(&map.objects, id, &prepared, Class::of(kind)).ok().flatten();
-        if let Some(used) = found.and_then(|found| used.get_mut(found.object.index())) {
+        let Some(found) = found else { continue };
+        if let Some(used) = used.get_mut(found.object.index()) {
             *used = true;
+        }
+        if listed.wants(kind)
+            && let Some(definer) = map.get(found.object)
+        {
+            listed.tell(id, &found, definer);
         }
     }
     let is_unused = |id: &&_| map.get(**id).is_some() && used.get(id.index()) == Some(&false);

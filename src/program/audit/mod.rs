@@ -9,6 +9,7 @@
 #![allow(unsafe_code)]
 
 pub mod bindings;
+pub mod listed;
 pub mod load;
 pub mod plt;
 pub mod start;

@@ -20,6 +20,7 @@ use super::super::show::{self, Change};
 use super::super::terms::{Own, Stop};
 use super::super::world::{Kept, World};
 use super::super::{checks, preload, relocate, tracing};
+use super::listed::Listed;
 use super::load::{load, refuse};
 use super::{Activity, activity_in, opened, plt};
 use crate::abi::glibc;
@@ -166,7 +167,9 @@ impl Found<'_> {
             linker.load_dependencies(program, &preloaded)
         })?;
         if let Some(list) = self.list {
-            return Err(list.answer(&world.map));
+            let maps = process.layout().map(|layout| (layout, &world.link_maps));
+            let listed = Listed { watching: process.auditors.all(), maps };
+            return Err(list.answer(&world.map, &listed));
         }
         checks::versions(&world.map, name)?;
         checks::instruction_sets(world.map.in_search_order().map(|(_, it)| it), isa, name)?;
