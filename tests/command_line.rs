@@ -200,7 +200,7 @@ const TUNABLES: [&str; 5] = [
 /// The list is that of the libc which a program would find.
 #[test]
 fn tunables_are_those_of_the_libc_that_is_found() {
-    for suite in &SUITES {
+    for suite in SUITES.iter() {
         if let Some(reason) = suite.obstacle() {
             println!("SKIPPED ({reason}): the tunables of {}", suite.name);
             continue;

@@ -59,7 +59,7 @@ fn main() {
     let shared = scripts::in_folder("tests/programs");
     chosen.extend(shared.into_iter().filter(|(name, _)| SHARED.contains(&name.as_str())));
     let mut trials = Vec::new();
-    for suite in &SUITES {
+    for suite in SUITES.iter() {
         for (name, script) in &chosen {
             let case = Arc::new(Case { suite, script: script.clone() });
             trials.push(trial(format!("{}::{name}", suite.name), &case, test));

@@ -16,11 +16,18 @@ macro_rules! tunables {
     (@alias $alias:literal) => { Some(crate::text::Inline::new($alias)) };
 }
 
-/// Makes a release's list of names, each without `glibc.`.
+/// Makes a release's list of names, each without `glibc.`; or a list of all that are in a later one `but` some.
 macro_rules! list {
     ($(#[$doc:meta])* $list:ident = $($name:literal)*) => {
         $(#[$doc])*
         pub const $list: super::List = &[$(super::row($name)),*];
+    };
+    ($(#[$doc:meta])* $list:ident = $later:ident but $($name:literal)*) => {
+        $(#[$doc])*
+        pub const $list: super::List = {
+            const NEW: super::List = &[$(super::row($name)),*];
+            &super::without::<{ $later.len() - NEW.len() }>($later, NEW)
+        };
     };
 }
 
@@ -131,6 +138,24 @@ const fn is_same(one: &[u8], other: &[u8]) -> bool {
     at == one.len() && at == other.len()
 }
 
+/// A list without those that are `new`: the others keep their order.
+const fn without<const LEN: usize>(list: List, new: List) -> [u8; LEN] {
+    let (mut rest, mut from, mut to) = ([0; LEN], 0, 0);
+    while from < list.len() {
+        let mut at = 0;
+        while at < new.len() && new[at] != list[from] {
+            at += 1;
+        }
+        if at == new.len() {
+            rest[to] = list[from];
+            to += 1;
+        }
+        from += 1;
+    }
+    assert!(to == LEN, "a list has none of the new ones");
+    rest
+}
+
 /// The tunables of a list, in the order of their numbers.
 pub fn rows(list: List) -> impl ExactSizeIterator<Item = &'static Tunable> {
     list.iter().map(|row| &CATALOGUE[usize::from(*row)])
@@ -236,7 +261,15 @@ impl<'a> Values<'a> {
     /// The value of the tunable with this name, and whether somebody set it.
     #[must_use]
     pub fn by_name(&self, name: &[u8]) -> Option<(Value<'a>, bool)> {
-        self.of_row(CATALOGUE.iter().position(|tunable| tunable.name.as_bytes() == name)?)
+        self.by_parts(name, b"")
+    }
+
+    /// The same for a name in two parts.
+    #[must_use]
+    pub fn by_parts(&self, family: &[u8], name: &[u8]) -> Option<(Value<'a>, bool)> {
+        self.of_row(CATALOGUE.iter().position(|tunable| {
+            tunable.name.as_bytes().strip_prefix(family).is_some_and(|rest| rest == name)
+        })?)
     }
 }
 

@@ -250,9 +250,9 @@ impl Plan<'_> {
         let dtv = Fields::get::<u64>(&pthread, tcb::DTV as u16).unwrap_or_default();
         global::set_initial_dtv(layout, &global, Addr(dtv));
         let aux = |kind| stack.aux(kind);
-        let tunables = glibc::cpu_tunables(&self.values);
+        let tunables = glibc::cpu_tunables(&self.values, layout.minor);
         let hwcap2 = aux(libc::AT_HWCAP2).unwrap_or_default();
-        let release = Release { minor: layout.minor, hwcap2 };
+        let release = Release::of(layout, hwcap2);
         let cpu = self.cpu.as_of(release, &Native, &tunables);
         let facts = global_ro::Facts {
             platform: platform(stack),

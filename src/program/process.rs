@@ -101,6 +101,8 @@ pub struct Process {
     pub exiting: AtomicBool,
     /// How many objects have come, and how many have gone.
     pub counts: [AtomicU64; 2],
+    /// Which tunables libc means by its numbers.
+    told: glibc::tunables::Told,
 }
 
 /// The functions with which libc raises and catches its loader's errors (contract 7.1). 0 where libc has none.
@@ -156,6 +158,7 @@ impl Process {
             auditors: Auditors::default(),
             exiting: AtomicBool::new(false),
             counts: Default::default(),
+            told: Default::default(),
         };
         this.show_places();
         this
@@ -413,7 +416,7 @@ impl Process {
         layout: &glibc::layout::Layout,
         id: u32,
     ) -> Option<(Value<'static>, bool)> {
-        self.facts.tunables.by_id(glibc::tunables(layout)?, id)
+        self.facts.tunables.by_id(self.told.list(layout, id)?, id)
     }
 
     /// Whether memory of an object can be written; `None` if it is no object's. The caller is reading.

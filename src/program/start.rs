@@ -98,7 +98,7 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
         true => Values::default(),
         false => Values::from_environment(stack.environment().map(CStr::to_bytes)),
     };
-    let cpu = cpu::detect(&cpu::Native, &glibc::cpu_tunables(&values));
+    let cpu = cpu::detect(&cpu::Native, &glibc::cpu_tunables(&values, cpu::DETECTED));
 
     // The program: mapped by the kernel, or named on the command line.
     answers::give(&job, stack, &cpu, &values, &settings)?;

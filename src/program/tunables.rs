@@ -30,10 +30,12 @@ pub fn lines(
     let root = job.sysroot().or(settings.sysroot).map(sysroot::root).transpose()?;
     let mut live = Live::new(root.unwrap_or_default());
     let layout = installed::layout(job, stack, settings, cpu, &mut live);
-    let list = layout.and_then(glibc::tunables).unwrap_or(lists::V2_36_GMON);
-    let minor = layout.map_or(36, |layout| layout.minor);
+    let list = layout.and_then(glibc::tunables::newest).unwrap_or(lists::V2_36_GMON);
     let hwcap2 = stack.aux(libc::AT_HWCAP2).unwrap_or_default();
-    let cpu = cpu.as_of(Release { minor, hwcap2 }, &Native, &glibc::cpu_tunables(values));
+    let cpu = layout.map_or(*cpu, |layout| {
+        let told = glibc::cpu_tunables(values, layout.minor);
+        cpu.as_of(Release::of(layout, hwcap2), &Native, &told)
+    });
 
     let mut text = String::new();
     for (tunable, value) in values.iter(list) {

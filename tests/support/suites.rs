@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 
 use super::run::Run;
 use super::scratch::Scratch;
@@ -42,13 +42,18 @@ pub struct Suite {
     development: Option<&'static str>,
 }
 
-/// All that are tested.
-pub static SUITES: [Suite; 4] = [
-    Suite { name: "bullseye", minor: 31, development: Some("bullseye-dev") },
-    Suite { name: "bookworm", minor: 36, development: None },
-    Suite { name: "trixie", minor: 41, development: None },
-    Suite { name: "sid", minor: 43, development: None },
-];
+/// All that are tested: these, or those that `RLD_RELEASES` names, each as `NAME:MINOR`, or `NAME:MINOR:NAME` with the
+/// root of compilers for it. They lie beside one another below `RLD_SUITES`.
+pub static SUITES: LazyLock<Vec<Suite>> = LazyLock::new(|| {
+    let list = std::env::var("RLD_RELEASES")
+        .unwrap_or_else(|_| "bullseye:31:bullseye-dev bookworm:36 trixie:41 sid:43".to_owned());
+    let suites = list.leak().split_whitespace().map(|words| {
+        let mut words = words.split(':');
+        let (name, minor) = (words.next()?, words.next()?.parse().ok()?);
+        Some(Suite { name, minor, development: words.next() })
+    });
+    suites.collect::<Option<_>>().expect("RLD_RELEASES is NAME:MINOR[:NAME] …")
+});
 
 impl Suite {
     /// The folder that is its root. There is nothing in it where there is an [`Suite::obstacle`].

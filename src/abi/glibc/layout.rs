@@ -704,8 +704,10 @@ pub struct Contract {
     pub rseq_place: RseqPlace,
     /// What `__rseq_size` says once registered; none: what the kernel says (contract 2.5).
     pub rseq_size: Option<u16>,
-    /// Name of the list of tunable ids; none where evidence cannot tell which (contract 9.2).
-    pub tunables: Option<Inline<15>>,
+    /// Name of the list of tunable ids (contract 9.2).
+    pub tunables: Inline<15>,
+    /// Name of the list that the older builds have; none where all have the same.
+    pub tunables_before: Option<Inline<15>>,
 }
 
 // Slots after the processor-specific ones, by the tags' distance from the end of their range (gABI and GNU ranges).

@@ -15,12 +15,13 @@ pub mod global_ro;
 pub mod layout;
 pub mod link_maps;
 pub mod thread;
+pub mod tunables;
 mod view;
 
 use crate::addr::{Addr, ObjectId, Vaddr};
 use crate::elf::hash::sysv;
 use crate::elf::version::Version;
-use crate::env::tunables::{List, Values, lists};
+use crate::env::tunables::Values;
 use crate::error::{Error, Problem, Result};
 use crate::linkmap::LinkMap;
 use crate::lookup::one;
@@ -79,35 +80,31 @@ pub fn other_build(object: &Object<'_>) -> Error {
     Error::words(object.name.to_bytes(), words)
 }
 
-/// The tunables that a layout's libc knows by number; none where its layout does not tell which it has.
+/// What the tunables say about the CPU to release 2.`minor`.
 #[must_use]
-pub fn tunables(layout: &Layout) -> Option<List> {
-    lists::named(layout.contract.tunables.as_deref()?)
-}
-
-/// What the tunables say about the CPU.
-#[must_use]
-pub fn cpu_tunables<'a>(values: &Values<'a>) -> cpu::Tunables<'a> {
+pub fn cpu_tunables<'a>(values: &Values<'a>, minor: u16) -> cpu::Tunables<'a> {
     use crate::env::tunables::Value;
-    let set = |name: &[u8]| values.by_name(name).filter(|(_, set)| *set).map(|(value, _)| value);
+    let family: &[u8] = if minor == 28 { b"glibc.tune." } else { b"glibc.cpu." };
+    let set =
+        |name: &[u8]| values.by_parts(family, name).filter(|(_, set)| *set).map(|(value, _)| value);
     let number = |name: &[u8]| match set(name)? {
         Value::Number(number) => Some(number),
         Value::Int32(number) => u64::try_from(number).ok(),
         Value::Text(_) => None,
     };
-    let hwcaps = match set(b"glibc.cpu.hwcaps") {
+    let hwcaps = match set(b"hwcaps") {
         Some(Value::Text(text)) => text,
         _ => None,
     };
     cpu::Tunables {
         hwcaps,
-        x86_data_cache_size: number(b"glibc.cpu.x86_data_cache_size"),
-        x86_shared_cache_size: number(b"glibc.cpu.x86_shared_cache_size"),
-        x86_non_temporal_threshold: number(b"glibc.cpu.x86_non_temporal_threshold"),
-        x86_memset_non_temporal_threshold: number(b"glibc.cpu.x86_memset_non_temporal_threshold"),
-        x86_rep_movsb_threshold: number(b"glibc.cpu.x86_rep_movsb_threshold"),
-        x86_rep_stosb_threshold: number(b"glibc.cpu.x86_rep_stosb_threshold"),
-        prefer_map_32bit_exec: number(b"glibc.cpu.prefer_map_32bit_exec").map(|value| value != 0),
+        x86_data_cache_size: number(b"x86_data_cache_size"),
+        x86_shared_cache_size: number(b"x86_shared_cache_size"),
+        x86_non_temporal_threshold: number(b"x86_non_temporal_threshold"),
+        x86_memset_non_temporal_threshold: number(b"x86_memset_non_temporal_threshold"),
+        x86_rep_movsb_threshold: number(b"x86_rep_movsb_threshold"),
+        x86_rep_stosb_threshold: number(b"x86_rep_stosb_threshold"),
+        prefer_map_32bit_exec: number(b"prefer_map_32bit_exec").map(|value| value != 0),
     }
 }
 

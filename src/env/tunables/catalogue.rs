@@ -53,4 +53,11 @@ tunables! {
     Int32 "glibc.rtld.execstack" = 1 in 0, 2;
     SizeT "glibc.rtld.nns" = 4 in 1, 16;
     SizeT "glibc.rtld.optional_static_tls" = 512 in 0, u64::MAX;
+    Uint64 "glibc.tune.hwcap_mask" or "LD_HWCAP_MASK" = 6 in 0, u64::MAX;
+    Text "glibc.tune.hwcaps";
+    SizeT "glibc.tune.x86_data_cache_size" = 0 in 0, u64::MAX;
+    Text "glibc.tune.x86_ibt";
+    SizeT "glibc.tune.x86_non_temporal_threshold" = 0 in 0, u64::MAX;
+    SizeT "glibc.tune.x86_shared_cache_size" = 0 in 0, u64::MAX;
+    Text "glibc.tune.x86_shstk";
 }

@@ -4,6 +4,50 @@
 use super::List;
 
 list! {
+    /// What C libraries ask for before anything else that their branches gave another number: up to 2.33 libpthread
+    /// the first two or three, or malloc the last one; from 2.34 on libc when it starts.
+    FIRST_ASKED =
+        "elision.skip_lock_busy'" "elision.skip_lock_internal_abort'"
+        "elision.skip_lock_internal_abort" "pthread.mutex_spin_count" "malloc.check"
+}
+
+list! {
+    /// The branch of 2.28 from October 2019 on.
+    V2_28_MXFAST =
+        "tune.hwcaps" "elision.skip_lock_after_retries'" "malloc.trim_threshold"
+        "malloc.perturb" "tune.x86_shstk" "elision.tries'" "elision.enable" "malloc.mxfast"
+        "tune.x86_ibt" "elision.skip_lock_busy'" "malloc.top_pad'" "malloc.mmap_max'"
+        "elision.skip_trylock_internal_abort'" "malloc.tcache_unsorted_limit"
+        "tune.x86_non_temporal_threshold" "tune.x86_shared_cache_size"
+        "elision.skip_lock_internal_abort'" "tune.hwcap_mask" "malloc.arena_max"
+        "malloc.mmap_threshold" "malloc.tcache_count" "malloc.arena_test"
+        "tune.x86_data_cache_size" "malloc.tcache_max" "malloc.check"
+}
+
+list! {
+    /// 2.28.
+    V2_28 = V2_28_MXFAST but "malloc.mxfast"
+}
+
+list! {
+    /// The branches of 2.29 and 2.30 from November 2019 on.
+    V2_29_MXFAST =
+        "elision.skip_lock_after_retries'" "malloc.trim_threshold" "malloc.perturb"
+        "cpu.x86_shared_cache_size" "elision.tries'" "elision.enable" "malloc.mxfast"
+        "elision.skip_lock_busy'" "malloc.top_pad'" "cpu.x86_non_temporal_threshold"
+        "cpu.x86_shstk" "cpu.hwcap_mask" "malloc.mmap_max'"
+        "elision.skip_trylock_internal_abort'" "malloc.tcache_unsorted_limit" "cpu.x86_ibt"
+        "cpu.hwcaps" "elision.skip_lock_internal_abort'" "malloc.arena_max"
+        "malloc.mmap_threshold" "cpu.x86_data_cache_size" "malloc.tcache_count"
+        "malloc.arena_test" "pthread.mutex_spin_count" "malloc.tcache_max" "malloc.check"
+}
+
+list! {
+    /// 2.29 and 2.30.
+    V2_29 = V2_29_MXFAST but "malloc.mxfast"
+}
+
+list! {
     /// 2.31, as the project publishes it.
     V2_31 =
         "elision.skip_lock_after_retries'" "malloc.trim_threshold" "malloc.perturb"
@@ -60,6 +104,26 @@ list! {
 }
 
 list! {
+    /// The branch of 2.34 from April 2023 on.
+    V2_34_GMON =
+        "rtld.nns" "elision.skip_lock_after_retries" "malloc.trim_threshold" "malloc.perturb"
+        "cpu.x86_shared_cache_size" "mem.tagging" "elision.tries" "elision.enable"
+        "cpu.x86_rep_movsb_threshold" "malloc.mxfast" "elision.skip_lock_busy" "malloc.top_pad'"
+        "cpu.x86_rep_stosb_threshold" "cpu.x86_non_temporal_threshold" "cpu.x86_shstk"
+        "pthread.stack_cache_size" "gmon.minarcs" "cpu.hwcap_mask" "malloc.mmap_max"
+        "elision.skip_trylock_internal_abort" "malloc.tcache_unsorted_limit" "cpu.x86_ibt"
+        "cpu.hwcaps" "elision.skip_lock_internal_abort" "malloc.arena_max"
+        "malloc.mmap_threshold" "cpu.x86_data_cache_size" "malloc.tcache_count"
+        "malloc.arena_test" "pthread.mutex_spin_count" "gmon.maxarcs" "rtld.optional_static_tls"
+        "malloc.tcache_max" "malloc.check"
+}
+
+list! {
+    /// 2.34.
+    V2_34 = V2_34_GMON but "gmon.minarcs" "gmon.maxarcs"
+}
+
+list! {
     /// The branches of 2.35 to 2.37 from April 2023 on.
     V2_36_GMON =
         "rtld.nns" "elision.skip_lock_after_retries" "malloc.trim_threshold" "malloc.perturb"
@@ -73,6 +137,11 @@ list! {
         "cpu.x86_data_cache_size" "malloc.tcache_count" "malloc.arena_test"
         "pthread.mutex_spin_count" "gmon.maxarcs" "rtld.optional_static_tls" "malloc.tcache_max"
         "malloc.check"
+}
+
+list! {
+    /// 2.35 to 2.37.
+    V2_36 = V2_36_GMON but "gmon.minarcs" "gmon.maxarcs"
 }
 
 list! {
@@ -177,10 +246,17 @@ list! {
 #[must_use]
 pub fn named(name: &str) -> Option<List> {
     Some(match name {
+        "2.28" => V2_28,
+        "2.28-mxfast" => V2_28_MXFAST,
+        "2.29" => V2_29,
+        "2.29-mxfast" => V2_29_MXFAST,
         "2.31" => V2_31,
         "2.31-debian" => V2_31_DEBIAN,
         "2.32" => V2_32,
         "2.33" => V2_33,
+        "2.34" => V2_34,
+        "2.34-gmon" => V2_34_GMON,
+        "2.36" => V2_36,
         "2.36-gmon" => V2_36_GMON,
         "2.38" => V2_38,
         "2.39" => V2_39,

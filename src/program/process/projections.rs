@@ -180,9 +180,9 @@ fn write_ro(
     // SAFETY: where the kernel has put the vector, which nobody changes.
     let entries = unsafe { auxiliary(auxv as *const [u64; 2]) };
     let aux = |kind| entries.iter().find(|entry| entry[0] == kind).map(|entry| entry[1]);
-    let tunables = glibc::cpu_tunables(&process.facts.tunables);
+    let tunables = glibc::cpu_tunables(&process.facts.tunables, layout.minor);
     let hwcap2 = aux(libc::AT_HWCAP2).unwrap_or_default();
-    let release = Release { minor: layout.minor, hwcap2 };
+    let release = Release::of(layout, hwcap2);
     let cpu = cpu::detect(&Native, &tunables).as_of(release, &Native, &tunables);
     let facts = global_ro::Facts {
         bind_not: process.facts.bind_not,

@@ -106,7 +106,8 @@ const TILES: u64 = 1 << 17 | 1 << 18;
 /// bytes). The sizes are fixed by the architecture (SDM volume 1, 13.5), and Linux checks at boot
 /// that the processor reports these, so sub-leaves 2, 3, 5, 6 and 7 of leaf 0xd need not be
 /// executed. All are multiples of 64, hence the alignment flags there change nothing either.
-const SAVED_COMPONENTS: [(u32, u32); 5] = [(2, 256), (3, 64), (5, 64), (6, 512), (7, 1024)];
+pub(super) const SAVED_COMPONENTS: [(u32, u32); 5] =
+    [(2, 256), (3, 64), (5, 64), (6, 512), (7, 1024)];
 
 /// The legacy region and the XSAVE header, in bytes.
 const XSAVE_HEADER_END: u32 = 576;
@@ -166,19 +167,27 @@ pub(super) fn activate(cpu: &mut Reader<impl Cpuid>, basic: &Basic, leaves: &mut
 
 fn state_sizes(cpu: &mut Reader<impl Cpuid>, leaves: &Leaves) -> Xsave {
     let [supported, area, ..] = cpu.get(0xd, 0);
-    let reserved = |size: u32| size.wrapping_add(STUB_REGISTERS + 63) & !63;
     if area == 0 {
         return Xsave { area: Some(0), ..Xsave::default() };
     }
-    let full_size = reserved(area);
+    let full_size = reserved(area, STUB_REGISTERS);
     let state_size = if leaves.has(XSAVEC) {
-        let saved = SAVED_COMPONENTS.iter();
-        let components = saved.filter(|(bit, _)| supported >> bit & 1 != 0);
-        reserved(XSAVE_HEADER_END + components.map(|(_, size)| size).sum::<u32>())
+        reserved(compact_size(supported, &SAVED_COMPONENTS), STUB_REGISTERS)
     } else {
         full_size
     };
     Xsave { area: Some(area), state_size: u64::from(state_size), full_size }
+}
+
+/// The area that XSAVEC needs for those of the `saved` components that the processor has, in bytes.
+pub(super) fn compact_size(supported: u32, saved: &[(u32, u32)]) -> u32 {
+    let components = saved.iter().filter(|(bit, _)| supported >> bit & 1 != 0);
+    XSAVE_HEADER_END + components.map(|(_, size)| size).sum::<u32>()
+}
+
+/// What a stub reserves for an area and the registers below it, in bytes.
+pub(super) const fn reserved(area: u32, registers: u32) -> u32 {
+    area.wrapping_add(registers + 63) & !63
 }
 
 /// Withdraws what depends on XSAVE when a tunable has withdrawn XSAVE, or the system lacks it.

@@ -1,9 +1,11 @@
 //! The words of `cpu_features` up to 2.31: leaves as CPUID reports them, and bitmaps of what is usable (contract 6.2).
 
-use super::active::PLAIN;
+use super::active::{PLAIN, Xsave, withdraw_without_xsave};
+use super::cpuid::Cpuid;
 use super::feature::*;
 use super::preferred::word;
-use super::{CpuFeatures, LEAVES, Preferred};
+use super::tunables::{Tunables, apply_hwcaps};
+use super::{CpuFeatures, LEAVES, Preferred, detect, platform};
 
 /// `feature[0]` of 2.29 to 2.31, from bit 0 up.
 const USABLE: [Feature; 23] = [
@@ -72,6 +74,29 @@ const MIXED: [Bit; 27] = [
 ];
 
 impl CpuFeatures {
+    /// The features as releases up to 2.33 compute them, where tunables have other names or other meanings.
+    pub(super) fn as_of_early(&self, minor: u16, cpuid: &impl Cpuid, told: &Tunables<'_>) -> Self {
+        let has_other_names = minor == 28 && (self.tuned || *told != Tunables::default());
+        if told.hwcaps.is_none() && !has_other_names {
+            return *self;
+        }
+        let mut now = detect(cpuid, &Tunables { hwcaps: None, ..*told });
+        if let Some(list) = told.hwcaps {
+            let mut xsave = Xsave {
+                area: now.xsave_area,
+                state_size: now.xsave_state_size,
+                full_size: now.xsave_state_full_size,
+            };
+            apply_hwcaps(list, minor, &mut now.leaves, &mut now.preferred, &mut xsave);
+            if minor >= 32 {
+                withdraw_without_xsave(&mut now.leaves, &mut xsave);
+            }
+            now.xsave_state_size = xsave.state_size;
+            (now.hwcap, now.platform) = platform(&now.basic, &now.leaves);
+        }
+        now
+    }
+
     /// What is usable, as 2.29 to 2.31 have it beside the preferences.
     #[must_use]
     pub fn usable_before_2_32(&self) -> u32 {

@@ -46,7 +46,7 @@ pub struct Leaf {
 pub struct Leaves(pub [Leaf; LEAVES]);
 
 /// The position of one feature bit.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Feature {
     leaf: usize,
     register: usize,
@@ -125,6 +125,11 @@ impl Leaves {
     /// Marks one feature as usable, reported or not.
     pub(super) const fn set(&mut self, feature: Feature) {
         self.0[feature.leaf].active[feature.register] |= feature.mask;
+    }
+
+    /// Forgets that the processor reports one feature.
+    pub(super) const fn hide(&mut self, feature: Feature) {
+        self.0[feature.leaf].cpuid[feature.register] &= !feature.mask;
     }
 
     /// Marks one feature as not usable.

@@ -4,23 +4,44 @@
 //!
 //! Leaf 0x24 of the newest processors, which is kept from 2.39 on, stays empty.
 
+use super::super::layout::Layout;
 use super::cpuid::{AMD_CACHES, Cpuid, Reader};
 use super::feature::*;
 use super::model::INTEL_CORE;
 use super::threshold::{NON_TEMPORAL_MAXIMUM, NON_TEMPORAL_MINIMUM, rep_movsb};
-use super::{CpuFeatures, Kind, Preferred, Tunables, tunables};
+use super::{CpuFeatures, Kind, Preferred, Tunables, active, tunables};
 
 /// Whose view is wanted.
 #[derive(Clone, Copy, Debug)]
 pub struct Release {
-    /// 2.`minor`.
+    /// 2.`minor`, or the later release whose changes a branch has got.
     pub minor: u16,
     /// AT_HWCAP2.
     pub hwcap2: u64,
+    /// Whether its stubs for TLS descriptors keep vector registers, as in newer builds of 2.38 and 2.39 and from 2.40 on.
+    pub keeps_vectors: bool,
+}
+
+impl Release {
+    /// That of a layout.
+    #[must_use]
+    pub const fn of(layout: &Layout, hwcap2: u64) -> Self {
+        let keeps_vectors = layout.rtld_global_ro.x86_tlsdesc_dynamic.is_some();
+        // The branch of 2.39 got that in April 2024, and in the same week what 2.40 makes of AMD's processors.
+        let minor = match layout.minor {
+            39 if keeps_vectors => 40,
+            minor => minor,
+        };
+        Self { minor, hwcap2, keeps_vectors }
+    }
 }
 
 /// The kernel's word that programs may use FSGSBASE (HWCAP2_FSGSBASE).
 const HWCAP2_FSGSBASE: u64 = 1 << 1;
+/// What such stubs keep below the XSAVE area, in bytes: ten integer registers, padded.
+const LATER_REGISTERS: u32 = 88;
+/// What XSAVEC writes of APX, in bytes (SDM volume 1, 13.5).
+const APX_REGISTERS: u32 = 128;
 /// The state of APX in XCR0.
 const APX_STATE: u64 = 1 << 19;
 
@@ -67,7 +88,10 @@ impl CpuFeatures {
     /// The features as a release computes them; what is here are those of 2.36.
     #[must_use]
     pub fn as_of(&self, release: Release, cpuid: &impl Cpuid, tunables: &Tunables<'_>) -> Self {
-        let Release { minor, hwcap2 } = release;
+        let Release { minor, hwcap2, keeps_vectors } = release;
+        if minor < 34 {
+            return self.as_of_early(minor, cpuid, tunables);
+        }
         let mut now = *self;
         if minor < 38 {
             return now;
@@ -81,6 +105,9 @@ impl CpuFeatures {
             _ => false,
         };
         now.prefer_later(minor, is_amd);
+        if keeps_vectors {
+            now.state_later(cpu);
+        }
         if !is_amd || minor >= 39 {
             now.caches_later(cpu, is_amd, tunables);
             now.thresholds_later(is_amd, minor, tunables);
@@ -88,12 +115,27 @@ impl CpuFeatures {
         if let Some(list) = tunables.hwcaps {
             tunables::apply_hwcaps(
                 list,
+                minor,
                 &mut now.leaves,
                 &mut now.preferred,
                 &mut Default::default(),
             );
         }
         now
+    }
+
+    /// More registers are kept, and those of APX.
+    fn state_later(&mut self, cpu: &mut Reader<impl Cpuid>) {
+        let Some(area) = self.xsave_area.filter(|_| self.xsave_state_size != 0) else { return };
+        let size = if self.leaves.usable(XSAVEC) {
+            let [supported, ..] = cpu.get(0xd, 0);
+            active::compact_size(supported, &active::SAVED_COMPONENTS)
+                + if supported & APX_STATE as u32 == 0 { 0 } else { APX_REGISTERS }
+        } else {
+            area
+        };
+        self.xsave_state_full_size = active::reserved(area, LATER_REGISTERS);
+        self.xsave_state_size = active::reserved(size, LATER_REGISTERS).into();
     }
 
     fn activate_later(&mut self, cpu: &mut Reader<impl Cpuid>, minor: u16, hwcap2: u64) {

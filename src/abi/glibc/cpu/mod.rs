@@ -39,6 +39,9 @@ use threshold::Shared;
 /// ones, and leaf 4 once per cache and once for its end.
 pub const MAX_CPUIDS: usize = 21;
 
+/// The release whose view [`detect`] computes: 2.36.
+pub const DETECTED: u16 = 36;
+
 /// AT_HWCAP's bit for any x86-64 processor in glibc's own numbering (HWCAP_X86_64).
 const HWCAP_X86_64: u64 = 1 << 1;
 /// The bit for AVX-512 as of Skylake servers (HWCAP_X86_AVX512_1).
@@ -106,6 +109,8 @@ pub struct CpuFeatures {
     pub asked: Asked,
     /// What thresholds of releases from 2.38 on follow from.
     basis: Basis,
+    /// Whether a tunable said anything.
+    tuned: bool,
     /// What divides the shared cache where thresholds follow from it (2.38 and later); only ld.so reads it.
     pub non_temporal_divisor: u64,
     /// The least value `x86_rep_movsb_threshold` must exceed; no field of `cpu_features`, but
@@ -152,7 +157,7 @@ pub fn detect(cpuid: &impl Cpuid, tunables: &Tunables) -> CpuFeatures {
         preferred |= Preferred::PREFER_MAP_32BIT_EXEC;
     }
     if let Some(list) = tunables.hwcaps {
-        tunables::apply_hwcaps(list, &mut leaves, &mut preferred, &mut xsave);
+        tunables::apply_hwcaps(list, DETECTED, &mut leaves, &mut preferred, &mut xsave);
     }
     active::withdraw_without_xsave(&mut leaves, &mut xsave);
     let (hwcap, platform) = platform(&basic, &leaves);
@@ -189,6 +194,7 @@ pub fn detect(cpuid: &impl Cpuid, tunables: &Tunables) -> CpuFeatures {
             non_temporal_threshold: tunables.x86_non_temporal_threshold.unwrap_or_default(),
         },
         basis: Basis { shared: thresholds.shared, erms: thresholds.erms },
+        tuned: *tunables != Tunables::default(),
         non_temporal_divisor: 4,
         rep_movsb_minimum: thresholds.rep_movsb_minimum,
         hwcap,

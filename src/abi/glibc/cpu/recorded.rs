@@ -119,7 +119,7 @@ const CORE: Preferred = Preferred::FAST_REP_STRING
 const I686: Preferred = Preferred::I586.union(Preferred::I686);
 
 const fn of(minor: u16) -> Release {
-    Release { minor, hwcap2: 0 }
+    Release { minor, hwcap2: 0, keeps_vectors: minor >= 40 }
 }
 
 fn later(table: &Table, minor: u16) -> CpuFeatures {
@@ -149,8 +149,47 @@ fn sapphire_rapids_as_later_releases_see_it() {
     let after = before.as_of(of(41), &sapphire_rapids(), &asked);
     assert_eq!((after.non_temporal_threshold, after.rep_movsb_stop_threshold), (0x5000, 0x5000));
     assert!(after.memset_non_temporal_threshold > 0x5000);
-    let fsgsbase = before.as_of(Release { minor: 41, hwcap2: 2 }, &sapphire_rapids(), &told);
+    let fsgsbase = before.as_of(Release { hwcap2: 2, ..of(41) }, &sapphire_rapids(), &told);
     assert_eq!(fsgsbase.leaves.0[1].active[1] ^ before.leaves.0[1].active[1], 1);
+}
+
+#[test]
+fn stubs_keep_more_from_2_40_on() {
+    let sizes = |cpu: &CpuFeatures| (cpu.xsave_state_size, cpu.xsave_state_full_size);
+    assert_eq!(sizes(&later(&sapphire_rapids(), 38)), (2496, 11072));
+    // Eight registers of their own and ten have the same place up to the next 64 bytes, and three do not.
+    assert_eq!(sizes(&later(&sapphire_rapids(), 40)), (2560, 11136));
+    let apx = sapphire_rapids().with(0xd, 0, |it| it[0] |= 1 << 19);
+    assert_eq!(sizes(&later(&apx, 41)), (2560 + 128, 11136));
+    let told = Tunables { hwcaps: Some(b"-XSAVEC"), ..Tunables::default() };
+    let table = sapphire_rapids();
+    let without = detect(&table, &told).as_of(of(41), &table, &told);
+    assert_eq!(sizes(&without), (11136, 11136));
+}
+
+#[test]
+fn early_releases_have_names_of_their_own() {
+    let table = sapphire_rapids();
+    let told = |list| Tunables { hwcaps: Some(list), ..Tunables::default() };
+    let seen = |minor, list| table.detect().as_of(of(minor), &table, &told(list));
+    let usable = |cpu: &CpuFeatures| cpu.usable_before_2_32();
+    let plain = table.detect();
+    // A feature that is no longer reported may still be used; and the other way round.
+    let hidden = seen(31, b"-AVX2,-ERMS,-XSAVEC,-XSAVE");
+    assert_eq!(usable(&hidden), usable(&plain));
+    let lost =
+        [hidden.reported_before_2_32(), plain.reported_before_2_32()].map(|leaves| leaves[1][1]);
+    assert_eq!(lost[0] ^ lost[1], 1 << 5 | 1 << 9);
+    let unusable = seen(31, b"-AVX2_Usable,-XSAVEC_Usable,-Prefer_AVX2_STRCMP,-ERMS_Usable");
+    assert_eq!(usable(&unusable) ^ usable(&plain), 1 << 1 | 1 << 22);
+    assert_eq!(unusable.reported_before_2_32(), plain.reported_before_2_32());
+    assert!(plain.preferred.contains(Preferred::PREFER_AVX2_STRCMP));
+    assert!(!unusable.preferred.contains(Preferred::PREFER_AVX2_STRCMP));
+    let later = seen(36, b"-Prefer_AVX2_STRCMP,Prefer_MAP_32BIT_EXEC,Avoid_STOSB");
+    assert_eq!(later.preferred, plain.preferred);
+    // In 2.28 the family has another name: what detection was told does not count.
+    let other = detect(&table, &told(b"-AVX2")).as_of(of(28), &table, &Tunables::default());
+    assert_eq!(other, CpuFeatures { platform: other.platform, ..plain });
 }
 
 #[test]
@@ -455,7 +494,7 @@ fn tunables_are_bounded() {
         };
         detect(&sapphire_rapids(), &tunables)
     };
-    assert_eq!(with(0), sapphire_rapids().detect());
+    assert_eq!(CpuFeatures { tuned: false, ..with(0) }, sapphire_rapids().detect());
     assert_eq!(with(512).rep_movsb_threshold, 2112);
     assert_eq!(with(513).rep_movsb_threshold, 513);
     assert_eq!(with(1).rep_stosb_threshold, 1);

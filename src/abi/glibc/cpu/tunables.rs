@@ -1,5 +1,7 @@
 //! The `glibc.cpu.*` tunables.
 
+use core::ops::RangeInclusive;
+
 use super::Preferred;
 use super::active::Xsave;
 use super::feature::*;
@@ -68,38 +70,65 @@ enum Add {
     With(Feature),
 }
 
-/// Preferences, which `-NAME` always withdraws.
-const PREFERENCES: [(&[u8], Preferred, Add); 15] = [
-    (b"I586", Preferred::I586, Add::Never),
-    (b"I686", Preferred::I686, Add::Never),
-    (b"Slow_BSF", Preferred::SLOW_BSF, Add::Always),
-    (b"Prefer_ERMS", Preferred::PREFER_ERMS, Add::Always),
-    (b"Prefer_FSRM", Preferred::PREFER_FSRM, Add::Always),
-    (b"Slow_SSE4_2", Preferred::SLOW_SSE4_2, Add::With(SSE4_2)),
-    (b"Fast_Rep_String", Preferred::FAST_REP_STRING, Add::Always),
-    (b"Prefer_No_AVX512", Preferred::PREFER_NO_AVX512, Add::With(AVX512F)),
-    (b"Fast_Copy_Backward", Preferred::FAST_COPY_BACKWARD, Add::Always),
-    (b"Fast_Unaligned_Load", Preferred::FAST_UNALIGNED_LOAD, Add::Always),
-    (b"Fast_Unaligned_Copy", Preferred::FAST_UNALIGNED_COPY, Add::Always),
-    (b"Prefer_No_VZEROUPPER", Preferred::PREFER_NO_VZEROUPPER, Add::With(AVX)),
-    (b"AVX_Fast_Unaligned_Load", Preferred::AVX_FAST_UNALIGNED_LOAD, Add::With(AVX)),
-    (b"MathVec_Prefer_No_AVX512", Preferred::MATHVEC_PREFER_NO_AVX512, Add::With(AVX512F)),
-    (b"Prefer_PMINUB_for_stringop", Preferred::PREFER_PMINUB_FOR_STRINGOP, Add::With(SSE2)),
+/// Preferences, which `-NAME` always withdraws, and in which releases the name is known.
+const PREFERENCES: [(&[u8], Preferred, Add, RangeInclusive<u16>); 19] = [
+    (b"I586", Preferred::I586, Add::Never, ALL),
+    (b"I686", Preferred::I686, Add::Never, ALL),
+    (b"Slow_BSF", Preferred::SLOW_BSF, Add::Always, ALL),
+    (b"Prefer_ERMS", Preferred::PREFER_ERMS, Add::Always, ALL),
+    (b"Prefer_FSRM", Preferred::PREFER_FSRM, Add::Always, ALL),
+    (b"Avoid_STOSB", Preferred::AVOID_STOSB, Add::Always, 41..=u16::MAX),
+    (b"Slow_SSE4_2", Preferred::SLOW_SSE4_2, Add::With(SSE4_2), ALL),
+    (b"Fast_Rep_String", Preferred::FAST_REP_STRING, Add::Always, ALL),
+    (b"Prefer_No_AVX512", Preferred::PREFER_NO_AVX512, Add::With(AVX512F), ALL),
+    (b"Prefer_AVX2_STRCMP", Preferred::PREFER_AVX2_STRCMP, Add::With(AVX2), 28..=32),
+    (b"Fast_Copy_Backward", Preferred::FAST_COPY_BACKWARD, Add::Always, ALL),
+    (b"Fast_Unaligned_Load", Preferred::FAST_UNALIGNED_LOAD, Add::Always, ALL),
+    (b"Fast_Unaligned_Copy", Preferred::FAST_UNALIGNED_COPY, Add::Always, ALL),
+    (b"Prefer_No_VZEROUPPER", Preferred::PREFER_NO_VZEROUPPER, Add::With(AVX), ALL),
+    (b"Prefer_MAP_32BIT_EXEC", Preferred::PREFER_MAP_32BIT_EXEC, Add::Always, 28..=33),
+    (b"AVX_Fast_Unaligned_Load", Preferred::AVX_FAST_UNALIGNED_LOAD, Add::With(AVX), ALL),
+    (b"MathVec_Prefer_No_AVX512", Preferred::MATHVEC_PREFER_NO_AVX512, Add::With(AVX512F), ALL),
+    (b"Avoid_Non_Temporal_Memset", AVOID_NON_TEMPORAL_MEMSET, Add::Always, 40..=u16::MAX),
+    (b"Prefer_PMINUB_for_stringop", Preferred::PREFER_PMINUB_FOR_STRINGOP, Add::With(SSE2), ALL),
 ];
 
-/// Applies the value of `glibc.cpu.hwcaps`, in its order.
+const ALL: RangeInclusive<u16> = 0..=u16::MAX;
+const AVOID_NON_TEMPORAL_MEMSET: Preferred = Preferred::AVOID_NON_TEMPORAL_MEMSET;
+
+/// What has two bits up to 2.31: what is reported, which `-NAME` withdraws, and what may be used.
+const TWICE: [Feature; 11] =
+    [AVX, AVX2, FMA, FMA4, AVX512F, AVX512CD, AVX512BW, AVX512DQ, AVX512ER, AVX512PF, AVX512VL];
+/// Of these, what `-NAME_Usable` withdraws up to 2.31.
+const USABLE: [(&[u8], Feature); 7] = [
+    (b"AVX", AVX),
+    (b"FMA", FMA),
+    (b"AVX2", AVX2),
+    (b"FMA4", FMA4),
+    (b"XSAVEC", XSAVEC),
+    (b"AVX512F", AVX512F),
+    (b"AVX512DQ", AVX512DQ),
+];
+
+/// Applies the value of `glibc.cpu.hwcaps`, in its order, as release 2.`minor` does.
 pub(super) fn apply_hwcaps(
     list: &[u8],
+    minor: u16,
     leaves: &mut Leaves,
     preferred: &mut Preferred,
     xsave: &mut Xsave,
 ) {
+    let is_early = minor < 32;
+    let known =
+        |rows: &[(&[u8], Feature)], name| rows.iter().find(|row| row.0 == name).map(|row| row.1);
     for item in list.split(|byte| *byte == b',') {
         let (name, add) = match item.strip_prefix(b"-") {
             Some(name) => (name, false),
             None => (item, true),
         };
-        if let Some((_, flag, condition)) = PREFERENCES.iter().find(|row| row.0 == name) {
+        let usable = name.strip_suffix(b"_Usable").filter(|_| is_early);
+        let mut preferences = PREFERENCES.iter().filter(|row| row.3.contains(&minor));
+        if let Some((_, flag, condition, _)) = preferences.find(|row| row.0 == name) {
             match condition {
                 _ if !add => preferred.remove(*flag),
                 Add::Always => preferred.insert(*flag),
@@ -108,11 +137,17 @@ pub(super) fn apply_hwcaps(
             }
         } else if add {
             // A feature cannot be added.
-        } else if name == b"XSAVEC" {
+        } else if name == b"XSAVEC" && !is_early || usable == Some(b"XSAVEC") {
             xsave.state_size = u64::from(xsave.full_size);
             leaves.unset(XSAVEC);
-        } else if let Some((_, feature)) = FEATURES.iter().find(|row| row.0 == name) {
-            leaves.unset(*feature);
+        } else if let Some(name) = usable {
+            known(&USABLE, name).into_iter().for_each(|feature| leaves.unset(feature));
+        } else if let Some(feature) = known(&FEATURES, name) {
+            if is_early && TWICE.contains(&feature) {
+                leaves.hide(feature);
+            } else if !is_early || feature != XSAVE {
+                leaves.unset(feature);
+            }
         }
     }
 }
@@ -127,7 +162,7 @@ mod tests {
             leaves.set(feature);
         }
         let mut xsave = Xsave { area: Some(2000), state_size: 1, full_size: 2 };
-        apply_hwcaps(list.as_bytes(), &mut leaves, &mut preferred, &mut xsave);
+        apply_hwcaps(list.as_bytes(), 36, &mut leaves, &mut preferred, &mut xsave);
         (leaves, preferred, xsave.state_size)
     }
 
