@@ -78,7 +78,7 @@ pub fn test(label: &str, suite: &'static Suite) -> Verdict {
                     &format!("\n{tunables} +{offset}: {expected:#x}, under test {found:#x}");
             }
         }
-        if expected.iter().filter(|word| **word != 0).count() < 20 {
+        if expected.iter().filter(|word| **word != 0).count() < 10 {
             return Err("the suite's loader has left cpu_features empty".into());
         }
     }

@@ -18,7 +18,7 @@ pub struct Release {
     pub minor: u16,
     /// AT_HWCAP2.
     pub hwcap2: u64,
-    /// Whether its stubs for TLS descriptors keep vector registers, as in newer builds of 2.38 and 2.39 and from 2.40 on.
+    /// Whether its stubs for TLS descriptors keep vector registers: newer builds of 2.38 and 2.39, and 2.40 on.
     pub keeps_vectors: bool,
 }
 
