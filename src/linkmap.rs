@@ -168,19 +168,17 @@ impl Namespace {
         self.members.insert(place.unwrap_or(self.members.len()), id);
     }
 
-    /// Enters an object under its path, its soname and its identity. Where two objects claim one name, the first has
-    /// it.
-    fn enter(&mut self, id: ObjectId, object: &Object<'_>) {
-        let path = object.name.to_bytes();
+    /// Enters an object under its identity, and its path and soname, if these count. Where two objects claim one name,
+    /// the first has it.
+    fn enter(&mut self, id: ObjectId, object: &Object<'_>, names_count: bool) {
         self.members.push(id);
         // What is absent is looked for again by whoever asks for it next.
         if object.role == Role::Absent {
             return;
         }
-        for name in [Some(path), object.soname].into_iter().flatten() {
-            if !name.is_empty() {
-                self.names.entry(name.into()).or_insert(id);
-            }
+        let names = [Some(object.name.to_bytes()), object.soname];
+        for name in names.into_iter().flatten().filter(|name| names_count && !name.is_empty()) {
+            self.names.entry(name.into()).or_insert(id);
         }
         if let Some(identity) = object.identity {
             self.files.entry(identity).or_insert(id);
@@ -229,7 +227,7 @@ impl<'a> LinkMap<'a> {
         }
         let id = self.objects.push(object);
         if let (Some(space), Some(object)) = (self.spaces.get_mut(space), self.objects.get(id)) {
-            space.enter(id, object);
+            space.enter(id, object, self.hosted.is_none());
         }
         id
     }
@@ -288,10 +286,15 @@ impl<'a> LinkMap<'a> {
         }
     }
 
-    /// Lets an object be the C library that is a loader itself. For such a library versions do not count.
-    pub fn host(&mut self, id: ObjectId) {
+    /// Lets an object be the C library that is a loader itself, and go by the name of the program's interpreter. For
+    /// such a library versions do not count, nor do sonames, and a path means the file that is there when it is asked
+    /// for. So other objects go by the names alone under which they were searched for.
+    pub fn host(&mut self, id: ObjectId, interpreter: &[u8]) {
         self.change(id, |libc| libc.role = Role::Libc);
         self.hosted = Some(id);
+        for space in &mut self.spaces {
+            space.names = [(interpreter.into(), id)].into();
+        }
         for object in self.objects.slots.iter_mut().flatten().filter_map(Arc::get_mut) {
             object.exports.forget_versions();
         }
@@ -312,8 +315,11 @@ impl<'a> LinkMap<'a> {
         self.hosted
     }
 
-    /// Lets `id` go by one more name.
+    /// Lets `id` go by one more name, if that counts.
     pub fn alias(&mut self, space: usize, id: ObjectId, name: &[u8]) {
+        if self.hosted.is_some() && name.contains(&b'/') {
+            return;
+        }
         let Some(names) = self.spaces.get_mut(space).map(|space| &mut space.names) else { return };
         let known = match names.get(name) {
             Some(&known) => known,

@@ -145,7 +145,11 @@ impl Job<'_> {
     ) -> Result<Done> {
         let facts = &process.facts;
         let World { map, tls, link_maps, .. } = world;
-        let uniqueness = Uniqueness::Settles(unique);
+        let uniqueness = match facts.musl {
+            None => Uniqueness::Settles(unique),
+            // A definition like any other there: the table stays empty.
+            Some(_) => Uniqueness::Settled(unique),
+        };
         let plain = facts.musl.as_ref().map(|musl| musl.other_names(map));
         let mut scope = Scope::new(self.chain.runs(), facts.dynamic_weak, uniqueness);
         scope.other_names = plain.as_ref().map(|plain| plain as OtherNames<'_>);

@@ -113,7 +113,7 @@ pub fn find<'a, S: Source<'a>>(
             })
         })?,
     };
-    linker.map.host(libc);
+    linker.map.host(libc, named);
     Ok(libc)
 }
 
