@@ -350,7 +350,8 @@ impl<'a> LinkMap<'a> {
     }
 
     /// The objects of start-up in the order in which debuggers and dl_iterate_phdr(3) see them: the program, the vDSO,
-    /// then the search list. rld is among them where something needs it.
+    /// then the search list. rld is among them where something needs it, and where a C library stands for itself:
+    /// debuggers forget an interpreter, and its probes, that is not listed.
     #[must_use]
     pub fn visible(&self) -> Vec<ObjectId> {
         let list = self.search_list();
@@ -358,7 +359,9 @@ impl<'a> LinkMap<'a> {
         let program = list.iter().position(|&id| id == self.program());
         let (first, rest) = list.split_at(program.map_or(0, |at| at + 1));
         let vdso = self.by_role(Role::Vdso);
-        first.iter().copied().chain(vdso).chain(rest.iter().copied()).collect()
+        let loader = self.hosted.and_then(|_| self.by_role(Role::Loader));
+        let loader = loader.filter(|id| !list.contains(id));
+        first.iter().copied().chain(vdso).chain(rest.iter().copied()).chain(loader).collect()
     }
 
     /// The objects of the search list, in order.

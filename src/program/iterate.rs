@@ -13,6 +13,7 @@ use super::locks::while_reading;
 use super::process::Process;
 use crate::abi::glibc::link_maps;
 use crate::linkmap::LinkMap;
+use crate::object::Role;
 use crate::tls::thread;
 
 /// `struct dl_phdr_info` of `<link.h>`.
@@ -51,7 +52,7 @@ pub unsafe fn next(link_map: u64) -> u64 {
     unsafe { (link_map as *const u64).add(3).read() }
 }
 
-/// What is said of an object.
+/// What is said of an object; nothing of rld beside musl, which is its programs' loader.
 ///
 /// # Safety
 /// As this file's head says.
@@ -62,6 +63,9 @@ pub unsafe fn info(process: &Process, link_map: u64) -> Option<Info> {
     while_reading(|| {
         let world = process.world();
         let object = world.map.get(id)?;
+        if object.role == Role::Loader && process.facts.musl.is_some() {
+            return None;
+        }
         let module = world.tls.module(id).map_or(0, |module| module.id);
         let [came, went] = process.counts.each_ref().map(|count| count.load(Ordering::Relaxed));
         Some(Info {

@@ -258,15 +258,15 @@ fn what_is_there(
     own: &Own,
     job: &Job,
 ) -> Result<ObjectId, Stop> {
-    // What programs of musl name is their C library.
-    let interpreter = program.interpreter().filter(|_| !musl::is_for(&program));
+    let (interpreter, is_musl) = (program.interpreter(), musl::is_for(&program));
     map.objects.reserve(USUAL_OBJECTS);
     let program = map.add(program);
     if let Some(vdso) = adopt::vdso(stack) {
         map.add(vdso);
     }
     let loader = map.add(adopt::loader(own.header, job.loader_name(interpreter))?);
-    if let Some(interpreter) = interpreter {
+    // What programs of musl name means their C library, even where it is rld.
+    if let Some(interpreter) = interpreter.filter(|_| !is_musl) {
         map.alias(LinkMap::BASE, loader, interpreter.to_bytes());
     }
     Ok(program)
