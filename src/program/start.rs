@@ -157,8 +157,7 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
         listing::List { settings: &settings, program: name, traced, names }
     });
     let auditors = linker.map.get(program);
-    let auditors = auditors.filter(|_| !is_musl);
-    let auditors = auditors.map(|it| audit::load::wanted(&settings, it, secure));
+    let auditors = auditors.map(|it| audit::load::wanted(&settings, it, secure, is_musl));
     let auditors = auditors.unwrap_or_default();
     if !auditors.is_empty()
         && let Some(layout) = audit::start::layout(&mut linker, &auditors)

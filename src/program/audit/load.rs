@@ -25,18 +25,27 @@ use crate::trace;
 const MOST: usize = 32;
 
 /// The names of all auditors that are wanted: LD_AUDIT and `--audit`, then the program's DT_AUDIT and DT_DEPAUDIT. In
-/// secure mode the program's alone count, under the rules for preloading. Those that are too many are refused.
+/// secure mode the program's alone count, under the rules for preloading. Those that are too many are refused, and all
+/// where the program is one of musl's: the auditors' own C library would be a second one.
 #[must_use]
-pub fn wanted<'n>(settings: &Settings<'n>, program: &Object<'n>, secure: bool) -> Vec<&'n [u8]> {
+pub fn wanted<'n>(
+    settings: &Settings<'n>,
+    program: &Object<'n>,
+    secure: bool,
+    is_musl: bool,
+) -> Vec<&'n [u8]> {
     let own = [program.dynamic.audit, program.dynamic.depaudit].map(|at| program.string(at));
     let lists = settings.audit.iter().copied().chain(own.into_iter().flatten());
     let names = lists.flat_map(|list| list.split(|&byte| byte == b':'));
     // A name with a space is one name here.
     let is_valid = |name: &&[u8]| !secure || preload_names(name, true).next() == Some(name);
     let mut names: Vec<_> = names.filter(|name| !name.is_empty()).filter(is_valid).collect();
-    let too_many = names.split_off(names.len().min(MOST));
-    let more = Error::new(b"", Problem::Sentence(alloc::format!("more than {MOST} auditors")));
-    refuse(&too_many, &more);
+    let (room, reason) = match is_musl {
+        false => (MOST, alloc::format!("more than {MOST} auditors")),
+        true => (0, "a program of musl has none".into()),
+    };
+    let too_many = names.split_off(names.len().min(room));
+    refuse(&too_many, &Error::new(b"", Problem::Sentence(reason)));
     names
 }
 
