@@ -9,6 +9,7 @@ use super::searching::{self, Searching};
 use super::terms::{Entry, Own, STDERR, STDOUT, Stop, platform, program_name};
 use super::{adopt, installed, meant, sysroot};
 use crate::abi::glibc::cpu::{self, CpuFeatures};
+use crate::abi::musl;
 use crate::addr::Addr;
 use crate::cli::{Command, Options};
 use crate::elf::Malformed;
@@ -228,11 +229,13 @@ impl Job {
         }
         let program = program?;
         stack.set_program_name(options.argv0.unwrap_or(name));
+        // What names no interpreter, and may be one, is started without.
+        let base = program.segments.interp.map_or(0, |_| self.own_header.0);
         for (kind, value) in [
             (libc::AT_PHDR, program.phdr.0),
             (libc::AT_PHNUM, program.phnum.into()),
             (libc::AT_ENTRY, program.entry.0),
-            (libc::AT_BASE, self.own_header.0),
+            (libc::AT_BASE, base),
             (libc::AT_EXECFN, name.as_ptr() as u64),
         ] {
             stack.set_aux(kind, value);
@@ -379,14 +382,15 @@ fn verdict(program: &Object<'_>) -> i32 {
     }
 }
 
-/// Whether a program relocates itself and needs nothing: a static one, position-independent or not.
+/// Whether a program relocates itself and needs nothing: a static one, position-independent or not, or musl's loader,
+/// to start another.
 #[must_use]
 pub fn runs_alone(program: &Object<'_>) -> bool {
     let dynamic = program.segments.dynamic.is_some();
     let needs_loader = program.segments.interp.is_some() || !program.dynamic.needed.is_empty();
     let is_executable =
         program.kind == Kind::Fixed || program.dynamic.flags_1.contains(Flags1::PIE);
-    !dynamic || (is_executable && !needs_loader)
+    !dynamic || (!needs_loader && (is_executable || musl::is_libc(program)))
 }
 
 /// The program's directory, if a string with `$ORIGIN` may ask for it; finding it out costs a system call.
