@@ -1,9 +1,13 @@
-//! Programs of musl, compiled here against the musl of several Debian releases: under rld they do what
-//! they do under musl's own loader. Output and exit status are compared.
+//! Programs of musl, compiled here against the musl of several Debian releases, and some that were
+//! compiled on Alpine: under rld they do what they do under musl's own loader. Output and exit status are
+//! compared.
 //!
 //! Sources are in `tests/musl/`. Each case is run in each way: with rld as the command, as the program's
-//! interpreter, and mounted over musl's loader.
+//! interpreter, and mounted over musl's loader. What concerns the loader alone is tested besides: what it
+//! says, what is shown of a start, and what debuggers see (`musl/debugger.rs`).
 
+#[path = "musl/debugger.rs"]
+mod debugger;
 mod support;
 
 use std::ffi::OsString;
@@ -86,6 +90,17 @@ const CASES: &[Case] = &[
         runs: &["static_tls"],
     },
     Case {
+        name: "rules",
+        build: "library libunique.so unique.c -DSTART=10
+            library libunique2.so unique.c -DSTART=20
+            library libname.so unique.c -DSTART=30 -Dnumber=counter_of_other
+            library libasks.so asks.c libname.so
+            mv libname.so renamed.so
+            ln -f renamed.so other.so
+            program rules rules.c",
+        runs: &["rules"],
+    },
+    Case {
         // Linked with the oldest musl, which has these names itself.
         name: "large_files",
         build: "lib=${SUITE%/*}/bullseye/usr/lib/x86_64-linux-musl
@@ -115,6 +130,36 @@ const CASES: &[Case] = &[
     },
 ];
 
+/// Releases with a musl that knows DT_RELR (1.2.4), as what is compiled on Alpine takes for granted.
+const RELR: [&str; 2] = ["trixie", "sid"];
+/// Programs with Alpine's libraries for C++.
+const CXX: Case = Case {
+    name: "cxx",
+    build: "cp $WHEELS/greenlet.libs/lib* .
+        cxx libshapes.so -shared -fPIC cxx_library.cc -Wl,-soname,libshapes.so
+        cxx libplugin3.so -shared -fPIC -DSIDE=3 cxx_plugin.cc libshapes.so
+        cxx libplugin4.so -shared -fPIC -DSIDE=4 cxx_plugin.cc libshapes.so
+        cxx_program cxx cxx.cc
+        cxx_program replace -DREPLACE cxx.cc",
+    runs: &["cxx", "cxx exit", "cxx terminate", "replace"],
+};
+/// One that was compiled on Alpine. It names a loader that this machine need not have: both are run as
+/// commands.
+const NINJA: Case = Case {
+    name: "ninja",
+    build: "cp $WHEELS/ninja-*.data/scripts/ninja $SRC/build.ninja .
+        chmod +x ninja",
+    runs: &[
+        "RLD_MUSL_LIBC=./libc.so ninja",
+        "RLD_MUSL_LIBC=./libc.so ninja -t commands fails",
+        "RLD_MUSL_LIBC=./libc.so ninja -n -v fails",
+        "RLD_MUSL_LIBC=./libc.so ninja fails",
+        "RLD_MUSL_LIBC=./libc.so ninja nothing",
+    ],
+};
+
+/// musl's loader in the folder of a case; it is the C library, too.
+const LOADER: &str = "ld-musl-x86_64.so.1";
 /// Why nothing is tested.
 const NO_SUITE: &str = "there is no such suite, and it cannot be fetched";
 
@@ -143,18 +188,40 @@ program() {
         out=$out.rld
     done
 }
+cxx() {
+    out=$1; shift
+    before=$(gcc -print-file-name=crtbeginS.o) after=$(gcc -print-file-name=crtendS.o)
+    case " $* " in *" -shared "*) ;; *) before="$lib/Scrt1.o $before";; esac
+    for word; do
+        shift
+        case $word in *.cc) word=$SRC/$word;; esac
+        set -- "$@" "$word"
+    done
+    g++ -O1 -nostdinc -nostdinc++ -isystem "$SUITE/usr/include/x86_64-linux-musl" \
+        -isystem "$(gcc -print-file-name=include)" -I"$SRC" -nostdlib -o "$out" "$lib/crti.o" $before "$@" \
+        '-Wl,-rpath,$ORIGIN' -Wl,--allow-shlib-undefined libstdc++* libgcc_s* -L"$lib" -lc -lgcc $after "$lib/crtn.o"
+}
+cxx_program() {
+    out=$1; shift
+    for loader in "$DIR/ld-musl-x86_64.so.1" "$RLD"; do
+        cxx "$out" -fPIE -pie -Wl,--dynamic-linker="$loader" "$@" libshapes.so
+        out=$out.rld
+    done
+}
 cp "$lib/libc.so" libc.so
 ln -f libc.so ld-musl-x86_64.so.1
 "#;
 
-/// Programs that cannot start: how they are built, the command, and what rld says.
-const REFUSED: &[(&str, &str, &str, &[&str])] = &[
+/// What rld says: how programs are built, the command, its status, and lines on stderr, of which the first
+/// is the first. Without lines nothing is said.
+const SAID: &[(&str, &str, &str, i32, &[&str])] = &[
     (
         "library",
         "library libpart.so part.c -DFIRST
             program needs needs.c libpart.so
             rm libpart.so",
         "./needs",
+        127,
         &[
             "./needs: error while loading shared libraries: libpart.so: cannot open shared object file: \
              No such file or directory",
@@ -169,6 +236,7 @@ const REFUSED: &[(&str, &str, &str, &[&str])] = &[
             program needs needs.c libpart.so
             library libpart.so part.c",
         "./needs",
+        127,
         &["./needs: symbol lookup error: ./needs: undefined symbol: part"],
     ),
     (
@@ -176,6 +244,7 @@ const REFUSED: &[(&str, &str, &str, &[&str])] = &[
         "program needs needs.c part.c -DFIRST -Wl,--dynamic-linker=/nowhere/ld-musl-x86_64.so.1
             rm libc.so",
         "./needs",
+        127,
         &[
             "./needs: error while loading shared libraries: libc.so: cannot open shared object file: \
              No such file or directory",
@@ -187,6 +256,7 @@ const REFUSED: &[(&str, &str, &str, &[&str])] = &[
         "itself",
         "program needs needs.c part.c -DFIRST",
         "--musl-libc $RLD ./needs",
+        127,
         &[
             "./needs: error while loading shared libraries: $RLD: this is rld itself, or another loader \
              of glibc's; musl's C library is elsewhere",
@@ -197,8 +267,53 @@ const REFUSED: &[(&str, &str, &str, &[&str])] = &[
         "library libpart.so part.c
             program needs needs.c part.c -DFIRST",
         "--musl-libc ./libpart.so ./needs",
+        127,
         &[
             "./needs: error while loading shared libraries: ./libpart.so: this is not musl's C library",
+        ],
+    ),
+    (
+        "auditors",
+        "program needs needs.c part.c -DFIRST",
+        "--audit ./one.so:./two.so ./needs",
+        0,
+        &[
+            "ERROR: ld.so: object './one.so' cannot be loaded as audit interface: a program of musl has \
+             none; ignored.",
+            "ERROR: ld.so: object './two.so' cannot be loaded as audit interface: a program of musl has \
+             none; ignored.",
+        ],
+    ),
+    // Under rld, and as musl's loader runs the program.
+    ("loader", "program needs needs.c part.c -DFIRST", "./libc.so ./needs", 0, &[]),
+    (
+        "root",
+        "library libpart.so part.c -DFIRST
+            program needs needs.c libpart.so -Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1
+            mkdir -p root/lib root/etc root/opt/parts root/usr/bin
+            mv libc.so root/lib/ld-musl-x86_64.so.1
+            rm ld-musl-x86_64.so.1
+            mv needs root/usr/bin
+            mv libpart.so root/opt/parts
+            printf '/lib:/usr/lib\\n/opt/parts\\n' >root/etc/ld-musl-x86_64.path",
+        "--sysroot root needs",
+        0,
+        &[],
+    ),
+    (
+        "root_lacks",
+        "library libpart.so part.c -DFIRST
+            program needs needs.c libpart.so -Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1
+            mkdir -p root/lib root/etc root/usr/bin
+            mv libc.so root/lib/ld-musl-x86_64.so.1
+            mv needs root/usr/bin
+            printf '/opt/parts\\n' >root/etc/ld-musl-x86_64.path",
+        "--sysroot $DIR/root /usr/bin/needs",
+        127,
+        &[
+            "$DIR/root/usr/bin/needs: error while loading shared libraries: libpart.so: cannot open shared \
+             object file: No such file or directory",
+            "\ttried $DIR/root/opt/parts (default): no such directory",
         ],
     ),
 ];
@@ -219,9 +334,11 @@ impl Built {
             let Some(root) = suites::root(self.suite) else { return Ok(None) };
             let (rld, root) = (loader::subject().display(), root.display());
             let mut script = format!("SUITE={root} RLD={rld}\n{PRELUDE}\n{}", self.build);
-            if self.build.contains("$SOURCES") {
-                let Some(sources) = suites::root("sources") else { return Ok(None) };
-                script.insert_str(0, &format!("SOURCES={}\n", sources.display()));
+            for (variable, suite) in [("SOURCES", "sources"), ("WHEELS", "alpine")] {
+                if self.build.contains(&format!("${variable}")) {
+                    let Some(root) = suites::root(suite) else { return Ok(None) };
+                    script.insert_str(0, &format!("{variable}={}\n", root.display()));
+                }
             }
             let name = format!("musl-{}-{}", self.suite, self.name);
             let sources = support::package().join("tests/musl");
@@ -234,30 +351,47 @@ impl Built {
 fn main() {
     let mut trials = Vec::new();
     for suite in suites::ALL {
-        for &Case { name, build, runs } in CASES {
+        const ALL: &[Way] = &[Way::Direct, Way::PtInterp, Way::Bind];
+        let of_alpine = [(&CXX, Start::Own, ALL), (&NINJA, Start::Command, &[Way::Direct])];
+        let of_alpine = of_alpine.into_iter().filter(|_| RELR.contains(&suite));
+        let all = CASES.iter().map(|case| (case, Start::Own, ALL)).chain(of_alpine);
+        for (&Case { name, build, runs }, own, ways) in all {
             let built = Arc::new(Built { name, build, runs, suite, folder: OnceLock::new() });
-            for way in [Way::Direct, Way::PtInterp, Way::Bind] {
+            for &way in ways {
                 let label = format!("{name}::{suite}::{}", way.name());
-                trials.push(trial(label, &built, move |label, built| compare(label, built, way)));
+                let test = move |label: &_, built: &_| compare(label, built, own, way);
+                trials.push(trial(label, &built, test));
             }
         }
         let (name, build) =
             ("inspect", "library libpart.so part.c -DFIRST\nprogram needs needs.c libpart.so");
         let built = Arc::new(Built { name, build, runs: &[], suite, folder: OnceLock::new() });
         trials.push(trial(format!("{name}::{suite}"), &built, inspected));
-        for &(name, build, command, words) in REFUSED {
+        for &(name, build, command, status, words) in SAID {
             let built = Arc::new(Built { name, build, runs: &[], suite, folder: OnceLock::new() });
-            let label = format!("refused/{name}::{suite}");
-            trials.push(trial(label, &built, move |label, built| {
-                refused(label, built, command, words)
-            }));
+            let test = move |label: &_, built: &_| said(label, built, command, status, words);
+            trials.push(trial(format!("said/{name}::{suite}"), &built, test));
         }
+        let (name, build) = ("debugger", debugger::BUILD);
+        let built = Arc::new(Built { name, build, runs: &[], suite, folder: OnceLock::new() });
+        trials.push(trial(format!("{name}::{suite}"), &built, debugged));
     }
     run_all(trials);
 }
 
+/// Who starts a program.
+#[derive(Clone, Copy)]
+enum Start {
+    /// musl's loader, which the program names.
+    Own,
+    /// The same, as a command.
+    Command,
+    /// rld.
+    Rld(Way),
+}
+
 /// Runs a case in one way, and under musl's own loader.
-fn compare(label: &str, built: &Built, way: Way) -> Verdict {
+fn compare(label: &str, built: &Built, own: Start, way: Way) -> Verdict {
     if let Some(reason) = way.obstacle() {
         return skipped(label, reason);
     }
@@ -265,8 +399,8 @@ fn compare(label: &str, built: &Built, way: Way) -> Verdict {
         return skipped(label, NO_SUITE);
     };
     for line in built.runs {
-        let expected = start(folder, line, None)?;
-        let actual = start(folder, line, Some(way))?.replacing(".rld", "");
+        let expected = start(folder, line, own)?;
+        let actual = start(folder, line, Start::Rld(way))?.replacing(".rld", "");
         if expected != actual || expected.end == End::TimedOut {
             let text = format!("{line}\nunder musl's own loader: {expected}under rld: {actual}");
             return Err(text.into());
@@ -301,39 +435,51 @@ fn inspected(label: &str, built: &Built) -> Verdict {
     Ok(Completion::Completed)
 }
 
-/// Starts a program that cannot start; what rld says begins with these words, and has the others as lines.
-fn refused(label: &str, built: &Built, command: &str, words: &[&str]) -> Verdict {
+/// What rld says to a command: it begins with these words, and has the others as lines.
+fn said(label: &str, built: &Built, command: &str, status: i32, words: &[&str]) -> Verdict {
     let Some(folder) = built.folder()? else {
         return skipped(label, NO_SUITE);
     };
     let rld = loader::subject().display().to_string();
     let mut run = Run::new(&rld, folder);
-    run.args = command.split(' ').map(|word| word.replace("$RLD", &rld).into()).collect();
+    let place = |word: &str| word.replace("$RLD", &rld).replace("$DIR", &folder.to_string_lossy());
+    run.args = command.split(' ').map(|word| place(word).into()).collect();
     let outcome = run::run(&run).map_err(|e| e.to_string())?;
     let outcome = outcome.replacing(&folder.to_string_lossy(), "$DIR").replacing(&rld, "$RLD");
     let is_said = |line: &&str| outcome.stderr.lines().any(|said| said == *line);
-    let is_first = words.first().is_some_and(|first| outcome.first_error() == *first);
-    if outcome.end != End::Exit(127) || !is_first || !words.iter().all(is_said) {
+    let is_first = outcome.first_error() == words.first().copied().unwrap_or_default();
+    if outcome.end != End::Exit(status) || !is_first || !words.iter().all(is_said) {
         return Err(format!("{command}: {outcome}").into());
     }
     Ok(Completion::Completed)
 }
 
-/// Runs a line in one way, or under musl's own loader. Variables stand before the program.
-fn start(folder: &Path, line: &str, way: Option<Way>) -> Result<Outcome, String> {
+/// What gdb sees of a program under both loaders.
+fn debugged(label: &str, built: &Built) -> Verdict {
+    match built.folder()? {
+        Some(folder) => debugger::test(label, folder),
+        None => skipped(label, NO_SUITE),
+    }
+}
+
+/// Runs a line. Variables stand before the program.
+fn start(folder: &Path, line: &str, by: Start) -> Result<Outcome, String> {
     let is_variable = |word: &&str| word.split_once('=').is_some_and(|(name, _)| is_variable(name));
     let (variables, command): (Vec<_>, Vec<_>) = line.split(' ').partition(is_variable);
     let command = command.join(" ");
     let rld = loader::subject().display();
-    let command = match way {
-        Some(Way::Direct) => format!("{rld} ./{command}"),
-        Some(Way::PtInterp) => format!("./{}", format!("{command} ").replacen(' ', ".rld ", 1)),
+    let command = match by {
+        Start::Command => format!("./{LOADER} ./{command}"),
+        Start::Rld(Way::Direct) => format!("{rld} ./{command}"),
+        Start::Rld(Way::PtInterp) => {
+            format!("./{}", format!("{command} ").replacen(' ', ".rld ", 1))
+        }
         _ => format!("./{command}"),
     };
     let line = format!("{} exec {command}", variables.join(" "));
     let mut run = Run::new("/bin/sh", folder);
     run.args = vec!["-c".into(), line.into()];
-    if way == Some(Way::Bind) {
+    if matches!(by, Start::Rld(Way::Bind)) {
         // The libc lies below the mount; it has another name besides.
         const MOUNT: &str = r#"mount --bind "$1" ld-musl-x86_64.so.1; shift; exec "$@""#;
         run.program = "unshare".into();
