@@ -127,6 +127,8 @@ pub struct Memory {
     pub free: AtomicU64,
     /// The variable `environ`.
     pub environ: AtomicU64,
+    /// A first thread is being started, or was.
+    is_shared: AtomicBool,
 }
 
 static CURRENT: AtomicPtr<Process> = AtomicPtr::new(core::ptr::null_mut());
@@ -330,6 +332,7 @@ impl Process {
     #[must_use]
     pub unsafe fn allocate_tls(&self, thread_pointer: Addr) -> Addr {
         fork::watch();
+        self.share_allocator();
         let given = thread_pointer;
         let thread_pointer = match given {
             Addr(0) => self.allocate_block(),
@@ -523,6 +526,16 @@ impl Process {
                 1,
                 size as usize,
             )
+        }
+    }
+
+    /// Has the program's allocator called before a second thread can call it: glibc's makes itself ready in its first
+    /// call, and takes it that there is one thread then. glibc's loader has DTVs from it, so that nobody notices.
+    fn share_allocator(&self) {
+        if !self.memory.is_shared.load(Ordering::Relaxed) {
+            // Before the call: the program's own allocator may start a thread.
+            self.memory.is_shared.store(true, Ordering::Relaxed);
+            self.free(self.calloc(1) as u64);
         }
     }
 
