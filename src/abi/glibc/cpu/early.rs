@@ -74,7 +74,7 @@ const MIXED: [Bit; 27] = [
 ];
 
 impl CpuFeatures {
-    /// The features as releases up to 2.33 compute them, where tunables have other names or other meanings.
+    /// The features as releases up to 2.34 compute them, where tunables have other names or other meanings.
     pub(super) fn as_of_early(&self, minor: u16, cpuid: &impl Cpuid, told: &Tunables<'_>) -> Self {
         let has_other_names = minor == 28 && (self.tuned || *told != Tunables::default());
         if told.hwcaps.is_none() && !has_other_names {

@@ -89,7 +89,7 @@ impl CpuFeatures {
     #[must_use]
     pub fn as_of(&self, release: Release, cpuid: &impl Cpuid, tunables: &Tunables<'_>) -> Self {
         let Release { minor, hwcap2, keeps_vectors } = release;
-        if minor < 34 {
+        if minor < 35 {
             return self.as_of_early(minor, cpuid, tunables);
         }
         let mut now = *self;

@@ -86,7 +86,7 @@ const PREFERENCES: [(&[u8], Preferred, Add, RangeInclusive<u16>); 19] = [
     (b"Fast_Unaligned_Load", Preferred::FAST_UNALIGNED_LOAD, Add::Always, ALL),
     (b"Fast_Unaligned_Copy", Preferred::FAST_UNALIGNED_COPY, Add::Always, ALL),
     (b"Prefer_No_VZEROUPPER", Preferred::PREFER_NO_VZEROUPPER, Add::With(AVX), ALL),
-    (b"Prefer_MAP_32BIT_EXEC", Preferred::PREFER_MAP_32BIT_EXEC, Add::Always, 28..=33),
+    (b"Prefer_MAP_32BIT_EXEC", Preferred::PREFER_MAP_32BIT_EXEC, Add::Always, 28..=34),
     (b"AVX_Fast_Unaligned_Load", Preferred::AVX_FAST_UNALIGNED_LOAD, Add::With(AVX), ALL),
     (b"MathVec_Prefer_No_AVX512", Preferred::MATHVEC_PREFER_NO_AVX512, Add::With(AVX512F), ALL),
     (b"Avoid_Non_Temporal_Memset", AVOID_NON_TEMPORAL_MEMSET, Add::Always, 40..=u16::MAX),
