@@ -28,12 +28,18 @@ impl<'m, 'a> Member<'m, 'a> {
             names: object.exports.names(),
         }
     }
+
+    fn definitions(&self) -> usize {
+        self.names.count(&self.hash)
+    }
 }
 
 /// Objects that are searched one after the other. A search order is made of one or more runs.
 pub struct Run<'m, 'a> {
     members: Vec<Member<'m, 'a>>,
     index: Option<Index>,
+    /// How many objects the index is of, the first ones.
+    indexed: usize,
 }
 
 /// An index is worth its making when the walks that it saves cost more than entering every definition: looking at one
@@ -45,6 +51,10 @@ const FEW: usize = 8;
 /// index costs little beside mapping the objects: unless they define more than so many names each.
 const MANY: usize = 16;
 const USUAL_DEFINITIONS: usize = 4000;
+/// An object with so many definitions is asked itself, if at most so many objects follow: most often libc, which comes
+/// last and would be half of the index.
+const LARGE: usize = 1000;
+const LAST: usize = 4;
 
 impl<'m, 'a> Run<'m, 'a> {
     /// A run of `objects`, in which about `references` lookups will be made.
@@ -70,8 +80,7 @@ impl<'m, 'a> Run<'m, 'a> {
             member.names.versyms = Table::default();
             member
         }));
-        let count = |member: &Member<'_, '_>| member.names.count(&member.hash);
-        let definitions: usize = this.members.iter().map(count).sum();
+        let definitions: usize = this.to_index().iter().map(Member::definitions).sum();
         let count = this.members.len();
         let pays = references.saturating_mul(count) / STEPS_PER_ENTRY > definitions;
         let is_cheap = definitions <= count.saturating_mul(USUAL_DEFINITIONS);
@@ -84,12 +93,21 @@ impl<'m, 'a> Run<'m, 'a> {
     /// A run in which every lookup walks from object to object.
     #[must_use]
     pub fn walking(objects: impl Iterator<Item = (ObjectId, &'m Object<'a>)>) -> Self {
-        Self { members: objects.map(Member::new).collect(), index: None }
+        Self { members: objects.map(Member::new).collect(), index: None, indexed: 0 }
+    }
+
+    /// The objects that an index is made of.
+    fn to_index(&self) -> &[Member<'m, 'a>] {
+        let (first, last) = self.members.split_at(self.members.len().saturating_sub(LAST));
+        let large = last.iter().position(|member| member.definitions() >= LARGE);
+        self.members.get(..first.len() + large.unwrap_or(last.len())).unwrap_or_default()
     }
 
     /// Makes the index, whether or not it pays.
     pub fn make_index(&mut self) {
-        self.index = Some(Index::new(self.members.iter().map(|it| (&it.hash, &it.names))));
+        let members = self.to_index();
+        let index = Index::new(members.iter().map(|it| (&it.hash, &it.names)));
+        (self.indexed, self.index) = (members.len(), Some(index));
     }
 
     /// The index, if there is one.
@@ -123,6 +141,17 @@ impl<'m, 'a> Run<'m, 'a> {
         if let Some(index) = &self.index {
             return self.search_index(index, reference, first, accept);
         }
+        self.ask_each(reference, first, &mut accept)
+    }
+
+    /// The same without the index.
+    #[inline]
+    fn ask_each<T>(
+        &self,
+        reference: &Reference<'_>,
+        first: usize,
+        accept: &mut impl FnMut(&Member<'m, 'a>, u32) -> Option<T>,
+    ) -> Option<T> {
         for member in self.members.get(first..).unwrap_or_default() {
             let passed_over = member.is_program && reference.class.skip_program;
             if !passed_over
@@ -177,7 +206,7 @@ impl<'m, 'a> Run<'m, 'a> {
         })
     }
 
-    /// By the index.
+    /// By the index, and then of the objects that it is not of.
     #[inline]
     fn search_index<T>(
         &self,
@@ -205,6 +234,6 @@ impl<'m, 'a> Run<'m, 'a> {
                 return Some(found);
             }
         }
-        None
+        self.ask_each(reference, first.max(self.indexed), &mut accept)
     }
 }
