@@ -127,11 +127,12 @@ pub fn set_audit(layout: &Layout, ro: &Fields, functions: &Functions) {
     }
 }
 
-/// GLRO(init_all_dirs): any pointer tells libc that it was started by a loader. Up to 2.33 dl* functions go through a
-/// table of the loader's where it is null (contract 7.4).
+/// GLRO(init_all_dirs): any pointer tells libc that it was started by a loader, and from 2.36 on nothing depends on it
+/// but a check of FILEs. Up to 2.33, and in 2.34 and 2.35 without the change of April 2022, dl* functions go through a
+/// table of the loader's only where it is null (contract 7.3, 7.4).
 #[must_use]
 pub fn all_dirs(layout: &Layout, ro: &Fields) -> Addr {
-    Addr(if layout.has_dlfcn_hook() { ro.address() } else { 0 })
+    Addr(if layout.minor >= 36 { ro.address() } else { 0 })
 }
 
 /// Fills `_rtld_global_ro`.
