@@ -14,6 +14,7 @@ use alloc::vec::Vec;
 
 use super::Process;
 use super::audit::{Auditor, bindings};
+use super::show::settle_static_tls;
 use super::terms::warn;
 use super::world::{Chain, Life, World};
 use crate::addr::{Addr, ObjectId};
@@ -31,6 +32,7 @@ use crate::reloc::defect::{outside, overflow};
 use crate::reloc::lazy::Lazy;
 use crate::reloc::value::{Operands, Store, value};
 use crate::tls::thread::Index;
+use crate::tls::{Module, modules};
 use crate::trace::{self, Event, Topics, Why};
 
 const CLOSE_FAILED: &str = "cannot restore segment prot after reloc";
@@ -144,7 +146,15 @@ impl Job<'_> {
         unique: &mut Unique<'static>,
     ) -> Result<Done> {
         let facts = &process.facts;
-        let World { map, tls, link_maps, .. } = world;
+        let World { map, tls, link_maps, spaces, .. } = world;
+        if !self.opened.is_empty() {
+            tls.take_over(|id| modules::shape(id).map_or(0, |shape| shape.offset));
+        }
+        let settle = |module: &Module| {
+            let space = map.get(module.object).and_then(|object| spaces.get(object.space));
+            let layout = space.and_then(|space| space.layout).unwrap_or(process.link_map_layout());
+            settle_static_tls(process, layout, link_maps, module)
+        };
         let uniqueness = match facts.musl {
             None => Uniqueness::Settles(unique),
             // A definition like any other there: the table stays empty.
@@ -156,6 +166,7 @@ impl Job<'_> {
         let mut relocator =
             Relocator::new(&map.objects, &mut scope, tls, facts.entries, facts.name);
         relocator.opened = self.opened;
+        relocator.settle = Some(&settle);
         relocator.bindings = bindings::wants_bindings(self.watching).then(Vec::new);
         let (followed, every_call) = bindings::interest(self.following);
         let resolver = if followed { facts.entries.audited } else { facts.entries.resolver };

@@ -16,10 +16,12 @@ use super::process::Process;
 use super::process::projections::Projection;
 use super::ready::early_init;
 use super::world::World;
+use crate::abi::glibc::global;
 use crate::abi::glibc::layout::Layout;
-use crate::abi::glibc::{global, link_maps};
+use crate::abi::glibc::link_maps::{self, LinkMaps};
 use crate::addr::{Addr, ObjectId};
-use crate::tls::{Module, modules, thread};
+use crate::tls::modules::{self, Shape};
+use crate::tls::{Module, thread};
 
 /// What is different.
 pub struct Change<'c> {
@@ -136,14 +138,42 @@ fn retire_modules(process: &Process, ids: &[u64]) {
 
 /// Copies a module's image to the static area of all threads, if it has its place there. No code of its object has run.
 pub fn fill_static_tls(process: &Process, world: &World, module: &Module) {
-    let Some(shape) = modules::shape(module.id).filter(|shape| shape.offset != 0) else { return };
-    if libpthread::fill_static_tls(process, world.link_maps.address(module.object)) {
+    if let Some(shape) = modules::shape(module.id).filter(|shape| shape.offset != 0) {
+        fill_in_threads(process, world.link_maps.address(module.object), &shape);
+    }
+}
+
+fn fill_in_threads(process: &Process, link_map: u64, shape: &Shape) {
+    if libpthread::fill_static_tls(process, link_map) {
         return;
     }
     process.locks.each_thread(|thread: Addr| {
         // SAFETY: the block is part of every thread's static area, and nobody uses it yet.
-        unsafe { thread::fill(thread.0 - shape.offset, &shape) };
+        unsafe { thread::fill(thread.0 - shape.offset, shape) };
     });
+}
+
+/// Gives a module that threads know already the static block that was found for it, with its initial contents. Returns
+/// whether it has it: not where a thread has begun to use a block of its own, or nobody knows the threads.
+pub fn settle_static_tls(
+    process: &Process,
+    layout: &Layout,
+    maps: &LinkMaps,
+    module: &Module,
+) -> bool {
+    let Some(shape) = modules::shape(module.id).filter(|_| process.layout().is_some()) else {
+        return false;
+    };
+    let _modules = process.locks.hold(Lock::Tls);
+    maps.set_tls_offset(layout, module.object, module.offset);
+    let filled = Shape { offset: module.offset, ..shape };
+    fill_in_threads(process, maps.address(module.object), &filled);
+    // Who uses a variable for the first time from here on finds it there.
+    let is_settled = modules::settle(module.id, module.offset);
+    if !is_settled {
+        maps.set_tls_offset(layout, module.object, 0);
+    }
+    is_settled
 }
 
 /// Writes what the libraries of a layout read of the namespace and of modules.

@@ -27,9 +27,9 @@ use crate::lookup::{told, undefined};
 use crate::object::{Definition, Object, Role};
 use crate::reloc::lazy::{Lazy, Plt};
 use crate::text::Text;
-use crate::tls::Layout;
 use crate::tls::layout::NoRoom;
 use crate::tls::thread::Index;
+use crate::tls::{Layout, Module};
 
 /// `R_X86_64_RELATIVE`, which is most of them.
 const RELATIVE: u32 = 8;
@@ -100,6 +100,8 @@ pub struct Relocator<'r, 'm, 'a> {
     pub tls: &'r mut Layout,
     /// The objects that are opened now; at the start, all blocks are static already.
     pub opened: &'r [ObjectId],
+    /// Gives a module of others the static block that was found for it, if no thread has one of its own yet.
+    pub settle: Option<&'r dyn Fn(&Module) -> bool>,
     /// Code for TLS descriptors and PLTs.
     pub entries: Entries,
     /// What remains.
@@ -152,6 +154,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             scope,
             tls,
             opened: &[],
+            settle: None,
             entries,
             deferred: Deferred::default(),
             program,
@@ -600,21 +603,30 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         if self.tls.module(definer).is_none_or(|module| module.offset != 0) {
             return Ok(());
         }
-        let made = match self.opened.contains(&definer) {
-            true => self.tls.make_static(definer),
-            false => Err(NoRoom { in_use: true, ..NoRoom::default() }),
-        };
+        let made =
+            self.tls.make_static(definer).and_then(|()| match self.opened.contains(&definer) {
+                true => Ok(()),
+                false => self.settle(definer),
+            });
         made.map_err(|no_room| {
             let words = "cannot allocate memory in static TLS block";
-            let error = self.error(object, Problem::Words(words));
+            let owner = self.objects.get(definer).unwrap_or(object);
+            let mut error = self.error(owner, Problem::Words(words));
+            if owner.name != object.name {
+                let user = Text(object.display_name(self.program));
+                error = error.with(alloc::format!("{user} takes a static block for granted"));
+            }
             let NoRoom { needed, align, left, area_align, in_use } = no_room;
             match in_use {
                 _ if self.tls.used == self.tls.size => {
-                    error.with("under musl, libraries that are opened get no static block")
+                    error.with(
+                        "under musl, libraries that are opened get no static block; needed by the program or \
+                         preloaded (LD_PRELOAD), it has one",
+                    )
                 }
                 true => error.with(
-                    "the variable's library was opened before, and threads may use its block where it is; \
-                     preloaded (LD_PRELOAD) or opened together with this one, it has a static block",
+                    "threads have begun to use its variables where they are; preloaded (LD_PRELOAD) or opened \
+                     together with its user, it has a static block",
                 ),
                 false => error.with(alloc::format!(
                     "{needed} bytes with alignment {align} are needed; {left} of {} with alignment \
@@ -623,6 +635,16 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
                 )),
             }
         })
+    }
+
+    /// Lets threads know of the block that was found for a module of theirs.
+    fn settle(&mut self, definer: ObjectId) -> core::result::Result<(), NoRoom> {
+        let module = self.tls.module(definer).zip(self.settle);
+        if module.is_some_and(|(module, settle)| settle(module)) {
+            return Ok(());
+        }
+        self.tls.give_back(definer);
+        Err(NoRoom { in_use: true, ..NoRoom::default() })
     }
 
     fn malformed(&self, object: &Object<'_>, malformed: Malformed) -> Error {

@@ -163,6 +163,22 @@ impl Layout {
         Err(NoRoom { needed, align, left, area_align, in_use: false })
     }
 
+    /// Takes back what [`Self::make_static`] has found.
+    pub fn give_back(&mut self, object: ObjectId) {
+        let mut modules = self.modules.iter_mut();
+        if let Some(module) = modules.find(|module| module.object == object) {
+            module.offset = 0;
+        }
+    }
+
+    /// Takes over the places that modules have got otherwise: on behalf of openings that failed later. `offset` is a
+    /// module's by its id, or 0.
+    pub fn take_over(&mut self, offset: impl Fn(u64) -> u64) {
+        for module in self.modules.iter_mut().filter(|module| module.offset == 0) {
+            module.offset = offset(module.id);
+        }
+    }
+
     /// The module of `object`, if it has thread-local variables.
     #[must_use]
     pub fn module(&self, object: ObjectId) -> Option<&Module> {

@@ -18,7 +18,7 @@ use super::layout::{Layout, Module};
 pub struct Slot {
     /// The generation with which the slot changed last.
     generation: AtomicU64,
-    /// How far below the thread pointer the block is; 0 for one that is allocated when it is first used.
+    /// How far below the thread pointer the block is; 0 as long as nothing has decided; [`BY_THREAD`].
     offset: AtomicU64,
     image: AtomicU64,
     image_size: AtomicU64,
@@ -45,6 +45,9 @@ pub struct Shape {
     /// The block's address modulo the alignment.
     pub skew: u64,
 }
+
+/// The offset of a module whose blocks threads have begun to allocate, so that it can get no other.
+const BY_THREAD: u64 = u64::MAX;
 
 const FIRST_CHUNK: u64 = 16;
 const CHUNKS: usize = 28;
@@ -88,7 +91,7 @@ impl Slot {
         let word = |word: &AtomicU64| word.load(Ordering::Acquire);
         Shape {
             generation: word(&self.generation),
-            offset: word(&self.offset),
+            offset: Some(word(&self.offset)).filter(|it| *it != BY_THREAD).unwrap_or_default(),
             image: word(&self.image),
             image_size: word(&self.image_size),
             size: word(&self.size),
@@ -165,6 +168,29 @@ pub fn enter(module: &Module, generation: u64) {
             skew: segment.skew,
         },
     );
+}
+
+/// Gives a module that threads know its place in the static area, unless one of them has begun to allocate its block
+/// ([`allocates`]). The area holds the initial contents already: threads may use it at once.
+#[must_use]
+pub fn settle(id: u64, offset: u64) -> bool {
+    let decide = |slot: &Slot| {
+        slot.offset.compare_exchange(0, offset, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    };
+    slot(id).is_some_and(decide)
+}
+
+/// Whether a thread is to allocate its block of a module: then all do, and the module gets no other. Else the block is
+/// so far below the thread pointer.
+///
+/// # Errors
+/// The block is static.
+pub fn allocates(id: u64) -> Result<(), u64> {
+    let Some(slot) = slot(id) else { return Ok(()) };
+    match slot.offset.compare_exchange(0, BY_THREAD, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) | Err(BY_THREAD) => Ok(()),
+        Err(offset) => Err(offset),
+    }
 }
 
 /// Enters the modules of start-up, of which threads know without being told.

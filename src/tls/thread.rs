@@ -317,9 +317,9 @@ unsafe fn block(thread: Addr, module: u64) -> Option<u64> {
         let slot = dtv(thread).add(module as usize);
         if (*slot).value == UNALLOCATED {
             let shape = modules::shape(module)?;
-            (*slot).value = match shape.offset {
-                0 => allocate_block(thread, &shape)?,
-                offset => thread.0 - offset,
+            (*slot).value = match modules::allocates(module) {
+                Ok(()) => allocate_block(thread, &shape)?,
+                Err(offset) => thread.0 - offset,
             };
         }
         Some((*slot).value)

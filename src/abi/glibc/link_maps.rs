@@ -270,6 +270,13 @@ impl LinkMaps {
         shadow.or_else(|| self.by_object.get(id.index())?.as_ref())
     }
 
+    /// Says where an object's thread-local variables lie below the thread pointer; 0 if not there.
+    pub fn set_tls_offset(&self, layout: &Layout, id: ObjectId, offset: u64) {
+        if let Some(fields) = self.get(id) {
+            fields.set(layout.link_map.l_tls_offset, offset);
+        }
+    }
+
     /// The address of an object's link map; 0 if it has none.
     #[must_use]
     pub fn address(&self, id: ObjectId) -> u64 {
