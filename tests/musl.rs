@@ -18,8 +18,7 @@ use libtest_mimic::Completion;
 use support::build::{self, Step};
 use support::loader::{self, Way};
 use support::run::{self, End, Outcome, Run};
-use support::suites;
-use support::{Verdict, run_all, skipped, trial};
+use support::{Verdict, musl, run_all, skipped, suites, trial};
 
 /// What is compiled and run.
 struct Case {
@@ -163,115 +162,9 @@ const LOADER: &str = "ld-musl-x86_64.so.1";
 /// Why nothing is tested.
 const NO_SUITE: &str = "there is no such suite, and it cannot be fetched";
 
-/// Functions of the shell for what a case is built from. `interpreter` is where musl's loader is put.
-const PRELUDE: &str = r#"
-lib=$SUITE/usr/lib/x86_64-linux-musl
-compile() {
-    gcc -O1 -nostdinc -isystem "$SUITE/usr/include/x86_64-linux-musl" \
-        -isystem "$(gcc -print-file-name=include)" -I"$SRC" -nostdlib -o "$@" -L"$lib" -lc -lgcc "$lib/crtn.o"
-}
-sources() {
-    for word; do
-        case $word in *.c) [ -e "$word" ] || word=$SRC/$word;; esac
-        printf '%s\n' "$word"
-    done
-}
-library() {
-    out=$1; shift
-    compile "$out" -shared -fPIC "$lib/crti.o" $(sources "$@") -Wl,-soname,"$out" '-Wl,-rpath,$ORIGIN'
-}
-program() {
-    out=$1; shift
-    for loader in "$DIR/ld-musl-x86_64.so.1" "$RLD"; do
-        compile "$out" -fPIE -pie -Wl,--dynamic-linker="$loader" "$lib/Scrt1.o" "$lib/crti.o" $(sources "$@") \
-            '-Wl,-rpath,$ORIGIN'
-        out=$out.rld
-    done
-}
-cxx() {
-    out=$1; shift
-    before=$(gcc -print-file-name=crtbeginS.o) after=$(gcc -print-file-name=crtendS.o)
-    case " $* " in *" -shared "*) ;; *) before="$lib/Scrt1.o $before";; esac
-    for word; do
-        shift
-        case $word in *.cc) word=$SRC/$word;; esac
-        set -- "$@" "$word"
-    done
-    g++ -O1 -nostdinc -nostdinc++ -isystem "$SUITE/usr/include/x86_64-linux-musl" \
-        -isystem "$(gcc -print-file-name=include)" -I"$SRC" -nostdlib -o "$out" "$lib/crti.o" $before "$@" \
-        '-Wl,-rpath,$ORIGIN' -Wl,--allow-shlib-undefined libstdc++* libgcc_s* -L"$lib" -lc -lgcc $after "$lib/crtn.o"
-}
-cxx_program() {
-    out=$1; shift
-    for loader in "$DIR/ld-musl-x86_64.so.1" "$RLD"; do
-        cxx "$out" -fPIE -pie -Wl,--dynamic-linker="$loader" "$@" libshapes.so
-        out=$out.rld
-    done
-}
-cp "$lib/libc.so" libc.so
-ln -f libc.so ld-musl-x86_64.so.1
-"#;
-
 /// What rld says: how programs are built, the command, its status, and lines on stderr, of which the first
 /// is the first. Without lines nothing is said.
 const SAID: &[(&str, &str, &str, i32, &[&str])] = &[
-    (
-        "library",
-        "library libpart.so part.c -DFIRST
-            program needs needs.c libpart.so
-            rm libpart.so",
-        "./needs",
-        127,
-        &[
-            "./needs: error while loading shared libraries: libpart.so: cannot open shared object file: \
-             No such file or directory",
-            "\tneeded by ./needs",
-            "\ttried $DIR/. (RUNPATH of ./needs): No such file or directory",
-            "\ttried /lib (default): No such file or directory",
-        ],
-    ),
-    (
-        "symbol",
-        "library libpart.so part.c -DFIRST
-            program needs needs.c libpart.so
-            library libpart.so part.c",
-        "./needs",
-        127,
-        &["./needs: symbol lookup error: ./needs: undefined symbol: part"],
-    ),
-    (
-        "libc",
-        "program needs needs.c part.c -DFIRST -Wl,--dynamic-linker=/nowhere/ld-musl-x86_64.so.1
-            rm libc.so",
-        "./needs",
-        127,
-        &[
-            "./needs: error while loading shared libraries: libc.so: cannot open shared object file: \
-             No such file or directory",
-            "\t/nowhere/ld-musl-x86_64.so.1: cannot open shared object file: No such file or directory",
-            "\t--musl-libc or RLD_MUSL_LIBC can name musl's libc.so",
-        ],
-    ),
-    (
-        "itself",
-        "program needs needs.c part.c -DFIRST",
-        "--musl-libc $RLD ./needs",
-        127,
-        &[
-            "./needs: error while loading shared libraries: $RLD: this is rld itself, or another loader \
-             of glibc's; musl's C library is elsewhere",
-        ],
-    ),
-    (
-        "other",
-        "library libpart.so part.c
-            program needs needs.c part.c -DFIRST",
-        "--musl-libc ./libpart.so ./needs",
-        127,
-        &[
-            "./needs: error while loading shared libraries: ./libpart.so: this is not musl's C library",
-        ],
-    ),
     (
         "auditors",
         "program needs needs.c part.c -DFIRST",
@@ -332,8 +225,7 @@ impl Built {
     fn folder(&self) -> Result<Option<&Path>, String> {
         let folder = self.folder.get_or_init(|| {
             let Some(root) = suites::root(self.suite) else { return Ok(None) };
-            let (rld, root) = (loader::subject().display(), root.display());
-            let mut script = format!("SUITE={root} RLD={rld}\n{PRELUDE}\n{}", self.build);
+            let mut script = musl::prelude(&root) + self.build;
             for (variable, suite) in [("SOURCES", "sources"), ("WHEELS", "alpine")] {
                 if self.build.contains(&format!("${variable}")) {
                     let Some(root) = suites::root(suite) else { return Ok(None) };

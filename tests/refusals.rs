@@ -6,6 +6,8 @@
 
 #[path = "refusals/defects.rs"]
 mod defects;
+#[path = "refusals/scenes.rs"]
+mod scenes;
 #[path = "refusals/settings.rs"]
 mod settings;
 mod support;
@@ -170,6 +172,7 @@ fn steps() -> Vec<Step> {
         link(true, "huge/libpart.so", "odd.c -DHUGE"),
         link(true, "variable/libpart.so", "odd.c -DVARIABLE"),
         link(true, "borrows/libuser.so", "odd.c -DBORROWS -Lvariable -lpart"),
+        link(true, "borrows/libtouch.so", "odd.c -DTOUCHES -Lvariable -lpart"),
         link(true, "opening/libpart.so", "odd.c -DOPENS"),
         shell("printf 'V1 { global: elsewhere; };\n' > astray.map"),
         shell("printf 'V2 { global: elsewhere; };\n' > weak.map"),
@@ -221,6 +224,13 @@ fn main() {
     for setting in settings::SETTINGS {
         let name = format!("setting/{}::{}", setting.name, Way::Direct.name());
         trials.push(trial(name, &material, move |name, m| settings::shown(name, m, setting)));
+    }
+    for scene in scenes::SCENES {
+        for suite in scene.takes.suites() {
+            let name = format!("{}::{suite}", scene.name);
+            trials
+                .push(trial(name, &material, move |name, m| scenes::shown(name, m, scene, suite)));
+        }
     }
     for &(misuse, arguments) in MISUSES {
         let name = format!("command-line/{misuse}::{}", Way::Direct.name());

@@ -515,7 +515,7 @@ fn nothing_there(test: &str) -> Verdict {
         words(&root, "no-program"),
         format!(
             "no-program: {occasion}: no-program: {opening}\n\
-             \ttried {real}/etc/ld.so.cache (cache): no cache\n\
+             \ttried {real}/etc/ld.so.cache (cache): no usable cache; ldconfig(8) makes one\n\
              \ttried {real}/lib/x86_64-linux-gnu (default): no such directory\n\
              \ttried {real}/usr/lib/x86_64-linux-gnu (default): No such file or directory\n\
              \ttried {real}/lib64 (default): no such directory\n\
@@ -533,7 +533,7 @@ fn nothing_there(test: &str) -> Verdict {
          \tneeded by {real}/opt/lib/libouter.so\n\
          \ttried {real}/opt/lib/../../srv (RUNPATH of {real}/opt/lib/libouter.so): \
          No such file or directory\n\
-         \ttried {real}/etc/ld.so.cache (cache): no cache\n"
+         \ttried {real}/etc/ld.so.cache (cache): no usable cache; ldconfig(8) makes one\n"
     );
     assert!(missing.starts_with(&start), "{missing}");
     scratch.passed();

@@ -177,8 +177,11 @@ pub fn known() -> String {
     alloc::format!("known C libraries: glibc 2.{first} to 2.{last}, musl")
 }
 
+/// How a program can have the C library that its libraries want.
+const BEFORE: &str = "the program must need it itself, or have it preloaded (LD_PRELOAD)";
+const ONE: &str = "a process has one C library: what needs another is to be built for that one";
 /// What is asked of who meets an unknown one.
-pub const REPORT: &str = "please report it, with these lines and where the build is from";
+pub const REPORT: &str = "please report it, with these lines and where the build is from; its own loader can start its programs";
 
 /// Before anything of a program is executed: it has no C library that is not known, and no other beside its own.
 ///
@@ -192,8 +195,9 @@ pub fn check_start(map: &LinkMap<'_>, libc: Option<ObjectId>, program: &[u8]) ->
         Some(libc) => beside(object, map.get(libc)),
     };
     error.details = describe(map, object, &evidence, program);
-    if libc.is_none() {
-        error.details.extend([known(), REPORT.into()]);
+    match libc {
+        None => error.details.extend([known(), REPORT.into()]),
+        Some(_) => error.details.push(ONE.into()),
     }
     Err(error)
 }
@@ -214,7 +218,9 @@ pub fn check_opened<'o, 'a: 'o>(
     let glibc = objects.clone().find(|(_, object)| glibc::is_libc(object));
     let glibc = glibc.filter(|_| map.hosted().is_none());
     if let Some((_, object)) = glibc.filter(|_| !has_glibc) {
-        return Err(Error::words(object.name.to_bytes(), LATE));
+        let mut error = Error::words(object.name.to_bytes(), LATE);
+        error.details.extend(needed_by(map, object, program));
+        return Err(error.with(BEFORE));
     }
     let libc = libc.or(glibc.map(|(id, _)| id));
     let Some((object, evidence)) = find(map, objects, libc) else { return Ok(()) };
@@ -223,7 +229,10 @@ pub fn check_opened<'o, 'a: 'o>(
         Some(libc) => beside(object, map.get(libc)),
     };
     error.details = describe(map, object, &evidence, program);
-    Err(error)
+    Err(match libc {
+        None => error.with(known()),
+        Some(_) => error.with(ONE),
+    })
 }
 
 fn beside(object: &Object<'_>, own: Option<&Object<'_>>) -> Error {
@@ -238,10 +247,12 @@ fn describe(
     evidence: &Evidence<'_>,
     program: &[u8],
 ) -> Vec<String> {
-    let requester = object.loader.get().and_then(|requester| map.get(requester));
-    let needed = requester
-        .map(|requester| alloc::format!("needed by {}", Text(requester.display_name(program))));
-    needed.into_iter().chain(evidence.lines()).collect()
+    needed_by(map, object, program).into_iter().chain(evidence.lines()).collect()
+}
+
+fn needed_by(map: &LinkMap<'_>, object: &Object<'_>, program: &[u8]) -> Option<String> {
+    let requester = object.loader.get().and_then(|requester| map.get(requester))?;
+    Some(alloc::format!("needed by {}", Text(requester.display_name(program))))
 }
 
 /// A C library that no personality is for. Beside one that is known, names alone count: every start asks.

@@ -26,7 +26,11 @@ static GRANTED: Granted = Granted;
 /// Even the reserve is used up: there is nothing that could be undone, and no memory to say more.
 #[cold]
 fn out_of_memory() -> ! {
-    file::write_all(2, b"rld: error while loading shared libraries: cannot allocate memory\n");
+    let words = concat!(
+        "rld: error while loading shared libraries: cannot allocate memory\n",
+        "\tmemory is used up, or a limit (ulimit -v, vm.max_map_count)\n",
+    );
+    file::write_all(2, words.as_bytes());
     process::exit(127)
 }
 

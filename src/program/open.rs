@@ -342,7 +342,7 @@ fn prepare(
     world.link_chains();
     if (facts.memory_refused)() {
         let words = "cannot create shared object descriptor";
-        return Err(Error::system(request.name, words, Errno::ENOMEM));
+        return Err(Error::system(request.name, words, Errno::ENOMEM).with_limits(Errno::ENOMEM));
     }
     Ok(Loaded { root, fresh, made_global })
 }

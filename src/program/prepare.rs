@@ -6,6 +6,7 @@
 //! its addresses before anything else reads them.
 #![allow(unsafe_code)]
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
@@ -79,15 +80,18 @@ pub struct Plan<'p> {
 /// No room for the blocks of all modules: the largest is named.
 #[cold]
 fn no_thread_storage(map: &LinkMap<'_>, program: &[u8]) -> Error {
+    let mut error = Error::new(b"", Problem::NoThreadStorage);
+    error.details.extend(largest_block(map, program));
+    error
+}
+
+/// Who needs the most thread-local storage, in words.
+#[must_use]
+pub fn largest_block(map: &LinkMap<'_>, program: &[u8]) -> Option<String> {
     let sizes = map.objects.iter().filter_map(|(_, it)| Some((it.segments.tls?.memsz, it)));
-    let error = Error::new(b"", Problem::NoThreadStorage);
-    match sizes.max_by_key(|(size, _)| *size) {
-        Some((size, object)) => error.with(alloc::format!(
-            "{} alone needs {size} bytes of thread-local storage for each thread",
-            Text(object.display_name(program))
-        )),
-        None => error,
-    }
+    let (size, object) = sizes.max_by_key(|(size, _)| *size)?;
+    let name = Text(object.display_name(program));
+    Some(alloc::format!("{name} alone needs {size} bytes of thread-local storage for each thread"))
 }
 
 impl Plan<'_> {
@@ -115,7 +119,8 @@ impl Plan<'_> {
         let functions = musl::take_functions(&mut map, own)?;
         let references = relocate::references(&map, bind_now);
         let global = Kept::global(&map, map.search_list(), self.libc, references);
-        let no_room = |errno: Errno| no_thread_storage(&map, name).with(errno.described());
+        let no_room =
+            |errno: Errno| no_thread_storage(&map, name).with(errno.described()).with_limits(errno);
         let (musl, main_thread) = match functions {
             Some(functions) => {
                 let start = host::Start { map: &map, run: global.run(), tls: &tls, stack, own };

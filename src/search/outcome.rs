@@ -84,7 +84,7 @@ impl fmt::Display for Why {
             Self::Unsuitable(unsuitable) => return unsuitable.fmt(f),
             Self::NoDirectory => "no such directory",
             Self::NotSetUserId => "not set-user-ID",
-            Self::NoCache => "no cache",
+            Self::NoCache => "no usable cache; ldconfig(8) makes one",
             Self::NotInCache => "no such name in it",
             Self::NoDefaultLibraries => "the object's flags forbid default libraries",
             Self::NoTokenValue => "a $TOKEN without a value",

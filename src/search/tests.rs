@@ -343,7 +343,7 @@ fn libraries_for_other_machines_are_passed_over_and_remembered() {
         "l.so: wrong ELF class: ELFCLASS32\n\
          \ttried /a (LD_LIBRARY_PATH): wrong ELF class: ELFCLASS32\n\
          \ttried /b (LD_LIBRARY_PATH): for another processor\n\
-         \ttried /etc/ld.so.cache (cache): no cache\n\
+         \ttried /etc/ld.so.cache (cache): no usable cache; ldconfig(8) makes one\n\
          \ttried /lib/multi (default): no such directory\n\
          \ttried /usr/lib (default): No such file or directory\n\
          \tnear miss: /a/l.so: a library for 32-bit programs\n\

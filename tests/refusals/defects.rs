@@ -65,8 +65,8 @@ enum How {
     Misused(&'static str),
     /// The same, by a process that may have so many bytes of memory.
     Starved(&'static str, u64),
-    /// Opened, and then this.
-    Then(&'static str),
+    /// Opened, and then these.
+    Then(&'static [&'static str]),
     /// Run as a program.
     Itself,
 }
@@ -202,7 +202,13 @@ pub const DEFECTS: &[Defect] = &[
     defect("resolver-is-data-by-name", "resolver/libpart.so", Nothing, Misused("resolver"), Own),
     defect("resolver-opens", "opening/libpart.so", Nothing, Opened, Own),
     defect("variable-missing", "variable/libpart.so", Kind(PT_TLS, 0), Misused("variable"), Own),
-    defect("variable-borrowed", "variable/libpart.so", Nothing, Then("libuser.so"), Own),
+    defect(
+        "variable-borrowed",
+        "variable/libpart.so",
+        Nothing,
+        Then(&["libtouch.so", "libuser.so"]),
+        Same,
+    ),
     defect("tls-of-thread", "huge/libpart.so", Nothing, Starved("first-use", 1 << 29), Same),
     defect("version-not-loaded", "astray/libpart.so", Tag(DT_NEEDED, DT_DEBUG, 0), Needed, Own),
     defect("weak-version", "astray/libpart.so", Table(DT_VERNEED, 20, &[2]), Beside("weak"), Same),
@@ -272,7 +278,7 @@ impl Defect {
     fn run(&self, tree: &Path) -> Run {
         let (program, arguments) = match self.how {
             Opened => ("opens", vec!["libpart.so"]),
-            Then(other) => ("opens", vec!["libpart.so", other]),
+            Then(others) => ("opens", [&["libpart.so"], others].concat()),
             Misused(what) | Starved(what, _) => ("calls", vec![what]),
             By(program) => (program, Vec::new()),
             Itself => ("path/libpart.so", Vec::new()),

@@ -4,6 +4,7 @@
 
 pub mod build;
 pub mod loader;
+pub mod musl;
 pub mod run;
 pub mod scratch;
 pub mod scripts;

@@ -5,6 +5,7 @@
 
 use super::code::{Seen, follow};
 use super::layout::{ErrorsIn, LAYOUTS, Layout};
+use crate::abi::unknown::REPORT;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -251,8 +252,7 @@ impl fmt::Display for Unknown {
                 }
             }
         }
-        f.write_str("\n  please report it, with these lines and where the build is from")?;
-        Ok(())
+        write!(f, "\n  {REPORT}")
     }
 }
 

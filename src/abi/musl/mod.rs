@@ -56,7 +56,7 @@ pub fn is_libc(object: &Object<'_>) -> bool {
     const NAMES: [&[u8]; 4] = [b"_dlstart", b"__dls2b", b"__dls3", b"__libc_start_main"];
     let defines = |name: &[u8]| function(object, name).is_some();
     object.kind == Kind::Shared
-        && object.image.holds(object.entry)
+        && object.image.is_code(object.entry)
         && object.entry.0 != object.image.bias.0
         && NAMES.into_iter().all(defines)
 }
@@ -104,7 +104,8 @@ pub fn find<'a, S: Source<'a>>(
     let named = object.and_then(interpreter).unwrap_or(INTERPRETER);
     let needed = object.and_then(needed).unwrap_or(LIBC);
     let libc = match given {
-        Some(path) => load(linker, program, path)?,
+        Some(path) => load(linker, program, path)
+            .map_err(|error| error.with("--musl-libc or RLD_MUSL_LIBC has named it"))?,
         None => load(linker, program, named).or_else(|first| {
             load(linker, program, needed).map_err(|error| {
                 error

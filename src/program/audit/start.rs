@@ -182,7 +182,11 @@ impl Found<'_> {
             let words = "another build of glibc than the auditors' cannot be loaded beside it";
             let object = world.map.get(found.libc);
             let object = object.map_or(&b""[..], |object| object.name.to_bytes());
-            return Err(Error::words(object, words).into());
+            let (theirs, this) = (layout.minor, found.layout.minor);
+            let releases = alloc::format!("the auditors' is glibc 2.{theirs}, this is 2.{this}");
+            let error = Error::words(object, words).with(releases);
+            let how = "an auditor (la_objsearch) or a preloaded library has led to it";
+            return Err(error.with(how).into());
         }
         let old = process.world();
         let is_new = |id: &ObjectId| old.map.get(*id).is_none();

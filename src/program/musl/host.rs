@@ -10,11 +10,12 @@
 
 use alloc::vec::Vec;
 
+use super::super::prepare::largest_block;
 use super::super::terms::{Own, program_name};
 use super::constructors::Constructors;
 use super::{Functions, Musl, enter_thread};
-use crate::abi::musl;
 use crate::abi::musl::module::{self, Export, Module, Template};
+use crate::abi::{musl, unknown};
 use crate::addr::{Addr, ObjectId, PAGE};
 use crate::arch::x86_64::RelocationKind as Kind;
 use crate::errno::Errno;
@@ -65,7 +66,12 @@ impl Start<'_> {
         };
         let exports = exports(id, libc, map, run);
         let image_size = module::size(&exports);
-        let no_room = |errno| Error::system(name, "cannot allocate TLS data structures", errno);
+        let words = "cannot allocate TLS data structures";
+        let no_room = |errno| {
+            let mut error = Error::system(name, words, errno);
+            error.details.extend(largest_block(map, name));
+            error.with_limits(errno)
+        };
         let sizes = [STACK, image_size, tls.size, tls.align];
         let size = sizes.into_iter().try_fold(0u64, u64::checked_add);
         let size = size.ok_or_else(|| no_room(Errno::ENOMEM))?;
@@ -100,7 +106,7 @@ impl Start<'_> {
         if blocks.is_none_or(|blocks| *blocks != [1, thread_pointer.0 - tls.size]) {
             let words =
                 "this build of musl lays out thread-local storage in a way that is not known";
-            return Err(Error::words(libc.name.to_bytes(), words));
+            return Err(Error::words(libc.name.to_bytes(), words).with(unknown::REPORT));
         }
         for (name, value) in [
             (&b"_dl_debug_addr"[..], own.exports.data.r_debug.0),

@@ -15,12 +15,14 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use super::process::{Process, current};
 use super::terms::Own;
 use crate::abi::musl::{self, large_files};
+use crate::abi::unknown;
 use crate::addr::{Addr, ObjectId};
 use crate::error::{Error, Result};
 use crate::linkmap::LinkMap;
 use crate::lookup::redefined::redefined;
 use crate::lookup::{Class, Reference, one};
 use crate::object::{Definition, Object};
+use crate::text::Text;
 use crate::tls::thread;
 use constructors::Constructors;
 
@@ -99,7 +101,8 @@ impl Functions {
         let function = |name: &'static [u8]| {
             musl::function(libc, name).ok_or_else(|| {
                 let words = "this musl lacks a function that its host needs";
-                Error::words(libc.name.to_bytes(), words).with(crate::text::Text(name))
+                let error = Error::words(libc.name.to_bytes(), words);
+                error.with(alloc::format!("it is {}", Text(name))).with(unknown::REPORT)
             })
         };
         Ok(Self {

@@ -278,7 +278,8 @@ fn enter_with(
             let made = Projection::make(process, own, world, loader, layout);
             let made = made.ok_or_else(|| {
                 let words = "cannot allocate what another build of glibc reads";
-                Error::system(object.name.to_bytes(), words, Errno::ENOMEM)
+                let error = Error::system(object.name.to_bytes(), words, Errno::ENOMEM);
+                error.with_limits(Errno::ENOMEM)
             })?;
             publish(process, made);
             made
