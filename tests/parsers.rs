@@ -547,7 +547,7 @@ fn a_long_path_list_costs_no_more_than_its_length() {
             library_path: &list,
             origin: b"/",
             inhibit_cache: true,
-            inhibit_rpath: b"",
+            inhibit_rpath: None,
         };
         let mut search = Search::new(&config, Hwcaps::new(1, b"", None));
         // The empty element at the end is the current directory; the system's own come after it.

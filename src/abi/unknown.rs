@@ -181,7 +181,8 @@ pub fn known() -> String {
 const BEFORE: &str = "the program must need it itself, or have it preloaded (LD_PRELOAD)";
 const ONE: &str = "a process has one C library: what needs another is to be built for that one";
 /// What is asked of who meets an unknown one.
-pub const REPORT: &str = "please report it, with these lines and where the build is from; its own loader can start its programs";
+pub const REPORT: &str = "please report it, with these lines and where the build is from; its own loader \
+                          can start its programs";
 
 /// Before anything of a program is executed: it has no C library that is not known, and no other beside its own.
 ///

@@ -196,7 +196,7 @@ impl Job {
             library_path: library_path.unwrap_or_default(),
             origin_path: settings.origin_path.unwrap_or_default().to_vec(),
             inhibit_cache: self.options.as_ref().is_some_and(|options| options.inhibit_cache),
-            inhibit_rpath: option(|options| options.inhibit_rpath).unwrap_or_default(),
+            inhibit_rpath: option(|options| options.inhibit_rpath),
             hwcaps_prepend: option(|options| options.hwcaps_prepend).unwrap_or_default(),
             hwcaps_mask: option(|options| options.hwcaps_mask),
             isa: (1 << cpu.isa_level()) - 1,

@@ -36,7 +36,7 @@ pub struct Settings {
     /// `--inhibit-cache`.
     pub inhibit_cache: bool,
     /// `--inhibit-rpath`.
-    pub inhibit_rpath: Vec<u8>,
+    pub inhibit_rpath: Option<Vec<u8>>,
     /// `--glibc-hwcaps-prepend`.
     pub hwcaps_prepend: Vec<u8>,
     /// `--glibc-hwcaps-mask`.
@@ -77,7 +77,7 @@ impl Searching {
             library_path: &settings.library_path,
             origin,
             inhibit_cache: settings.inhibit_cache,
-            inhibit_rpath: &settings.inhibit_rpath,
+            inhibit_rpath: settings.inhibit_rpath.as_deref(),
         };
         let (prepend, mask) = (&settings.hwcaps_prepend, settings.hwcaps_mask.as_deref());
         Search::new(&config, Hwcaps::new(settings.isa, prepend, mask))

@@ -23,11 +23,11 @@ use crate::trace::options::{self, Request};
 use crate::trace::sink::Target;
 use crate::trace::{self, Event, Stage, Topics, Why, debug, statistics};
 
-/// Begins to show what LD_DEBUG asks for. `program` is what the program is called.
+/// Says which topics of LD_DEBUG there are, where it asks for that or for others: whatever the command line is.
 ///
 /// # Errors
 /// The list of names is asked for, and was printed.
-pub fn begin(settings: &Settings<'_>, program: &'static [u8]) -> Result<(), Stop> {
+pub fn answer(settings: &Settings<'_>) -> Result<(), Stop> {
     if settings.debug.is_empty() {
         return Ok(());
     }
@@ -37,10 +37,18 @@ pub fn begin(settings: &Settings<'_>, program: &'static [u8]) -> Result<(), Stop
         file::write_all(STDOUT, options::help().as_bytes());
         return Err(Stop::Exit(0));
     }
+    Ok(())
+}
+
+/// Begins to show what LD_DEBUG asks for. `program` is what the program is called.
+pub fn begin(settings: &Settings<'_>, program: &'static [u8]) {
+    if settings.debug.is_empty() {
+        return;
+    }
+    let request = Request::parse(&settings.debug);
     if !request.topics.is_empty() {
         debug::begin(request.topics, target(settings.debug_output), program);
     }
-    Ok(())
 }
 
 /// Where lines go. A file that cannot be made gives way to standard output, as under ld.so.

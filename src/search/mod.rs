@@ -162,7 +162,7 @@ pub struct Config<'a> {
     /// Whether the cache is to be left alone (`--inhibit-cache`).
     pub inhibit_cache: bool,
     /// Names of objects whose RPATH and RUNPATH do not count, with colons (`--inhibit-rpath`); void in secure mode.
-    pub inhibit_rpath: &'a [u8],
+    pub inhibit_rpath: Option<&'a [u8]>,
 }
 
 /// An object that may contribute path lists.
@@ -197,7 +197,7 @@ pub enum Purpose {
 pub struct Search {
     fixed: Fixed,
     inhibit_cache: bool,
-    inhibit_rpath: Box<[u8]>,
+    inhibit_rpath: Option<Box<[u8]>>,
     hwcaps: Hwcaps,
     directories: Directories,
     lists: Lists,
@@ -318,7 +318,7 @@ impl Search {
                 secure: config.secure,
             },
             inhibit_cache: config.inhibit_cache || config.system.rules == Rules::Musl,
-            inhibit_rpath: config.inhibit_rpath.into(),
+            inhibit_rpath: config.inhibit_rpath.map(Into::into),
             hwcaps: match config.system.rules {
                 Rules::Glibc => hwcaps,
                 Rules::Musl => Hwcaps::new(0, b"", None),
@@ -521,15 +521,25 @@ impl Search {
         self.fixed.system.directories.iter().any(below)
     }
 
+    /// Whether `--inhibit-rpath` names an object. As under ld.so, an empty name that is not the last of several means
+    /// the program.
+    fn is_inhibited(&self, owner: &PathOwner<'_>) -> bool {
+        let list = self.inhibit_rpath.as_deref().filter(|_| !self.fixed.secure);
+        let Some(list) = list.map(|list| list.strip_suffix(b":").unwrap_or(list)) else {
+            return false;
+        };
+        let is_program = owner.id == ObjectId(0);
+        let means = |name: &[u8]| name == owner.name || (name.is_empty() && is_program);
+        list.split(|byte| *byte == b':').any(means)
+    }
+
     /// Splits the lists of objects that are met for the first time.
     fn split(&mut self, chain: &[PathOwner<'_>]) {
         for owner in chain {
             if self.lists.objects.contains_key(&owner.id) {
                 continue;
             }
-            let inhibited = !self.fixed.secure
-                && !self.inhibit_rpath.is_empty()
-                && self.inhibit_rpath.split(|byte| *byte == b':').any(|name| name == owner.name);
+            let inhibited = self.is_inhibited(owner);
             let counts = |list: Option<_>| list.filter(|_| !inhibited).unwrap_or(&b""[..]);
             let rpath = match self.fixed.system.rules {
                 Rules::Glibc => owner.rpath.filter(|_| owner.runpath.is_none()),

@@ -105,7 +105,7 @@ const CONFIG: Config<'static> = Config {
     library_path: b"",
     origin: b"/app/bin",
     inhibit_cache: false,
-    inhibit_rpath: b"",
+    inhibit_rpath: None,
 };
 
 fn plain() -> Hwcaps {
@@ -322,12 +322,20 @@ fn the_inhibiting_options_inhibit() {
     let mut fake = Fake::with(&["/r/l.so", "/usr/lib/l.so", "/cached/l.so"]);
     fake.cache = cache_of("l.so", "/cached/l.so");
     let chain = [PathOwner { rpath: Some(b"/r"), ..owner(0, "app") }];
-    let config = Config { inhibit_rpath: b"other:app", ..CONFIG };
+    let config = Config { inhibit_rpath: Some(b"other:app"), ..CONFIG };
     assert_eq!(found(&mut search(config), &mut fake, "l.so", &chain), "/cached/l.so (cache)");
     let config = Config { inhibit_cache: true, ..config };
     assert_eq!(found(&mut search(config), &mut fake, "l.so", &chain), "/usr/lib/l.so (default)");
-    let config = Config { inhibit_rpath: b"ap:pp", ..config };
+    let config = Config { inhibit_rpath: Some(b"ap:pp"), ..config };
     assert_eq!(found(&mut search(config), &mut fake, "l.so", &chain), "/r/l.so (RPATH of app)");
+    // An empty name is the program's, but not behind the last colon.
+    for (list, inhibits) in
+        [("", true), (":", true), (":x", true), ("x::", true), ("x:", false), ("x", false)]
+    {
+        let config = Config { inhibit_rpath: Some(list.as_bytes()), ..config };
+        let result = found(&mut search(config), &mut fake, "l.so", &chain);
+        assert_eq!(result == "/usr/lib/l.so (default)", inhibits, "{list}: {result}");
+    }
 }
 
 #[test]

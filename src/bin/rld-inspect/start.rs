@@ -155,7 +155,7 @@ impl Start {
             library_path: &environment.library_path,
             origin,
             inhibit_cache: environment.inhibit_cache,
-            inhibit_rpath: b"",
+            inhibit_rpath: None,
         };
         let levels = (1 << processor.isa_level()) - 1;
         let mut search = Search::new(&config, Hwcaps::new(levels, b"", None));
