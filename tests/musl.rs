@@ -100,6 +100,15 @@ const CASES: &[Case] = &[
         runs: &["rules"],
     },
     Case {
+        name: "lazy",
+        build: "library liblazy.so lazy_library.c -Wl,-z,lazy
+            library libnow.so lazy_library.c -Wl,-z,lazy
+            library libdata.so lazy_library.c -Wl,-z,lazy -DDATA
+            library liblater.so lazy_library.c -DLATER
+            program lazy lazy.c",
+        runs: &["lazy"],
+    },
+    Case {
         // Linked with the oldest musl, which has these names itself.
         name: "large_files",
         build: "lib=${SUITE%/*}/bullseye/usr/lib/x86_64-linux-musl

@@ -313,7 +313,8 @@ fn prepare(
     let job = Job {
         order: &order,
         opened: &fresh,
-        lazy: !facts.bind_now && !request.has(libc::RTLD_NOW),
+        // Under musl all is bound at the start, whatever was asked for.
+        lazy: !request.has(libc::RTLD_NOW) && (!facts.bind_now || facts.musl.is_some()),
         chain: world.make_chain(space, deep, &[root]),
         watching: process.auditors.of(space),
         following: following(process, request, space),

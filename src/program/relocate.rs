@@ -194,7 +194,8 @@ impl Job<'_> {
                 relocator.bound = vec![false; map.objects.ids()];
             }
             let link_map = Addr(link_maps.address(id));
-            let lazy = Lazy { link_map, resolver, every_call };
+            let only_missing = facts.musl.is_some();
+            let lazy = Lazy { link_map, resolver, every_call, only_missing };
             let lazy = (self.lazy && link_map.0 != 0).then_some(lazy);
             let since = trace::now();
             let is_lazy = self.lazy && !object.dynamic.binds_now();

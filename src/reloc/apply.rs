@@ -223,6 +223,9 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         plt: &Plt<'_, '_>,
         words: &mut Words,
     ) -> Result<()> {
+        if plt.only_missing {
+            return self.defined_at_once(id, object, plt, words);
+        }
         for relocation in object.relocations.plt.iter() {
             if !plt.defer(&relocation, words) {
                 self.at_once(id, object, &relocation, words)?;
@@ -232,6 +235,23 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             }
         }
         Ok(())
+    }
+
+    /// Binds at once what is defined, and lets the rest of the PLT's words lead to where the binding starts.
+    #[cold]
+    fn defined_at_once(
+        &mut self,
+        id: ObjectId,
+        object: &'m Object<'a>,
+        plt: &Plt<'_, '_>,
+        words: &mut Words,
+    ) -> Result<()> {
+        object.relocations.plt.iter().try_for_each(|relocation| {
+            self.at_once(id, object, &relocation, words).or_else(|error| match error.problem {
+                Problem::UndefinedSymbol { .. } if plt.defer(&relocation, words) => Ok(()),
+                _ => Err(error),
+            })
+        })
     }
 
     fn table(

@@ -16,12 +16,16 @@ pub struct Lazy {
     pub resolver: Addr,
     /// Every call leads to that code, not the first alone: no word is ever written.
     pub every_call: bool,
+    /// What is defined is bound at once, and only the rest when it is called, which is musl's RTLD_LAZY.
+    pub only_missing: bool,
 }
 
 /// An object's PLT, prepared for binding on the first call.
 pub struct Plt<'p, 'a> {
     object: &'p Object<'a>,
     every_call: bool,
+    /// As in [`Lazy`].
+    pub only_missing: bool,
 }
 
 impl<'p, 'a> Plt<'p, 'a> {
@@ -29,8 +33,8 @@ impl<'p, 'a> Plt<'p, 'a> {
     /// DT_PLTGOT. `None` where that cannot be, or is not wanted: then all is bound at once.
     #[must_use]
     pub fn prepare(object: &'p Object<'a>, words: &mut Words, lazy: Lazy) -> Option<Self> {
-        let Lazy { link_map, resolver, every_call } = lazy;
-        let this = Self { object, every_call };
+        let Lazy { link_map, resolver, every_call, only_missing } = lazy;
+        let this = Self { object, every_call, only_missing };
         if object.dynamic.binds_now() && !every_call || object.relocations.plt.is_empty() {
             return None;
         }
