@@ -2,6 +2,7 @@
 
 mod linker;
 mod loader;
+mod requester;
 pub mod requests;
 mod search_list;
 pub mod tree;
@@ -22,12 +23,12 @@ use crate::elf::header::Kind;
 use crate::errno::Errno;
 use crate::error::{Error, Problem, Result};
 use crate::object::{Mapped, Object, Role};
-use crate::search::{
-    Failure, Files, Found, NOT_OPENED, NotFound, Origin, PathOwner, Purpose, Search,
-};
+use crate::search::{Failure, Files, Found, NOT_OPENED, NotFound, Origin, Purpose, Search};
 use crate::sys::Identity;
 use crate::text::Text;
 use crate::trace::{self, Event, Topics};
+pub use requester::chain;
+use requester::program_runpath;
 pub use search_list::SearchList;
 
 /// Where objects come from: files that are mapped into the process, or only looked at.
@@ -589,6 +590,7 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
         let mut needed = Vec::with_capacity(names.len());
         let mut filtees = Vec::new();
         for (how, name) in names {
+            let name = &*self.expanded(id, name)?;
             let other = match self.open(name, Some(id), Purpose::Library) {
                 Err(_) if how == Dependency::Auxiliary => continue,
                 opened => opened?,
@@ -643,41 +645,6 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
             None => error,
         }
     }
-}
-
-/// The requester, what loaded it, and so on, to the program: those whose path lists count.
-#[must_use]
-pub fn chain<'m>(
-    map: &'m LinkMap<'_>,
-    requester: Option<ObjectId>,
-    program: &'m [u8],
-    program_origin: &'m [u8],
-) -> Vec<PathOwner<'m>> {
-    const PROGRAM: ObjectId = ObjectId(0);
-    let mut chain = Vec::new();
-    let mut next = requester;
-    while let Some((id, object)) = next.and_then(|id| Some((id, map.get(id)?))) {
-        let origin = if id == PROGRAM { program_origin } else { object.directory() };
-        chain.push(PathOwner {
-            id,
-            name: object.display_name(program),
-            origin,
-            rpath: object.string(object.dynamic.rpath),
-            runpath: object.string(object.dynamic.runpath),
-            nodeflib: object.dynamic.flags_1.contains(Flags1::NODEFLIB),
-        });
-        next = object.loader.get().or((id != PROGRAM).then_some(PROGRAM));
-    }
-    chain
-}
-
-/// The program's RUNPATH as an RPATH, for a requester that has none.
-fn program_runpath<'m>(chain: &[PathOwner<'m>]) -> Option<PathOwner<'m>> {
-    // A list of its own: objects' lists are known by their ids.
-    const ID: ObjectId = ObjectId(u32::MAX);
-    let has_none = chain.first().is_some_and(|requester| requester.runpath.is_none());
-    let program = chain.last().filter(|program| has_none && program.runpath.is_some())?;
-    Some(PathOwner { id: ID, rpath: program.runpath, runpath: None, ..*program })
 }
 
 /// How a file comes to be a library.

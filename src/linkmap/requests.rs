@@ -1,6 +1,7 @@
 //! What every object asks for, and what comes of it: for those who show how a program comes together, and do not start
 //! it. [`Linker::load_dependencies`] stops at the first request that fails; this walk, in the same order, notes it.
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use super::{LinkMap, Linker, Source};
@@ -141,7 +142,11 @@ impl<'a, S: Source<'a>> Walk<'_, '_, 'a, S> {
             Requester::Preload => (self.program, Purpose::Preload),
         };
         self.linker.origin_of_last = None;
-        let opened = self.linker.open(name, Some(asking), purpose);
+        let name_of_file = match purpose {
+            Purpose::Library => self.linker.expanded(asking, name),
+            _ => Ok(Cow::Borrowed(name)),
+        };
+        let opened = name_of_file.and_then(|name| self.linker.open(&name, Some(asking), purpose));
         let outcome = opened.map(|id| {
             if !list.contains(&id) {
                 list.push(id);

@@ -4,6 +4,7 @@ pub mod apply;
 pub mod copy;
 pub mod defect;
 pub mod lazy;
+mod static_tls;
 pub mod value;
 
 pub use crate::elf::relocation::Relocation;

@@ -2,7 +2,6 @@
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
-use core::fmt;
 
 /// What the tokens stand for in one object's strings.
 #[derive(Clone, Copy, Debug)]
@@ -17,24 +16,6 @@ pub struct Tokens<'a> {
     pub secure: bool,
     /// The directories that `$ORIGIN` may lead into then; each without a trailing slash.
     pub trusted: &'a [&'a [u8]],
-}
-
-/// Why a needed name with tokens cannot be used; worded as ld.so words it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum TokenError {
-    /// Any token in secure mode.
-    Secure,
-    /// A token that stands for nothing here.
-    Empty,
-}
-
-impl fmt::Display for TokenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Secure => "DST not allowed in SUID/SGID programs",
-            Self::Empty => "empty dynamic string token substitution",
-        })
-    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -113,15 +94,10 @@ impl Tokens<'_> {
             .then_some(Cow::Owned(expanded))
     }
 
-    /// Replaces the tokens in a name from DT_NEEDED, DT_AUXILIARY or DT_FILTER, before it is looked for.
-    ///
-    /// # Errors
-    /// [`TokenError`] where ld.so stops with the same words.
-    pub fn expand_needed<'s>(&self, name: &'s [u8]) -> Result<Cow<'s, [u8]>, TokenError> {
-        if self.secure && has_token(name) {
-            return Err(TokenError::Secure);
-        }
-        self.expand(name).filter(|name| !name.is_empty()).ok_or(TokenError::Empty)
+    /// Whether a name from DT_NEEDED, DT_AUXILIARY or DT_FILTER may not be used: ld.so stops there.
+    #[must_use]
+    pub fn forbid(&self, name: &[u8]) -> bool {
+        self.secure && has_token(name)
     }
 }
 
@@ -203,12 +179,9 @@ mod tests {
     }
 
     #[test]
-    fn needed_names_with_tokens_are_refused_in_words() {
+    fn secure_mode_forbids_tokens_in_needed_names() {
         let secure = Tokens { secure: true, ..TOKENS };
-        assert_eq!(secure.expand_needed(b"$LIB/x.so"), Err(TokenError::Secure));
-        assert!(secure.expand_needed(b"x.so").is_ok());
-        let bare = Tokens { platform: None, ..TOKENS };
-        assert_eq!(bare.expand_needed(b"lib$PLATFORM.so"), Err(TokenError::Empty));
-        assert_eq!(TOKENS.expand_needed(b"lib${PLATFORM}.so").as_deref(), Ok(&b"libx86_64.so"[..]));
+        assert!(secure.forbid(b"$LIB/x.so") && secure.forbid(b"lib${PLATFORM}.so"));
+        assert!(!secure.forbid(b"$LIBS.so") && !TOKENS.forbid(b"$LIB/x.so"));
     }
 }

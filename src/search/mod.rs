@@ -36,7 +36,7 @@ use crate::errno::Errno;
 use crate::root::Root;
 use crate::trace::{self, Event, Topics};
 use dirs::{Directories, DirectoryId, List, Opener, Scratch};
-pub use dst::{TokenError, Tokens, has_token};
+pub use dst::{Tokens, has_token};
 pub use hwcaps::Hwcaps;
 pub use outcome::{Attempt, Failure, Found, NOT_OPENED, Near, NotFound, Origin, Unsuitable, Why};
 

@@ -3,7 +3,7 @@
 
 use libtest_mimic::Completion;
 
-use super::support::loader;
+use super::support::loader::{self, Way};
 use super::support::run::{self, End, Run};
 use super::support::scratch::Scratch;
 use super::support::{self, Verdict, musl, skipped, suites};
@@ -24,13 +24,15 @@ pub struct Scene {
 #[derive(Clone, Copy)]
 pub enum Takes {
     Nothing,
+    /// The right to give files away: programs of another user's whose rights they have (AT_SECURE).
+    Root,
     /// musl, of every suite.
     Musl,
     /// The glibc of these suites: `$SID` is the folder of sid's libraries.
     Glibc(&'static [&'static str]),
 }
 
-use Takes::{Glibc, Musl, Nothing};
+use Takes::{Glibc, Musl, Nothing, Root};
 
 const LIVES: End = End::Exit(0);
 
@@ -113,6 +115,23 @@ pub const SCENES: &[Scene] = &[
         gcc -fno-pie -no-pie -o copier $source -L. -ld
         gcc -shared -fpic -o libd.so $source -DLIBRARY -DVISIBILITY='\"protected\"'",
         "LD_LIBRARY_PATH=. exec $RLD ./copier",
+        LIVES,
+    ),
+    scene(
+        "secure/token-in-name",
+        Root,
+        "gcc -shared -fpic -o libtoken.so $FIXTURES/part.c '-Wl,-soname,$ORIGIN/libpart.so'
+        gcc -o token $FIXTURES/main.c -DBARE -L. -ltoken -Wl,--dynamic-linker=$RLD
+        chown 65533 token; chmod 4755 token",
+        "exec ./token",
+        REFUSED,
+    ),
+    scene(
+        "secure/preloaded",
+        Root,
+        "gcc -o privileged $FIXTURES/calls.c -Wl,--dynamic-linker=$RLD
+        chown 65533 privileged; chmod 4755 privileged",
+        "LD_PRELOAD=libm.so.6 exec ./privileged",
         LIVES,
     ),
     scene("trace/pipe", Nothing, "mkfifo pipe", "RLD_TRACE=pipe exec $RLD ./calls", LIVES),
@@ -336,7 +355,7 @@ impl Takes {
     pub fn suites(self) -> &'static [&'static str] {
         match self {
             Musl => &suites::ALL,
-            Nothing | Glibc(_) => &["direct"],
+            Nothing | Root | Glibc(_) => &["direct"],
         }
     }
 
@@ -348,7 +367,7 @@ impl Takes {
             Some(format!("{name}={}/usr/lib/x86_64-linux-gnu\n", root.display()))
         };
         match self {
-            Nothing => Some(String::new()),
+            Nothing | Root => Some(String::new()),
             Glibc(suites) => suites.iter().map(place).collect(),
             Musl => suites::root(suite).map(|root| musl::prelude(&root)),
         }
@@ -359,6 +378,9 @@ impl Takes {
 pub fn shown(name: &str, material: &Material, scene: &'static Scene, suite: &str) -> Verdict {
     if loader::subject_is_the_systems() {
         return skipped(name, "the system's loader has other words");
+    }
+    if let (Root, Some(reason)) = (scene.takes, Way::Setuid.obstacle()) {
+        return skipped(name, reason);
     }
     let Some(prelude) = scene.takes.prelude(suite) else {
         return skipped(name, "there is no such suite, and it cannot be fetched");
