@@ -14,19 +14,24 @@ use std::process::{Command, Stdio};
 use crate::run::Start;
 use crate::workload::Binding;
 
-/// A hardware counter of the instructions that children execute in user mode.
-pub struct Counter(File);
+/// A hardware counter of the instructions that children execute in user mode: its kind and number.
+pub struct Counter(u64, u64);
 
 impl Counter {
     /// Opens the counter; the error says why this machine has none.
     pub fn open() -> Result<Self, String> {
         const PERF_TYPE_HARDWARE: u64 = 0;
         const PERF_COUNT_HW_INSTRUCTIONS: u64 = 1;
-        Self::open_event(PERF_TYPE_HARDWARE, PERF_COUNT_HW_INSTRUCTIONS)
+        Self::of(PERF_TYPE_HARDWARE, PERF_COUNT_HW_INSTRUCTIONS)
             .map_err(|e| format!("perf_event_open: {e}"))
     }
 
-    fn open_event(kind: u64, config: u64) -> io::Result<Self> {
+    fn of(kind: u64, config: u64) -> io::Result<Self> {
+        let this = Self(kind, config);
+        this.open_event().map(|_| this)
+    }
+
+    fn open_event(&self) -> io::Result<File> {
         const DISABLED: u64 = 1 << 0;
         const INHERIT: u64 = 1 << 1;
         const EXCLUDE_KERNEL: u64 = 1 << 5;
@@ -39,7 +44,7 @@ impl Counter {
         // This process never calls execve, so the event counts in children only, from their execve
         // on; the kernel adds a child's count to this one before its parent can wait for it.
         let flags = DISABLED | INHERIT | EXCLUDE_KERNEL | EXCLUDE_HV | ENABLE_ON_EXEC;
-        let attr = [kind | size << 32, config, 0, 0, 0, flags, 0, 0];
+        let attr = [self.0 | size << 32, self.1, 0, 0, 0, flags, 0, 0];
         let (this_process, any_cpu, no_group) = (0, -1, -1);
         // SAFETY: perf_event_open reads `size` bytes at the pointer, the size of `attr`.
         let fd = unsafe {
@@ -54,22 +59,19 @@ impl Counter {
         };
         match i32::try_from(fd) {
             // SAFETY: the kernel has just returned this descriptor; nobody else knows it.
-            Ok(fd) if fd >= 0 => Ok(Self(unsafe { File::from_raw_fd(fd) })),
+            Ok(fd) if fd >= 0 => Ok(unsafe { File::from_raw_fd(fd) }),
             _ => Err(io::Error::last_os_error()),
         }
     }
 
-    fn read(&self) -> io::Result<u64> {
-        let mut count = [0; 8];
-        (&self.0).read_exact(&mut count)?;
-        Ok(u64::from_ne_bytes(count))
-    }
-
-    /// The events of one start.
+    /// The events of one start. The kernel may give a child its parent's counter in exchange for the child's, and then
+    /// that counts no other child: each start has a new one.
     pub fn count(&self, start: &mut Start) -> io::Result<u64> {
-        let before = self.read()?;
+        let mut event = self.open_event()?;
         start.run()?;
-        Ok(self.read()? - before)
+        let mut count = [0; 8];
+        event.read_exact(&mut count)?;
+        Ok(u64::from_ne_bytes(count))
     }
 }
 
@@ -105,7 +107,7 @@ mod tests {
     fn counts_in_the_child_from_its_exec_to_its_end() {
         const PERF_TYPE_SOFTWARE: u64 = 1;
         const PERF_COUNT_SW_PAGE_FAULTS_MIN: u64 = 5;
-        let counter = match Counter::open_event(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS_MIN) {
+        let counter = match Counter::of(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS_MIN) {
             Ok(counter) => counter,
             Err(e) => return println!("skipped: perf_event_open: {e}"),
         };
