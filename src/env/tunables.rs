@@ -152,7 +152,7 @@ const fn without<const LEN: usize>(list: List, new: List) -> [u8; LEN] {
         }
         from += 1;
     }
-    assert!(to == LEN, "a list has none of the new ones");
+    assert!(to == LEN, "a name that is left out was not there once");
     rest
 }
 
