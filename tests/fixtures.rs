@@ -30,12 +30,13 @@
 //! - `ways`: the ways in which rld is used (`support/loader.rs`), default `ptinterp direct bind` and
 //!   the releases of `support/suites.rs`: with the libraries of one, the program is run by rld and by
 //!   that release's loader, and the two are only compared.
-//! - `suites: none`: not those, since (the reason follows); `suites: not NAME…`: not these, since.
+//! - `suites: from 2.NN`, `suites: up to 2.NN`: only those with such a glibc, since (the reason follows).
 
 mod support;
 
 use std::ffi::OsStr;
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -176,13 +177,8 @@ fn parse(folder: &Path, source: &Path, text: &str) -> Result<Case, String> {
             "oracle" if value == "none" => case.oracle = false,
             "suites" => {
                 let (which, _) = value.split_once(", ").ok_or(format!("no reason: {line}"))?;
-                let not = which.strip_prefix("not ");
-                if not.is_none() && which != "none" {
-                    return Err(format!("unknown suites: {line}"));
-                }
-                let is_left_out = |suite: &Suite| {
-                    not.is_none_or(|names| names.split(' ').any(|name| name == suite.name))
-                };
+                let releases = releases(which).ok_or(format!("unknown releases: {line}"))?;
+                let is_left_out = |suite: &Suite| !releases.contains(&suite.minor);
                 case.ways.retain(|way| !matches!(way, Way::Suite(suite) if is_left_out(suite)));
             }
             "ways" => {
@@ -198,6 +194,15 @@ fn parse(folder: &Path, source: &Path, text: &str) -> Result<Case, String> {
         return Err("nothing is run".to_owned());
     }
     Ok(case)
+}
+
+/// The minor numbers of `from 2.NN` or `up to 2.NN`.
+fn releases(which: &str) -> Option<RangeInclusive<u32>> {
+    let minor = |release: &str| release.strip_prefix("2.")?.parse().ok();
+    match which.strip_prefix("from ") {
+        Some(first) => Some(minor(first)?..=u32::MAX),
+        None => Some(0..=minor(which.strip_prefix("up to ")?)?),
+    }
 }
 
 /// `NAME=value`, if the word is that.

@@ -35,7 +35,8 @@ print(len(places) > 2)
 PY
 GLIBC_TUNABLES=glibc.malloc.arena_max=1 python3 arenas.py
 GLIBC_TUNABLES=glibc.malloc.arena_max=8 python3 arenas.py
-if [[ $(getconf GNU_LIBC_VERSION) != *2.31 ]]; then
+version=$(getconf GNU_LIBC_VERSION)
+if ((${version##*.} >= 35)); then
 cat >rseq.py <<'PY'
 import ctypes
 print(ctypes.c_uint.in_dll(ctypes.CDLL(None), "__rseq_size").value)

@@ -33,6 +33,8 @@ pub enum Difference {
         relocation: u32,
         /// The relocation's symbol.
         symbol: Option<String>,
+        /// The variable that the object defines there.
+        variable: Option<String>,
         /// What it points to under the system's loader.
         expected: String,
         /// What it points to under the loader under test.
@@ -85,7 +87,7 @@ impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let none = || "no such entry".to_string();
         let (expected, found) = match self {
-            Difference::Word { object, target, relocation, symbol, expected, found } => {
+            Difference::Word { object, target, relocation, symbol, expected, found, .. } => {
                 let name = relocation_name(*relocation);
                 let symbol = symbol.as_deref().unwrap_or("");
                 write!(f, "{object}+{target:#x} {name} {symbol}")?;
@@ -481,12 +483,13 @@ impl Pair<'_> {
 
     fn difference(&self, relocation: &Relocation, at: u64, old: u64, new: u64) -> Difference {
         let (expected, found) = self.places(relocation, at, old, new);
-        let symbol = self.one.elf.symbol_name(relocation.symbol);
+        let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
         Difference::Word {
             object: self.one.name.clone(),
             target: at,
             relocation: relocation.number,
-            symbol: symbol.map(|name| String::from_utf8_lossy(name).into_owned()),
+            symbol: self.one.elf.symbol_name(relocation.symbol).map(text),
+            variable: self.one.elf.name_at(at).map(text),
             expected: self.expected.at.show(expected),
             found: self.found.at.show(found),
         }

@@ -214,6 +214,15 @@ impl Elf {
             .map(|symbol| symbol.value)
     }
 
+    /// The name that the object gives to what begins at an address before the load bias.
+    pub fn name_at(&self, address: u64) -> Option<&[u8]> {
+        let symbol = self
+            .symbols
+            .iter()
+            .find(|symbol| symbol.section != SHN_UNDEF && symbol.value == address)?;
+        self.name(symbol)
+    }
+
     /// A library search path of the object depends on where its file lies.
     pub fn names_origin(&self) -> bool {
         let has = |token: &[u8]| self.strings.windows(token.len()).any(|at| at == token);
