@@ -1,6 +1,5 @@
 //! What releases from 2.38 on make of a processor otherwise than 2.36 (contract 6.2, 6.3): more usable features, more
-//! models that are known, and other sizes at which memory functions change their method. Of AMD's processors 2.38 is
-//! taken for 2.36.
+//! models that are known, and other sizes at which memory functions change their method, which 2.37 has on AMD's.
 //!
 //! Leaf 0x24 of the newest processors, which is kept from 2.39 on, stays empty.
 
@@ -93,25 +92,25 @@ impl CpuFeatures {
             return self.as_of_early(minor, cpuid, tunables);
         }
         let mut now = *self;
-        if minor < 38 {
-            return now;
-        }
-        let cpu = &mut Reader::new(cpuid);
-        now.activate_later(cpu, minor, hwcap2);
         // Up to 2.40 Hygon's are AMD's.
         let is_amd = match self.basic.kind {
             Kind::Amd => true,
             Kind::Hygon => minor < 41,
             _ => false,
         };
-        now.prefer_later(minor, is_amd);
+        if minor < 37 || minor == 37 && !is_amd {
+            return now;
+        }
+        let cpu = &mut Reader::new(cpuid);
+        if minor > 37 {
+            now.activate_later(cpu, minor, hwcap2);
+            now.prefer_later(minor, is_amd);
+        }
         if keeps_vectors {
             now.state_later(cpu);
         }
-        if !is_amd || minor >= 39 {
-            now.caches_later(cpu, is_amd, tunables);
-            now.thresholds_later(is_amd, minor, tunables);
-        }
+        now.caches_later(cpu, is_amd, tunables);
+        now.thresholds_later(is_amd, minor, tunables);
         if let Some(list) = tunables.hwcaps {
             tunables::apply_hwcaps(
                 list,
@@ -257,6 +256,7 @@ impl CpuFeatures {
         let part = (self.basis.shared.per_thread.wrapping_mul(3) / 4).cast_unsigned();
         let of_whole = self.basis.erms || kind == Kind::Zhaoxin && minor >= 40;
         let computed = match if of_whole { whole.max(part) } else { part } {
+            ..NON_TEMPORAL_MINIMUM if minor < 38 => NON_TEMPORAL_MINIMUM,
             ..NON_TEMPORAL_MINIMUM => NON_TEMPORAL_DEFAULT,
             size => size.min(NON_TEMPORAL_MAXIMUM),
         };
@@ -272,6 +272,7 @@ impl CpuFeatures {
             given(tunables.x86_memset_non_temporal_threshold).unwrap_or(for_memset);
 
         if is_amd && minor < 40 {
+            self.rep_movsb_stop_threshold = self.level2_cache_size;
             return;
         }
         self.rep_movsb_stop_threshold = self.non_temporal_threshold;

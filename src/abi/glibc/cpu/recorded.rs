@@ -311,7 +311,7 @@ fn unknown_makers_keep_plain_stores_in_memset() {
 fn genoa_as_later_releases_see_it() {
     let told = Tunables::default();
     let before = genoa().detect();
-    assert_eq!(before.as_of(of(38), &genoa(), &told), before);
+    assert_eq!(before.as_of(of(36), &genoa(), &told), before);
     let mut caches = genoa();
     caches.answers.extend([
         (0x8000_001d, 0, [0x0000_4121, 0x01c0_003f, 0x0000_003f, 0]),
@@ -326,7 +326,21 @@ fn genoa_as_later_releases_see_it() {
     assert_eq!(after.memset_non_temporal_threshold, 0x0180_0000);
     assert_eq!((after.rep_movsb_threshold, after.rep_stosb_threshold), (0x0180_0000, u64::MAX));
     assert_eq!(after.rep_movsb_stop_threshold, 0x0180_0000);
-    assert_eq!(before.as_of(of(39), &caches, &told).rep_stosb_threshold, 2048);
+    for minor in 37..40 {
+        let after = before.as_of(of(minor), &caches, &told);
+        assert_eq!(
+            (after.shared_cache_size, after.non_temporal_threshold),
+            (0x0200_0000, 0x0180_0000)
+        );
+        assert_eq!(after.rep_movsb_stop_threshold, 0x10_0000);
+        assert_eq!((after.rep_movsb_threshold, after.rep_stosb_threshold), (2112, 2048));
+    }
+    let nothing =
+        caches.with(0x8000_001d, 3, |it| *it = [0; 4]).with(0x8000_0006, 0, |it| *it = [0; 4]);
+    let unknown = nothing.with(0x8000_001d, 2, |it| *it = [0; 4]);
+    let threshold =
+        |minor| unknown.detect().as_of(of(minor), &unknown, &told).non_temporal_threshold;
+    assert_eq!((threshold(37), threshold(38)), (0x4040, 64 << 20));
 }
 
 #[test]
