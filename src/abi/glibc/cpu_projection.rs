@@ -1,6 +1,6 @@
 //! Writes the model of the CPU into `cpu_features` (contract 6.2, 6.3, 6.4).
 
-use super::cpu::{CpuFeatures, Order};
+use super::cpu::{Asked, CpuFeatures, Order};
 use super::fields::Fields;
 use super::layout::{Layout, PreferredBits};
 
@@ -54,26 +54,28 @@ pub fn write(layout: &Layout, ro: &Fields, model: &CpuFeatures) {
     if let Some(isa_1) = cpu.isa_1 {
         half(isa_1, model.isa_1);
     }
-    let thresholds = match cpu.level1_icache_size {
-        Some(_) => [model.data_cache_size, model.shared_cache_size, model.non_temporal_threshold],
+    let sizes = match cpu.level1_icache_size {
+        Some(_) => Asked {
+            data_cache_size: model.data_cache_size,
+            shared_cache_size: model.shared_cache_size,
+            non_temporal_threshold: model.non_temporal_threshold,
+            rep_movsb_threshold: model.rep_movsb_threshold,
+            rep_stosb_threshold: model.rep_stosb_threshold,
+        },
         // libc finds them itself, unless the user has asked for others (contract 6.3).
-        None => {
-            let asked = model.asked;
-            [asked.data_cache_size, asked.shared_cache_size, asked.non_temporal_threshold]
-        }
+        None => model.asked,
     };
-    let [data_cache_size, shared_cache_size, non_temporal_threshold] = thresholds;
     word(Some(cpu.xsave_state_size), model.xsave_state_size);
     half(cpu.xsave_state_full_size, model.xsave_state_full_size);
     for (offset, value) in [
-        (Some(cpu.data_cache_size), data_cache_size),
-        (Some(cpu.shared_cache_size), shared_cache_size),
-        (Some(cpu.non_temporal_threshold), non_temporal_threshold),
+        (Some(cpu.data_cache_size), sizes.data_cache_size),
+        (Some(cpu.shared_cache_size), sizes.shared_cache_size),
+        (Some(cpu.non_temporal_threshold), sizes.non_temporal_threshold),
         (cpu.memset_non_temporal_threshold, model.memset_non_temporal_threshold),
         (cpu.cachesize_non_temporal_divisor, model.non_temporal_divisor),
-        (cpu.rep_movsb_threshold, model.rep_movsb_threshold),
+        (cpu.rep_movsb_threshold, sizes.rep_movsb_threshold),
         (cpu.rep_movsb_stop_threshold, model.rep_movsb_stop_threshold),
-        (cpu.rep_stosb_threshold, model.rep_stosb_threshold),
+        (cpu.rep_stosb_threshold, sizes.rep_stosb_threshold),
         (cpu.level1_icache_size, model.level1_icache_size),
         (cpu.level1_icache_linesize, model.level1_icache_linesize),
         (cpu.level1_dcache_size, model.level1_dcache_size),
@@ -147,6 +149,10 @@ mod tests {
             assert_eq!(size == 0, layout.minor < 33, "{label}");
             let [size, _] = words(&written(layout, &model), base + at.data_cache_size);
             assert_eq!(size, 0x8000, "{label}");
+            // 2.32 chooses between a user's threshold and one that suits the processor.
+            if let Some(threshold) = at.rep_movsb_threshold.filter(|_| layout.minor == 32) {
+                assert_eq!(words(&memory, base + threshold), [2048, 0], "{label}");
+            }
         }
     }
 }

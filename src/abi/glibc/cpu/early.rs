@@ -1,4 +1,5 @@
-//! The words of `cpu_features` up to 2.31: leaves as CPUID reports them, and bitmaps of what is usable (contract 6.2).
+//! The words of `cpu_features` up to 2.32 (contract 6.2): up to 2.31 leaves as CPUID reports them, and bitmaps of what
+//! is usable; in 2.32 leaves in which more is usable than later.
 
 use super::active::{PLAIN, Xsave, withdraw_without_xsave};
 use super::cpuid::Cpuid;
@@ -73,9 +74,34 @@ const MIXED: [Bit; 27] = [
     Bit::Usable(AVX512BW),
 ];
 
+/// What is usable in 2.32 alone, wherever it is reported: of the first two leaves all bits that have a name.
+const USABLE_IN_2_32: FeatureSet = FeatureSet::of(&[
+    Feature::bits(LEAF_1, ECX, 0x0126_cdfc),
+    Feature::bits(LEAF_1, EDX, 0xa867_7aef),
+    Feature::bits(LEAF_7, EBX, 0x0210_b487),
+    Feature::bits(LEAF_7, ECX, 0xe03e_0084),
+    Feature::bits(LEAF_7, EDX, 0xfc14_8400),
+    Feature::bits(LEAF_80000001, ECX, 0x0000_8004),
+    Feature::bits(LEAF_80000001, EDX, 0x2410_0800),
+    Feature::bits(LEAF_D_1, EAX, 0x0000_0008),
+    Feature::bits(LEAF_80000007, EDX, 0x0000_0100),
+]);
+/// What it does not know yet.
+const SINCE_2_33: FeatureSet = FeatureSet::of(&[KL, AVX512_FP16, AVX_VNNI, FZLRM, FSRS, FSRCS]);
+
 impl CpuFeatures {
-    /// The features as releases up to 2.34 compute them, where tunables have other names or other meanings.
+    /// The features as releases up to 2.34 compute them.
     pub(super) fn as_of_early(&self, minor: u16, cpuid: &impl Cpuid, told: &Tunables<'_>) -> Self {
+        let mut now = self.told_early(minor, cpuid, told);
+        if minor == 32 {
+            now.leaves.activate(&USABLE_IN_2_32);
+            now.leaves.deactivate(&SINCE_2_33);
+        }
+        now
+    }
+
+    /// What tunables make of them, which have other names or other meanings there.
+    fn told_early(&self, minor: u16, cpuid: &impl Cpuid, told: &Tunables<'_>) -> Self {
         let has_other_names = minor == 28 && (self.tuned || *told != Tunables::default());
         if told.hwcaps.is_none() && !has_other_names {
             return *self;

@@ -19,9 +19,10 @@ pub const LEAF_ORDER: [(u32, u32); LEAVES] = [
 ];
 
 pub(super) const LEAF_1: usize = 0;
-const LEAF_7: usize = 1;
-const LEAF_80000001: usize = 2;
-const LEAF_D_1: usize = 3;
+pub(super) const LEAF_7: usize = 1;
+pub(super) const LEAF_80000001: usize = 2;
+pub(super) const LEAF_D_1: usize = 3;
+pub(super) const LEAF_80000007: usize = 4;
 const LEAF_80000008: usize = 5;
 const LEAF_7_1: usize = 6;
 const LEAF_19: usize = 7;
@@ -51,6 +52,13 @@ pub(super) struct Feature {
     leaf: usize,
     register: usize,
     mask: u32,
+}
+
+impl Feature {
+    /// Several bits of one register.
+    pub(super) const fn bits(leaf: usize, register: usize, mask: u32) -> Self {
+        Self { leaf, register, mask }
+    }
 }
 
 /// Feature bits of all leaves, as masks.
@@ -141,7 +149,7 @@ impl Leaves {
 macro_rules! features {
     ($($leaf:ident $register:ident { $($name:ident = $bit:literal),* $(,)? })*) => {$($(
         pub(super) const $name: Feature =
-            Feature { leaf: $leaf, register: $register, mask: 1 << $bit };
+            Feature::bits($leaf, $register, 1 << $bit);
     )*)*};
 }
 

@@ -7,7 +7,7 @@ use super::super::layout::Layout;
 use super::cpuid::{AMD_CACHES, Cpuid, Reader};
 use super::feature::*;
 use super::model::INTEL_CORE;
-use super::threshold::{NON_TEMPORAL_MAXIMUM, NON_TEMPORAL_MINIMUM, rep_movsb};
+use super::threshold::{NON_TEMPORAL_MAXIMUM, NON_TEMPORAL_MINIMUM, rep_movsb, set};
 use super::{CpuFeatures, Kind, Preferred, Tunables, active, tunables};
 
 /// Whose view is wanted.
@@ -245,7 +245,6 @@ impl CpuFeatures {
         };
         self.basis.shared.total = shared.cast_signed();
         self.basis.shared.per_thread = shared.cast_signed();
-        let set = |size: Option<u64>| size.filter(|size| *size != 0);
         self.data_cache_size = set(tunables.x86_data_cache_size).unwrap_or(self.level1_dcache_size);
         self.shared_cache_size = set(tunables.x86_shared_cache_size).unwrap_or(shared);
     }

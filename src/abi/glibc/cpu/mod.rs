@@ -32,7 +32,7 @@ pub use tunables::Tunables;
 use core::ffi::CStr;
 use cpuid::Reader;
 use feature::*;
-use threshold::Shared;
+use threshold::{REP_DEFAULT, Shared, set};
 
 /// The most CPUID instructions [`detect`] executes on a processor with up to four cache levels and
 /// two topology levels: leaves 0, 1, 2, 7 (two), 0xb (two), 0xd (two), 0x14, 0x19, four extended
@@ -105,7 +105,7 @@ pub struct CpuFeatures {
     pub level3_cache_linesize: u64,
     /// `_SC_LEVEL4_CACHE_SIZE`.
     pub level4_cache_size: u64,
-    /// What the user has asked for in place of what libc finds itself, up to 2.32; 0 where nothing.
+    /// What libc up to 2.32 is told, which finds the rest itself.
     pub asked: Asked,
     /// What thresholds of releases from 2.38 on follow from.
     basis: Basis,
@@ -131,7 +131,7 @@ struct Basis {
     erms: bool,
 }
 
-/// Sizes that tunables set, in bytes; 0 where they do not.
+/// Sizes that tunables set, in bytes, as libc up to 2.32 is told them: where they do not, the tunables' own defaults.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Asked {
     /// `glibc.cpu.x86_data_cache_size`.
@@ -140,6 +140,10 @@ pub struct Asked {
     pub shared_cache_size: u64,
     /// `glibc.cpu.x86_non_temporal_threshold`.
     pub non_temporal_threshold: u64,
+    /// `glibc.cpu.x86_rep_movsb_threshold`.
+    pub rep_movsb_threshold: u64,
+    /// `glibc.cpu.x86_rep_stosb_threshold`.
+    pub rep_stosb_threshold: u64,
 }
 
 /// Computes everything from the processor and the user's tunables.
@@ -192,6 +196,8 @@ pub fn detect(cpuid: &impl Cpuid, tunables: &Tunables) -> CpuFeatures {
             data_cache_size: tunables.x86_data_cache_size.unwrap_or_default(),
             shared_cache_size: tunables.x86_shared_cache_size.unwrap_or_default(),
             non_temporal_threshold: tunables.x86_non_temporal_threshold.unwrap_or_default(),
+            rep_movsb_threshold: set(tunables.x86_rep_movsb_threshold).unwrap_or(REP_DEFAULT),
+            rep_stosb_threshold: set(tunables.x86_rep_stosb_threshold).unwrap_or(REP_DEFAULT),
         },
         basis: Basis { shared: thresholds.shared, erms: thresholds.erms },
         tuned: *tunables != Tunables::default(),

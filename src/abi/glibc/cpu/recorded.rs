@@ -533,6 +533,35 @@ fn few_instructions_are_executed() {
     assert!(count(westmere()) <= MAX_CPUIDS);
 }
 
+/// Contract 6.2, 6.3.
+#[test]
+fn words_of_2_32() {
+    let told = Tunables::default();
+    let features = genoa().detect().as_of(of(32), &genoa(), &told);
+    let active = |leaf: usize| features.leaves.0[leaf].active;
+    assert_eq!(active(0), [0, 0, 0x7ffa_3203, 0x178b_fbff]);
+    assert_eq!(active(1), [0, 0xf1bf_07ab, 0x0040_5fc6, 0x10]);
+    assert_eq!(active(2)[3], 0x2c10_0800);
+    assert_eq!((active(3)[0], active(4)[3]), (0xf, 0x100));
+    assert_eq!(genoa().detect().as_of(of(33), &genoa(), &told), genoa().detect());
+    // AVX-VNNI has no name there.
+    let features = sapphire_rapids().detect();
+    assert_eq!(features.leaves.0[6].active[0] >> 4 & 3, 3);
+    let features = features.as_of(of(32), &sapphire_rapids(), &told);
+    assert_eq!(features.leaves.0[6].active[0], 1 << 5);
+
+    let asked = |size| {
+        let tunables = Tunables {
+            x86_rep_movsb_threshold: size,
+            x86_rep_stosb_threshold: size,
+            ..Tunables::default()
+        };
+        let asked = detect(&genoa(), &tunables).asked;
+        [asked.rep_movsb_threshold, asked.rep_stosb_threshold]
+    };
+    assert_eq!([None, Some(0), Some(7)].map(asked), [[2048; 2], [2048; 2], [7; 2]]);
+}
+
 /// Contract 6.2.
 #[test]
 fn words_of_releases_before_2_32() {

@@ -14,6 +14,14 @@ pub const NON_TEMPORAL_MINIMUM: u64 = 0x4040;
 /// The greatest `non_temporal_threshold`, in bytes: libc shifts it by 4.
 pub const NON_TEMPORAL_MAXIMUM: u64 = u64::MAX >> 4;
 
+/// From where on `rep` string instructions pay unless more is known, in bytes.
+pub(super) const REP_DEFAULT: u64 = 2048;
+
+/// The value that the user has set; 0 is none.
+pub(super) fn set(size: Option<u64>) -> Option<u64> {
+    size.filter(|size| *size != 0)
+}
+
 /// In bytes, as `cpu_features` holds them.
 pub(super) struct Thresholds {
     pub(super) shared: Shared,
@@ -60,7 +68,6 @@ pub(super) fn thresholds(
         .unwrap_or(computed.clamp(NON_TEMPORAL_MINIMUM, NON_TEMPORAL_MAXIMUM));
 
     let (rep_movsb, rep_movsb_minimum) = rep_movsb(leaves, preferred, tunables);
-    let set = |size: Option<u64>| size.filter(|size| *size != 0);
     Thresholds {
         shared,
         erms: leaves.usable(ERMS),
@@ -75,7 +82,7 @@ pub(super) fn thresholds(
         } else {
             non_temporal
         },
-        rep_stosb: set(tunables.x86_rep_stosb_threshold).unwrap_or(2048),
+        rep_stosb: set(tunables.x86_rep_stosb_threshold).unwrap_or(REP_DEFAULT),
     }
 }
 
