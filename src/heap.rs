@@ -10,13 +10,16 @@
 //! Every mapping is given to the allocator once and used by nothing else. A lock keeps threads apart.
 #![allow(unsafe_code)]
 
+mod small;
+
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use talc::{OomHandler, Span, Talc};
 
+use self::small::{Class, Small};
 use crate::addr::{Addr, PAGE};
 use crate::sys::fork;
 use crate::sys::memory::{Backing, Protection, map, unmap};
@@ -159,15 +162,88 @@ fn mapped(layout: Layout) -> Option<Part> {
     Some(Part { start: start.0 as *mut u8, size: usize::try_from(size).ok()? })
 }
 
+/// What a heap hands out.
+struct State {
+    talc: Talc<More>,
+    small: Small,
+}
+
+impl State {
+    const fn new(more: More) -> Self {
+        Self { talc: Talc::new(more), small: Small::new() }
+    }
+
+    #[inline]
+    fn allocate(&mut self, layout: Layout) -> Option<NonNull<u8>> {
+        let class = Class::of(layout);
+        if let Some(kept) = class.and_then(|class| self.small.take(class)) {
+            return Some(kept);
+        }
+        let layout = class.and_then(Class::layout).unwrap_or(layout);
+        // SAFETY: the layout is not of size zero, as [`GlobalAlloc`] promises.
+        unsafe { self.talc.malloc(layout) }.ok()
+    }
+
+    /// # Safety
+    /// The pointer came from `allocate` with this layout, and nobody uses it any more.
+    #[inline]
+    unsafe fn free(&mut self, pointer: NonNull<u8>, layout: Layout) {
+        if self.talc.oom_handler.knows(pointer.as_ptr()) {
+            // SAFETY: as the caller promises.
+            unsafe {
+                match Class::of(layout) {
+                    Some(class) => self.small.keep(pointer, class),
+                    None => self.talc.free(pointer, layout),
+                }
+            }
+        }
+    }
+
+    /// Changes a block's size where it is. Neither layout is large.
+    ///
+    /// # Safety
+    /// The pointer came from `allocate` with the layout `old`.
+    unsafe fn resize(&mut self, pointer: *mut u8, old: Layout, new: Layout) -> Option<()> {
+        let pointer =
+            NonNull::new(pointer).filter(|it| self.talc.oom_handler.knows(it.as_ptr()))?;
+        match (Class::of(old), Class::of(new)) {
+            (None, None) if new.size() < old.size() => {
+                // SAFETY: as the caller promises.
+                unsafe { self.talc.shrink(pointer, old, new.size()) };
+                Some(())
+            }
+            (None, None) => {
+                // SAFETY: as the caller promises.
+                let grown = unsafe { self.talc.grow_in_place(pointer, old, new.size()) };
+                grown.ok().map(drop)
+            }
+            (old, new) => (old == new).then_some(()),
+        }
+    }
+}
+
+/// The process has one thread for certain: [`begin_alone`] was called, and [`share`] not yet.
+static IS_ALONE: AtomicBool = AtomicBool::new(false);
+
+/// Says that this process has one thread. Until [`share`] is called, heaps do without what keeps threads apart.
+pub fn begin_alone() {
+    IS_ALONE.store(true, Ordering::Relaxed);
+}
+
+/// Says that there may be a second thread from now on. To be called before it exists.
+pub fn share() {
+    IS_ALONE.store(false, Ordering::Relaxed);
+}
+
 /// The allocator behind a futex: 0 free, 1 taken, 2 taken with somebody waiting.
 pub struct Heap {
     lock: AtomicU32,
     /// The process that the state belongs to, as [`fork::generation`] counts.
     generation: AtomicU32,
-    talc: UnsafeCell<Talc<More>>,
+    state: UnsafeCell<State>,
 }
 
-// SAFETY: `talc` is reached under `lock` only.
+// SAFETY: `state` is reached under `lock` only.
 unsafe impl Sync for Heap {}
 
 impl Heap {
@@ -181,43 +257,65 @@ impl Heap {
         Self {
             lock: AtomicU32::new(0),
             generation: AtomicU32::new(0),
-            talc: UnsafeCell::new(Talc::new(more)),
+            state: UnsafeCell::new(State::new(more)),
         }
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut Talc<More>) -> T) -> T {
+    #[inline]
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         let generation = fork::generation();
-        if self.generation.load(Ordering::Relaxed) != generation
-            && self.generation.swap(generation, Ordering::Relaxed) != generation
+        if self.generation.load(Ordering::Relaxed) != generation {
+            self.begin_in_child(generation);
+        }
+        let is_alone = IS_ALONE.load(Ordering::Relaxed) && self.lock.load(Ordering::Relaxed) == 0;
+        match is_alone {
+            true => self.lock.store(1, Ordering::Relaxed),
+            false => self.take(),
+        }
+        // SAFETY: the lock is taken.
+        let result = work(unsafe { &mut *self.state.get() });
+        match is_alone {
+            true => self.lock.store(0, Ordering::Relaxed),
+            false => self.give_back(),
+        }
+        result
+    }
+
+    #[cold]
+    fn begin_in_child(&self, generation: u32) {
+        if self.generation.swap(generation, Ordering::Relaxed) != generation
             && self.lock.load(Ordering::Relaxed) != 0
         {
             // The parent's other thread will never give the lock back, and has left the state half changed: that
             // memory is given up.
             // SAFETY: this is the first use of the heap in a child of fork(2), which has one thread.
-            unsafe { self.talc.get().write(Talc::new(More::afresh())) };
+            unsafe { self.state.get().write(State::new(More::afresh())) };
             self.lock.store(0, Ordering::Relaxed);
         }
+    }
+
+    fn take(&self) {
         if self.lock.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
             while self.lock.swap(2, Ordering::Acquire) != 0 {
                 futex_wait(&self.lock, 2);
             }
         }
-        // SAFETY: the lock is taken.
-        let result = work(unsafe { &mut *self.talc.get() });
+    }
+
+    fn give_back(&self) {
         if self.lock.swap(0, Ordering::Release) == 2 {
             futex_wake_one(&self.lock);
         }
-        result
     }
 
     /// Whether a large allocation is a mapping, and not part of the reserve.
     fn is_mapping(&self, pointer: *mut u8) -> bool {
-        self.with(|talc| !talc.oom_handler.reserve_at.holds(pointer))
+        self.with(|state| !state.talc.oom_handler.reserve_at.holds(pointer))
     }
 
     /// Whether the kernel has refused memory since this was last asked, so that the reserve was needed.
     pub fn was_refused(&self) -> bool {
-        self.with(|talc| core::mem::take(&mut talc.oom_handler.refused))
+        self.with(|state| core::mem::take(&mut state.talc.oom_handler.refused))
     }
 }
 
@@ -239,8 +337,7 @@ unsafe impl GlobalAlloc for Heap {
                 return start.0 as *mut u8;
             }
         }
-        // SAFETY: the layout is not of size zero, as the trait promises.
-        let pointer = self.with(|talc| unsafe { talc.malloc(layout) });
+        let pointer = self.with(|state| state.allocate(layout));
         pointer.map_or(core::ptr::null_mut(), NonNull::as_ptr)
     }
 
@@ -262,28 +359,16 @@ unsafe impl GlobalAlloc for Heap {
             // SAFETY: the mapping came from `alloc` with this layout, and nothing refers into it any more.
             unsafe { unmap(Addr(pointer as u64), layout.size() as u64) };
         } else if let Some(pointer) = NonNull::new(pointer) {
-            self.with(|talc| {
-                if talc.oom_handler.knows(pointer.as_ptr()) {
-                    // SAFETY: the pointer came from `alloc` with this layout.
-                    unsafe { talc.free(pointer, layout) };
-                }
-            });
+            // SAFETY: the pointer came from `alloc` with this layout.
+            self.with(|state| unsafe { state.free(pointer, layout) });
         }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // SAFETY: the size is not zero and no larger than `isize::MAX` with the alignment, as the trait promises.
         let new = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
-        let in_place = |talc: &mut Talc<More>| {
-            let pointer = NonNull::new(pointer).filter(|it| talc.oom_handler.knows(it.as_ptr()))?;
-            if new_size < layout.size() {
-                // SAFETY: the pointer came from `alloc` with this layout.
-                unsafe { talc.shrink(pointer, layout, new_size) };
-                return Some(pointer);
-            }
-            // SAFETY: as above.
-            unsafe { talc.grow_in_place(pointer, layout, new_size) }.ok()
-        };
+        // SAFETY: the pointer came from `alloc` with this layout.
+        let in_place = |state: &mut State| unsafe { state.resize(pointer, layout, new) };
         if !is_large(layout) && !is_large(new) && self.with(in_place).is_some() {
             return pointer;
         }
@@ -297,4 +382,115 @@ unsafe impl GlobalAlloc for Heap {
             moved
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+    use alloc::vec::Vec;
+
+    static ARENA: Arena<8192> = Arena::new();
+    static NO_RESERVE: Arena<0> = Arena::new();
+    static HEAP: Heap = Heap::new(&ARENA, &NO_RESERVE);
+
+    struct Owned {
+        pointer: *mut u8,
+        layout: Layout,
+        fill: u8,
+    }
+
+    impl Owned {
+        fn new(size: usize, align: usize, fill: u8) -> Self {
+            let layout = Layout::from_size_align(size, align).unwrap();
+            // SAFETY: the size is not zero; the block has room for it.
+            unsafe {
+                let pointer = HEAP.alloc(layout);
+                assert!(!pointer.is_null() && pointer.addr().is_multiple_of(align));
+                pointer.write_bytes(fill, size);
+                Self { pointer, layout, fill }
+            }
+        }
+
+        fn is_whole(&self, size: usize) -> bool {
+            // SAFETY: the block has so many bytes, all written.
+            let bytes = unsafe { core::slice::from_raw_parts(self.pointer, size) };
+            bytes.iter().all(|&byte| byte == self.fill)
+        }
+
+        fn resize(self, size: usize) -> Self {
+            let Self { layout: old, fill, .. } = self;
+            // SAFETY: the block is the heap's, with this layout; what is new is written.
+            let pointer = unsafe {
+                let pointer = HEAP.realloc(self.pointer, old, size);
+                assert!(!pointer.is_null() && pointer.addr().is_multiple_of(old.align()));
+                pointer
+            };
+            let this =
+                Self { pointer, layout: Layout::from_size_align(size, old.align()).unwrap(), fill };
+            assert!(this.is_whole(size.min(old.size())), "{} to {size} bytes", old.size());
+            // SAFETY: as above.
+            unsafe { pointer.write_bytes(fill, size) };
+            this
+        }
+
+        fn free(self) {
+            assert!(self.is_whole(self.layout.size()), "{:?}", self.layout);
+            // SAFETY: the block is the heap's, with this layout.
+            unsafe { HEAP.dealloc(self.pointer, self.layout) };
+        }
+    }
+
+    fn use_it(seed: u64) {
+        let mut state = seed;
+        let mut random = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            usize::try_from((state >> 33) % below).unwrap()
+        };
+        let mut owned: Vec<Owned> = Vec::new();
+        for fill in (0..=255).cycle().take(20_000) {
+            let size = 1 + random(match fill {
+                0 => 200_000,
+                _ => [24, 600, 3000][usize::from(fill) % 3],
+            });
+            match random(3) {
+                0 => owned.push(Owned::new(size, 1 << random(6), fill)),
+                1 if !owned.is_empty() => {
+                    let resized = owned.swap_remove(random(owned.len() as u64)).resize(size);
+                    owned.push(resized);
+                }
+                _ if !owned.is_empty() => owned.swap_remove(random(owned.len() as u64)).free(),
+                _ => {}
+            }
+        }
+        owned.into_iter().for_each(Owned::free);
+    }
+
+    /// Threads at once, blocks of all sizes and alignments that grow and shrink: none touches another.
+    #[test]
+    fn blocks_are_apart() {
+        std::thread::scope(|scope| {
+            for seed in 1..4 {
+                scope.spawn(move || use_it(seed));
+            }
+        });
+    }
+
+    #[test]
+    fn small_blocks_come_back() {
+        let heap = |size| Class::of(Layout::from_size_align(size, 8).unwrap());
+        assert!(heap(1) == heap(16) && heap(16) != heap(17));
+        assert!(heap(512).is_some() && heap(513).is_none());
+        assert!(Class::of(Layout::from_size_align(16, 16).unwrap()).is_none());
+        let mut state = State::new(More::new(ARENA_OF_ONE.part(), Part::NONE));
+        let layout = Layout::from_size_align(40, 8).unwrap();
+        let first = state.allocate(layout).unwrap();
+        // SAFETY: the block is the state's, with this layout, and nobody uses it.
+        unsafe { state.free(first, layout) };
+        assert_eq!(state.allocate(Layout::from_size_align(48, 4).unwrap()), Some(first));
+        assert_ne!(state.allocate(layout), Some(first));
+    }
+
+    static ARENA_OF_ONE: Arena<8192> = Arena::new();
 }

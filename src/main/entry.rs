@@ -75,6 +75,7 @@ struct Registers {
 }
 
 unsafe extern "C" fn enter(stack: *mut u64) -> Registers {
+    rld::heap::begin_alone();
     let own = Own {
         header: Addr(&raw const __ehdr_start as u64),
         entry: Addr(_start as *const () as u64),

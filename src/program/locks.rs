@@ -14,6 +14,7 @@ use super::own_locks::{Mutex, Readers};
 use crate::abi::glibc::layout::Layout;
 use crate::addr::Addr;
 use crate::arch::x86_64::tcb;
+use crate::heap;
 use crate::sys::fork;
 use crate::sys::process::{futex_wait, futex_wake_one, is_thread, thread_id};
 use crate::tls::thread;
@@ -128,6 +129,8 @@ impl Locks {
         self.unlock.function.store(unlock_own as *const () as u64, Ordering::Release);
         self.lock.function.store(lock_own as *const () as u64, Ordering::Release);
         COUNTS_READERS.store(true, Ordering::Release);
+        // Nobody tells when threads come.
+        heap::share();
     }
 
     /// Learns where the locks are, and the functions that take them: from now on they are real.

@@ -29,6 +29,7 @@ use crate::abi::glibc::{self, global, link_maps};
 use crate::addr::{Addr, ObjectId};
 use crate::elf::segment::{Access, within};
 use crate::env::tunables::{Value, Values};
+use crate::heap;
 use crate::init::Arguments;
 use crate::linkmap::LinkMap;
 use crate::object::{Object, Role};
@@ -332,6 +333,7 @@ impl Process {
     #[must_use]
     pub unsafe fn allocate_tls(&self, thread_pointer: Addr) -> Addr {
         fork::watch();
+        heap::share();
         self.share_allocator();
         let given = thread_pointer;
         let thread_pointer = match given {
