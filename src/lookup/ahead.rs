@@ -1,7 +1,6 @@
 //! Looks ahead: a lookup waits for memory several times in a row, for bucket, entry, symbol and name. A batch of
 //! lookups takes each of these steps for all before the next, so that they wait together.
 
-use super::index::Index;
 use super::prepared::Prepared;
 use super::run::Run;
 use crate::arch::prefetch;
@@ -23,27 +22,34 @@ pub fn warm_own(object: &Object<'_>, symbols: impl Iterator<Item = u32> + Clone)
     }
 }
 
-/// Brings near what the lookups of a batch will read.
-pub fn warm<'p>(
-    run: &Run<'_, '_>,
-    index: &Index,
-    batch: impl Iterator<Item = &'p Prepared<'p>> + Clone,
-) {
-    batch.clone().for_each(|prepared| prefetch(index.bucket_place(prepared.hash)));
-    batch.clone().for_each(|prepared| prefetch(index.entry_place(prepared.hash)));
-    let entry = |prepared: &Prepared<'_>| index.candidates(prepared.hash).next();
-    for entry in batch.clone().filter_map(entry) {
-        if let Some(names) = run.names(entry.member) {
-            prefetch(names.symbols.place(entry.symbol as usize));
-            prefetch(names.versyms.place(entry.symbol as usize));
+/// Brings near what the lookups of a batch, of [`BATCH`] at most, will read in `runs`: in each what the runs before it
+/// have nothing for.
+pub fn warm(runs: &[&Run<'_, '_>], batch: &[Option<Prepared<'_>>]) {
+    let mut candidates = [None; BATCH];
+    for run in runs {
+        let Some(index) = run.index() else { continue };
+        let open = |(prepared, candidate): (&Option<Prepared<'_>>, &Option<_>)| {
+            prepared.filter(|_| candidate.is_none()).map(|prepared| prepared.hash)
+        };
+        let open = || batch.iter().zip(&candidates).filter_map(open);
+        open().for_each(|hash| prefetch(index.bucket_place(hash)));
+        open().for_each(|hash| prefetch(index.entry_place(hash)));
+        for (prepared, candidate) in batch.iter().zip(&mut candidates) {
+            if candidate.is_none()
+                && let Some(prepared) = prepared
+                && let Some(entry) = index.candidates(prepared.hash).next()
+                && let Some(names) = run.names(entry.member)
+            {
+                prefetch(names.symbols.place(entry.symbol as usize));
+                prefetch(names.versyms.place(entry.symbol as usize));
+                *candidate = Some((names, entry.symbol));
+            }
         }
     }
-    for prepared in batch {
-        let found = entry(prepared).and_then(|entry| {
-            let names = run.names(entry.member)?;
-            Some((names, names.symbols.get(entry.symbol as usize)?))
-        });
-        if let Some((names, symbol)) = found {
+    for (prepared, candidate) in batch.iter().zip(&candidates) {
+        if let (Some(prepared), Some((names, symbol))) = (prepared, candidate)
+            && let Some(symbol) = names.symbols.get(*symbol as usize)
+        {
             let (start, length) = (names.strings.place(symbol.name), prepared.name.len());
             (0..length).step_by(LINE).for_each(|at| prefetch(start.wrapping_add(at)));
             prefetch(start.wrapping_add(length));

@@ -76,10 +76,7 @@ impl<'c, 'm, 'a, 'n> Choice<'c, 'm, 'a, 'n> {
     /// Looks at a candidate; `Some` ends the choice.
     #[inline(always)]
     pub fn offer(&mut self, index: u32) -> Option<u32> {
-        let symbol = self.names.symbols.get(index as usize)?;
-        if !symbol.can_define(self.reference.class.definition_only)
-            || !scan::is(self.names.strings.tail(symbol.name), self.reference.name)
-        {
+        if !is_named(self.names, self.reference, index) {
             return None;
         }
         match fit(self.names, self.reference, index) {
@@ -99,6 +96,21 @@ impl<'c, 'm, 'a, 'n> Choice<'c, 'm, 'a, 'n> {
     pub fn last_resort(&self) -> Option<u32> {
         self.first_default.filter(|_| self.defaults == 1)
     }
+}
+
+/// Whether a candidate is the object's answer whatever others there are.
+#[inline(always)]
+#[must_use]
+pub fn is_match(names: &Names<'_, '_>, reference: &Reference<'_>, index: u32) -> bool {
+    is_named(names, reference, index) && matches!(fit(names, reference, index), Fit::Yes)
+}
+
+/// Whether the symbol defines something under the reference's name.
+#[inline(always)]
+fn is_named(names: &Names<'_, '_>, reference: &Reference<'_>, index: u32) -> bool {
+    let Some(symbol) = names.symbols.get(index as usize) else { return false };
+    symbol.can_define(reference.class.definition_only)
+        && scan::is(names.strings.tail(symbol.name), reference.name)
 }
 
 /// The version rules of GNU symbol versioning.

@@ -165,7 +165,8 @@ impl<'m, 'a> Run<'m, 'a> {
         None
     }
 
-    /// [`Run::search`] from the start and as a part of its caller, for lookups whose time counts.
+    /// [`Run::search`] from the start and as a part of its caller, for lookups whose time counts. No object is passed
+    /// over.
     #[inline(always)]
     pub(super) fn search_here<T>(
         &self,
@@ -173,6 +174,16 @@ impl<'m, 'a> Run<'m, 'a> {
         mut accept: impl FnMut(&Member<'m, 'a>, u32) -> Option<T>,
     ) -> Option<T> {
         if let Some(index) = &self.index {
+            // Most often the first candidate is the answer, or there is none.
+            let Some(first) = index.candidates(reference.hash).next() else {
+                return self.ask_each(reference, self.indexed, &mut accept);
+            };
+            let member = self.members.get(first.member as usize)?;
+            if one::is_match(&member.names, reference, first.symbol)
+                && let Some(found) = accept(member, first.symbol)
+            {
+                return Some(found);
+            }
             return self.search_index(index, reference, 0, accept);
         }
         for member in &self.members {
@@ -207,7 +218,7 @@ impl<'m, 'a> Run<'m, 'a> {
     }
 
     /// By the index, and then of the objects that it is not of.
-    #[inline]
+    #[inline(never)]
     fn search_index<T>(
         &self,
         index: &Index,

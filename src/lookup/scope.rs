@@ -52,11 +52,11 @@ impl<'s, 'm, 'a> Scope<'s, 'm, 'a> {
         Self { runs, dynamic_weak, unique, other_names: None, visited: Vec::new() }
     }
 
-    /// The first run that has an index: that is where lookups wait for memory.
+    /// The runs, in order.
     #[inline]
     #[must_use]
-    pub fn indexed(&self) -> Option<&'s Run<'m, 'a>> {
-        self.runs.iter().copied().find(|run| run.index().is_some())
+    pub const fn runs(&self) -> &'s [&'s Run<'m, 'a>] {
+        self.runs
     }
 
     /// The objects that are searched.

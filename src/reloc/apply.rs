@@ -119,6 +119,8 @@ pub struct Relocator<'r, 'm, 'a> {
     /// The last symbol that was looked up, which ld.so does not look up again.
     asked: Option<(u32, Class)>,
     batch: Vec<Relocation>,
+    /// The symbols of the batch. Not on the stack, of which a thread may have little.
+    prepared: Vec<Option<Prepared<'a>>>,
 }
 
 /// What the last relocation's symbol led to: link editors put the relocations of one symbol behind one another.
@@ -164,6 +166,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             told: told::wanted(),
             asked: None,
             batch: Vec::with_capacity(BATCH),
+            prepared: Vec::with_capacity(BATCH),
         }
     }
 
@@ -280,26 +283,21 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
     /// Applies the relocations that were put together.
     fn batch(&mut self, id: ObjectId, object: &'m Object<'a>, words: &mut Words) -> Result<()> {
         ahead::warm_own(object, self.batch.iter().map(|relocation| relocation.symbol));
-        let mut prepared = [None; BATCH];
+        let mut prepared = core::mem::take(&mut self.prepared);
         let mut last = None;
-        for (relocation, slot) in self.batch.iter().zip(&mut prepared) {
+        prepared.extend(self.batch.iter().map(|relocation| {
             // Link editors put the relocations of one symbol behind one another.
-            if last == Some(relocation.symbol) {
-                continue;
-            }
-            last = Some(relocation.symbol);
-            *slot = Prepared::new(object, relocation.symbol);
-        }
-        if let Some(run) = self.scope.indexed()
-            && let Some(index) = run.index()
-        {
-            ahead::warm(run, index, prepared.iter().flatten());
-        }
-        for (at, prepared) in prepared.iter().enumerate().take(self.batch.len()) {
+            let is_new = last.replace(relocation.symbol) != Some(relocation.symbol);
+            is_new.then(|| Prepared::new(object, relocation.symbol)).flatten()
+        }));
+        ahead::warm(self.scope.runs(), &prepared);
+        for (at, prepared) in prepared.iter().enumerate() {
             if let Some(&relocation) = self.batch.get(at) {
                 self.one(id, object, &relocation, prepared.as_ref(), words)?;
             }
         }
+        prepared.clear();
+        self.prepared = prepared;
         self.batch.clear();
         Ok(())
     }
