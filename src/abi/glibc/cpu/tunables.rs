@@ -81,7 +81,7 @@ const PREFERENCES: [(&[u8], Preferred, Add, RangeInclusive<u16>); 19] = [
     (b"Slow_SSE4_2", Preferred::SLOW_SSE4_2, Add::With(SSE4_2), ALL),
     (b"Fast_Rep_String", Preferred::FAST_REP_STRING, Add::Always, ALL),
     (b"Prefer_No_AVX512", Preferred::PREFER_NO_AVX512, Add::With(AVX512F), ALL),
-    (b"Prefer_AVX2_STRCMP", Preferred::PREFER_AVX2_STRCMP, Add::With(AVX2), 28..=32),
+    (b"Prefer_AVX2_STRCMP", Preferred::PREFER_AVX2_STRCMP, Add::With(AVX2), 28..=34),
     (b"Fast_Copy_Backward", Preferred::FAST_COPY_BACKWARD, Add::Always, ALL),
     (b"Fast_Unaligned_Load", Preferred::FAST_UNALIGNED_LOAD, Add::Always, ALL),
     (b"Fast_Unaligned_Copy", Preferred::FAST_UNALIGNED_COPY, Add::Always, ALL),
