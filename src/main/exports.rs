@@ -82,6 +82,9 @@ data! {
     /// contract 2.5.
     #[unsafe(link_section = ".data.rel.ro")]
     __rseq_flags: u32 = 0;
+    /// Through which libc and libdl catch errors in newer builds of 2.33 (contract 7.1).
+    #[unsafe(link_section = ".data.rel.ro")]
+    _dl_catch_error_ptr: *const () = errors::_dl_catch_error as *const ();
     /// Set by debuggers that want thread events.
     __nptl_initial_report_events: u8 = 0;
 }
