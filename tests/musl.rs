@@ -4,10 +4,13 @@
 //!
 //! Sources are in `tests/musl/`. Each case is run in each way: with rld as the command, as the program's
 //! interpreter, and mounted over musl's loader. What concerns the loader alone is tested besides: what it
-//! says, what is shown of a start, and what debuggers see (`musl/debugger.rs`).
+//! says, what is shown of a start, what debuggers see (`musl/debugger.rs`), and what a set-user-ID program
+//! ignores (`musl/secure.rs`).
 
 #[path = "musl/debugger.rs"]
 mod debugger;
+#[path = "musl/secure.rs"]
+mod secure;
 mod support;
 
 use std::ffi::OsString;
@@ -273,9 +276,14 @@ fn main() {
             let test = move |label: &_, built: &_| said(label, built, command, status, words);
             trials.push(trial(format!("said/{name}::{suite}"), &built, test));
         }
-        let (name, build) = ("debugger", debugger::BUILD);
-        let built = Arc::new(Built { name, build, runs: &[], suite, folder: OnceLock::new() });
-        trials.push(trial(format!("{name}::{suite}"), &built, debugged));
+        for (name, build, test) in [
+            ("debugger", debugger::BUILD, debugger::test as Apart),
+            ("secure", secure::BUILD, secure::test),
+        ] {
+            let built = Arc::new(Built { name, build, runs: &[], suite, folder: OnceLock::new() });
+            let test = move |label: &_, built: &_| with_folder(label, built, test);
+            trials.push(trial(format!("{name}::{suite}"), &built, test));
+        }
     }
     run_all(trials);
 }
@@ -355,10 +363,12 @@ fn said(label: &str, built: &Built, command: &str, status: i32, words: &[&str]) 
     Ok(Completion::Completed)
 }
 
-/// What gdb sees of a program under both loaders.
-fn debugged(label: &str, built: &Built) -> Verdict {
+/// A test that has its own file, and is given the folder with what was built.
+type Apart = fn(&str, &Path) -> Verdict;
+
+fn with_folder(label: &str, built: &Built, test: Apart) -> Verdict {
     match built.folder()? {
-        Some(folder) => debugger::test(label, folder),
+        Some(folder) => test(label, folder),
         None => skipped(label, NO_SUITE),
     }
 }

@@ -28,7 +28,9 @@ pub fn names(
 ) -> Vec<(Vec<u8>, &'static str)> {
     let mut names = Vec::new();
     let mut add = |name: &[u8], from| names.push((name.to_vec(), from));
-    for name in preload_names(settings.preload.unwrap_or_default(), secure) {
+    // musl preloads nothing into a program with more rights than its caller, whatever the name is like.
+    let preload = settings.preload.filter(|_| !(is_musl && secure));
+    for name in preload_names(preload.unwrap_or_default(), secure) {
         add(name, "LD_PRELOAD");
     }
     for name in preload_names(job.preload().map_or(&[], CStr::to_bytes), secure) {
