@@ -15,7 +15,7 @@ mod small;
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering, compiler_fence};
 
 use talc::{OomHandler, Span, Talc};
 
@@ -272,8 +272,11 @@ impl Heap {
             true => self.lock.store(1, Ordering::Relaxed),
             false => self.take(),
         }
+        // A signal handler that comes between sees the lock taken.
+        compiler_fence(Ordering::SeqCst);
         // SAFETY: the lock is taken.
         let result = work(unsafe { &mut *self.state.get() });
+        compiler_fence(Ordering::SeqCst);
         match is_alone {
             true => self.lock.store(0, Ordering::Relaxed),
             false => self.give_back(),

@@ -11,7 +11,7 @@ use core::ptr::NonNull;
 
 /// Sizes are rounded up to a multiple of this.
 const STEP: usize = 16;
-/// From this size on, nothing is kept.
+/// How many sizes there are; what is larger is not kept.
 const CLASSES: usize = 32;
 
 /// A free block, which holds the next one of its size.
