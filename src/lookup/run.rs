@@ -80,11 +80,14 @@ impl<'m, 'a> Run<'m, 'a> {
             member.names.versyms = Table::default();
             member
         }));
-        let definitions: usize = this.to_index().iter().map(Member::definitions).sum();
         let count = this.members.len();
+        if references == 0 || count < FEW {
+            return this;
+        }
+        let definitions: usize = this.to_index().iter().map(Member::definitions).sum();
         let pays = references.saturating_mul(count) / STEPS_PER_ENTRY > definitions;
         let is_cheap = definitions <= count.saturating_mul(USUAL_DEFINITIONS);
-        if references != 0 && ((count >= FEW && pays) || (count >= MANY && is_cheap)) {
+        if pays || (count >= MANY && is_cheap) {
             this.make_index();
         }
         this
