@@ -86,13 +86,13 @@ unsafe fn run(stack: &mut InitialStack, own: &Own) -> Result<Entry, Stop> {
     if settings.show_auxv {
         answers::auxiliary_vector(stack);
     }
-    tracing::answer(&settings)?;
+    let topics = tracing::answer(&settings)?;
     let job = Job::new(stack, own, secure, &settings)?;
     if settings.profile.is_some() {
         answers::profile(&job, stack, &settings);
     }
     recording::begin(&settings, &job, stack);
-    tracing::begin(&settings, job.program_name(stack));
+    tracing::begin(topics, &settings, job.program_name(stack));
     settings.bind_now |= trace::on(Topics::UNUSED);
     tracing::begins(Stage::Start);
     let values = match secure {

@@ -23,13 +23,14 @@ use crate::trace::options::{self, Request};
 use crate::trace::sink::Target;
 use crate::trace::{self, Event, Stage, Topics, Why, debug, statistics};
 
-/// Says which topics of LD_DEBUG there are, where it asks for that or for others: whatever the command line is.
+/// The topics that LD_DEBUG asks for. Says which there are, where it asks for that or for others: whatever the command
+/// line is.
 ///
 /// # Errors
 /// The list of names is asked for, and was printed.
-pub fn answer(settings: &Settings<'_>) -> Result<(), Stop> {
+pub fn answer(settings: &Settings<'_>) -> Result<Topics, Stop> {
     if settings.debug.is_empty() {
-        return Ok(());
+        return Ok(Topics::empty());
     }
     let request = Request::parse(&settings.debug);
     warn(request.warnings());
@@ -37,17 +38,13 @@ pub fn answer(settings: &Settings<'_>) -> Result<(), Stop> {
         file::write_all(STDOUT, options::help().as_bytes());
         return Err(Stop::Exit(0));
     }
-    Ok(())
+    Ok(request.topics)
 }
 
 /// Begins to show what LD_DEBUG asks for. `program` is what the program is called.
-pub fn begin(settings: &Settings<'_>, program: &'static [u8]) {
-    if settings.debug.is_empty() {
-        return;
-    }
-    let request = Request::parse(&settings.debug);
-    if !request.topics.is_empty() {
-        debug::begin(request.topics, target(settings.debug_output), program);
+pub fn begin(topics: Topics, settings: &Settings<'_>, program: &'static [u8]) {
+    if !topics.is_empty() {
+        debug::begin(topics, target(settings.debug_output), program);
     }
 }
 
