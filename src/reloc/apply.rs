@@ -217,7 +217,8 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         Ok(())
     }
 
-    /// Lets the PLT's words lead to where the binding starts; what is no function is bound at once.
+    /// Lets the PLT's words lead to where the binding starts. What is no function is bound at once; where only what is
+    /// missing may wait, so is what is defined.
     fn lazy_table(
         &mut self,
         id: ObjectId,
@@ -225,35 +226,24 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         plt: &Plt<'_, '_>,
         words: &mut Words,
     ) -> Result<()> {
-        if plt.only_missing {
-            return self.defined_at_once(id, object, plt, words);
-        }
         for relocation in object.relocations.plt.iter() {
-            if !plt.defer(&relocation, words) {
-                self.at_once(id, object, &relocation, words)?;
-                if self.bindings.is_some() {
-                    self.note_binding(id, object, &relocation)?;
+            if !plt.only_missing && plt.defer(&relocation, words) {
+                continue;
+            }
+            match self.at_once(id, object, &relocation, words) {
+                Err(error)
+                    if plt.only_missing
+                        && matches!(error.problem, Problem::UndefinedSymbol { .. })
+                        && plt.defer(&relocation, words) => {}
+                bound => {
+                    bound?;
+                    if self.bindings.is_some() {
+                        self.note_binding(id, object, &relocation)?;
+                    }
                 }
             }
         }
         Ok(())
-    }
-
-    /// Binds at once what is defined, and lets the rest of the PLT's words lead to where the binding starts.
-    #[cold]
-    fn defined_at_once(
-        &mut self,
-        id: ObjectId,
-        object: &'m Object<'a>,
-        plt: &Plt<'_, '_>,
-        words: &mut Words,
-    ) -> Result<()> {
-        object.relocations.plt.iter().try_for_each(|relocation| {
-            self.at_once(id, object, &relocation, words).or_else(|error| match error.problem {
-                Problem::UndefinedSymbol { .. } if plt.defer(&relocation, words) => Ok(()),
-                _ => Err(error),
-            })
-        })
     }
 
     fn table(
