@@ -14,11 +14,11 @@ const STEP: usize = 16;
 /// How many sizes there are; what is larger is not kept.
 const CLASSES: usize = 32;
 
-/// A free block, which holds the next one of its size.
-type Block = NonNull<Option<NonNull<u8>>>;
+/// What a free block holds: the next one of its size.
+type Next = Option<NonNull<u8>>;
 
-/// The free blocks by size.
-pub(super) struct Small([Option<NonNull<u8>>; CLASSES]);
+/// The first free block of each size.
+pub(super) struct Small([Next; CLASSES]);
 
 /// The class of a layout: all its blocks have the same size and alignment.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Class {
     #[inline]
     pub(super) const fn of(layout: Layout) -> Option<Self> {
         let class = layout.size().wrapping_sub(1) / STEP;
-        if class < CLASSES && layout.align() <= align_of::<Block>() {
+        if class < CLASSES && layout.align() <= align_of::<Next>() {
             Some(Self(class))
         } else {
             None
@@ -38,7 +38,7 @@ impl Class {
 
     /// What a block of this class is allocated as.
     pub(super) const fn layout(self) -> Option<Layout> {
-        match Layout::from_size_align((self.0 + 1) * STEP, align_of::<Block>()) {
+        match Layout::from_size_align((self.0 + 1) * STEP, align_of::<Next>()) {
             Ok(layout) => Some(layout),
             Err(_) => None,
         }
@@ -57,7 +57,7 @@ impl Small {
         let head = self.0.get_mut(class.0)?;
         let block = (*head)?;
         // SAFETY: a block that is kept holds the next one.
-        *head = unsafe { block.cast::<Option<NonNull<u8>>>().read() };
+        *head = unsafe { block.cast::<Next>().read() };
         Some(block)
     }
 
@@ -69,7 +69,7 @@ impl Small {
     pub(super) unsafe fn keep(&mut self, block: NonNull<u8>, class: Class) {
         if let Some(head) = self.0.get_mut(class.0) {
             // SAFETY: the block is free, and has room for a pointer at its alignment.
-            unsafe { block.cast::<Option<NonNull<u8>>>().write(*head) };
+            unsafe { block.cast::<Next>().write(*head) };
             *head = Some(block);
         }
     }
