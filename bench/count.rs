@@ -14,8 +14,11 @@ use std::process::{Command, Stdio};
 use crate::run::Start;
 use crate::workload::Binding;
 
-/// A hardware counter of the instructions that children execute in user mode: its kind and number.
-pub struct Counter(u64, u64);
+/// A counter of the kernel's for what children do: the instructions that they execute in user mode.
+pub struct Counter {
+    kind: u64,
+    config: u64,
+}
 
 impl Counter {
     /// Opens the counter; the error says why this machine has none.
@@ -27,7 +30,7 @@ impl Counter {
     }
 
     fn of(kind: u64, config: u64) -> io::Result<Self> {
-        let this = Self(kind, config);
+        let this = Self { kind, config };
         this.open_event().map(|_| this)
     }
 
@@ -44,7 +47,7 @@ impl Counter {
         // This process never calls execve, so the event counts in children only, from their execve
         // on; the kernel adds a child's count to this one before its parent can wait for it.
         let flags = DISABLED | INHERIT | EXCLUDE_KERNEL | EXCLUDE_HV | ENABLE_ON_EXEC;
-        let attr = [self.0 | size << 32, self.1, 0, 0, 0, flags, 0, 0];
+        let attr = [self.kind | size << 32, self.config, 0, 0, 0, flags, 0, 0];
         let (this_process, any_cpu, no_group) = (0, -1, -1);
         // SAFETY: perf_event_open reads `size` bytes at the pointer, the size of `attr`.
         let fd = unsafe {
