@@ -1,10 +1,16 @@
-//! Carries out a [`Plan`]: reserves once, lays the segments over the reservation, clears what must be zero.
+//! Carries out a [`Plan`]: takes the addresses, lays the segments there, clears what must be zero.
+//!
+//! The usual way is one reservation and the segments over it. Each segment that is laid over another mapping makes the
+//! kernel split that one, which costs as much again as mapping to a free place. So where one object follows another and
+//! its segments adjoin, they are mapped one by one to free addresses below the object before, which is where the kernel
+//! would put it. If any of these is taken, by a thread's stack or in a race with other threads, the object is mapped in
+//! the usual way.
 //!
 //! # Safety
 //!
-//! Everything is mapped inside a reservation that this file has made itself and that nobody else knows yet, or over
-//! addresses that were free (`ET_EXEC`). A failure unmaps the reservation, so nothing half done is left. The slices
-//! that an [`Image`] holds stay valid because the object that holds them owns the [`Mapping`].
+//! Everything is mapped inside a reservation that this file has made itself and that nobody else knows yet, or to
+//! addresses that were free. A failure unmaps what was mapped, so nothing half done is left. The slices that an
+//! [`Image`] holds stay valid because the object that holds them owns the [`Mapping`].
 #![allow(unsafe_code)]
 
 use alloc::vec::Vec;
@@ -51,13 +57,65 @@ pub fn unmap_all(mut mappings: Vec<Mapping>) {
     });
 }
 
+/// Where the last object was put, while several are mapped one after the other.
+#[derive(Debug, Default)]
+pub struct Neighbour(Option<Addr>);
+
+/// Larger objects are left to the kernel, which may place them for huge pages.
+const HUGE_PAGE: u64 = 1 << 21;
+
 /// Maps an object and returns its load bias, and what holds the memory.
 ///
 /// # Errors
 /// What the kernel refused; nothing stays mapped then.
-pub fn map_object(fd: &Fd, plan: &Plan) -> Result<(Bias, Mapping), Failure> {
+pub fn map_object(
+    fd: &Fd,
+    plan: &Plan,
+    neighbour: &mut Neighbour,
+) -> Result<(Bias, Mapping), Failure> {
+    let below = match neighbour.0 {
+        Some(end) if plan.adjoins() && plan.size < HUGE_PAGE => map_below(fd, plan, end),
+        _ => None,
+    };
+    let mapping = match below {
+        Some(mapping) => mapping,
+        None => map_reserved(fd, plan)?,
+    };
+    if !plan.fixed {
+        neighbour.0 = Some(mapping.start);
+    }
+    Ok((plan.bias(mapping.start), mapping))
+}
+
+/// Maps an object whose segments adjoin to free addresses below `end`. Whatever is refused may be granted elsewhere, or
+/// is refused there in so many words.
+fn map_below(fd: &Fd, plan: &Plan, end: Addr) -> Option<Mapping> {
+    let start = Addr(end.0.checked_sub(plan.size)?);
+    let bias = plan.bias(start);
+    let mut mapped = Mapping { start, size: 0 };
+    for piece in &plan.pieces {
+        let protection = Protection::from(piece.access);
+        let mut take = |pages: Pages, backing| {
+            let address = bias.apply(Vaddr(pages.start));
+            map_if_free(address, pages.size, protection, backing).ok()?;
+            mapped.size += pages.size;
+            Some(())
+        };
+        if piece.file.size != 0 {
+            take(piece.file, Backing::File(fd, piece.offset))?;
+        }
+        if piece.zero.size != 0 {
+            take(piece.zero, Backing::Anonymous)?;
+        }
+        clear(bias, piece.clear, protection).ok()?;
+    }
+    Some(mapped)
+}
+
+/// Maps an object to a place of the kernel's choice, or of its own.
+fn map_reserved(fd: &Fd, plan: &Plan) -> Result<Mapping, Failure> {
     let (reservation, first_done) = reserve(fd, plan)?;
-    let bias = Bias(reservation.start.0.wrapping_sub(plan.start));
+    let bias = plan.bias(reservation.start);
     for (index, piece) in plan.pieces.iter().enumerate() {
         let protection = Protection::from(piece.access);
         let place = |pages: Pages| (bias.apply(Vaddr(pages.start)), pages.size);
@@ -84,7 +142,7 @@ pub fn map_object(fd: &Fd, plan: &Plan) -> Result<(Bias, Mapping), Failure> {
                 .map_err(|errno| (PROTECT_FAILED, errno))?;
         }
     }
-    Ok((bias, reservation))
+    Ok(reservation)
 }
 
 /// Takes the address range. Where nothing but page alignment is asked, the first segment is mapped over the whole range
@@ -198,6 +256,63 @@ mod tests {
     use crate::elf::header::Kind;
     use crate::elf::segment::{Access, Segment};
 
+    /// Two segments that adjoin: one page to read, one to read and write whose second half must be zero, one of zeros.
+    fn plan() -> Plan {
+        let load = |access, vaddr, filesz, memsz| {
+            let (offset, vaddr, align) = (vaddr, Vaddr(vaddr), 0x1000);
+            Segment { kind: 1, access, offset, vaddr, filesz, memsz, align }
+        };
+        let loads = [
+            load(Access::READ, 0, 0x1000, 0x1000),
+            load(Access::READ | Access::WRITE, 0x1000, 0x800, 0x2000),
+        ];
+        Plan::new(Kind::Shared, &Segments { loads: loads.into(), ..Segments::default() })
+    }
+
+    /// All bytes of an object that was mapped by [`plan`].
+    fn bytes(mapping: &Mapping) -> &[u8] {
+        assert_eq!(mapping.size, 0x3000);
+        // SAFETY: the mapping has this size, may be read and is borrowed.
+        unsafe { core::slice::from_raw_parts(mapping.start.0 as *const u8, 0x3000) }
+    }
+
+    #[test]
+    fn neighbours_have_the_bytes_of_an_object_by_itself() {
+        let fd = Fd::open(c"/proc/self/exe").unwrap();
+        let plan = plan();
+        let mut neighbour = Neighbour::default();
+        let all: Vec<_> =
+            (0..8).map(|_| map_object(&fd, &plan, &mut neighbour).unwrap().1).collect();
+        let alone = map_object(&fd, &plan, &mut Neighbour::default()).unwrap().1;
+        assert_eq!(bytes(&alone)[..4], *b"\x7fELF");
+        assert!(bytes(&alone)[0x1800..].iter().all(|&byte| byte == 0));
+        assert!(all.iter().all(|mapping| bytes(mapping) == bytes(&alone)));
+    }
+
+    #[test]
+    fn what_stands_below_is_left_alone() {
+        let fd = Fd::open(c"/proc/self/exe").unwrap();
+        let plan = plan();
+        // Room for an object whose first, second or third page is somebody's.
+        for taken in [0, 0x1000, 0x2000] {
+            let room = map(0x4000, Protection::empty(), Backing::Anonymous).unwrap();
+            // SAFETY: the pages were mapped just now.
+            unsafe {
+                unmap(room, taken);
+                unmap(Addr(room.0 + taken + 0x1000), 0x4000 - taken - 0x1000);
+            }
+            assert!(map_below(&fd, &plan, Addr(room.0 + 0x3000)).is_none());
+            // SAFETY: the page that was left, whose owner is this test.
+            unsafe {
+                let page = Addr(room.0 + taken);
+                protect(page, 0x1000, Protection::READ | Protection::WRITE).unwrap();
+                assert_eq!(*(page.0 as *const u64), 0);
+                unmap(page, 0x1000);
+            }
+        }
+        assert!(map_below(&fd, &plan, Addr(0x2fff)).is_none(), "below address 0");
+    }
+
     #[test]
     fn a_large_alignment_may_put_an_object_below_its_own_addresses() {
         let fd = Fd::open(c"/proc/self/exe").unwrap();
@@ -208,7 +323,9 @@ mod tests {
             let load = Segment { kind: 1, access, offset: 0, vaddr, filesz: 0, memsz, align };
             let segments = Segments { loads: [load].into(), align, ..Segments::default() };
             // There may be no room for so much; the arithmetic must hold either way.
-            if let Ok((bias, _mapping)) = map_object(&fd, &Plan::new(Kind::Shared, &segments)) {
+            if let Ok((bias, _mapping)) =
+                map_object(&fd, &Plan::new(Kind::Shared, &segments), &mut Neighbour::default())
+            {
                 assert_eq!(bias.0 % align, 0);
             }
         }

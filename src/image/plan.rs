@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::addr::{PAGE, page_down, page_up};
+use crate::addr::{Addr, Bias, PAGE, page_down, page_up};
 use crate::elf::header::Kind;
 use crate::elf::segment::{Access, Segments};
 
@@ -90,6 +90,24 @@ impl Plan {
             gaps,
         }
     }
+
+    /// The load bias of the object when its first page is at `start`.
+    #[must_use]
+    pub const fn bias(&self, start: Addr) -> Bias {
+        Bias(start.0.wrapping_sub(self.start))
+    }
+
+    /// Whether the segments may lie anywhere and lead from the first page to the last, one page once.
+    #[must_use]
+    pub fn adjoins(&self) -> bool {
+        let mut at = self.start;
+        let follow = self.pieces.iter().all(|piece| {
+            let follows = piece.file.start == at && piece.zero.start == at + piece.file.size;
+            at = piece.zero.start + piece.zero.size;
+            follows
+        });
+        follow && at == self.start + self.size && self.align == PAGE && !self.fixed
+    }
 }
 
 #[cfg(test)]
@@ -118,6 +136,7 @@ mod tests {
     fn splits_a_segment_into_file_tail_and_zero_pages() {
         let plan = plan(&[load(0, 0, 0x800, 0x800), load(0x3e10, 0x2e10, 0x400, 0x2400)]);
         assert_eq!((plan.start, plan.size), (0, 0x7000));
+        assert!(!plan.adjoins());
         assert_eq!(plan.gaps, [Pages { start: 0x1000, size: 0x2000 }]);
         let data = plan.pieces[1];
         assert_eq!(data.file, Pages { start: 0x3000, size: 0x2000 });
@@ -132,6 +151,20 @@ mod tests {
         assert_eq!(piece.file.size, 0);
         assert_eq!(piece.clear, (0x1000, 0x1000));
         assert_eq!(piece.zero, Pages { start: 0x1000, size: 0x1000 });
+    }
+
+    #[test]
+    fn segments_adjoin_page_by_page() {
+        let adjoins = |loads: &[Segment]| plan(loads).adjoins();
+        let text = load(0, 0, 0x1800, 0x1800);
+        assert!(adjoins(&[text, load(0x2010, 0x1010, 0x10, 0x4000), load(0x7000, 0, 0, 0x20)]));
+        assert!(!adjoins(&[text, load(0x3010, 0x1010, 0x10, 0x10)]), "a gap");
+        assert!(!adjoins(&[text, load(0x1810, 0x1810, 0x10, 0x10)]), "a page of two segments");
+        let large = Segment { align: 0x4000, ..text };
+        let segments = Segments { loads: [large].into(), align: 0x4000, ..Segments::default() };
+        assert!(!Plan::new(Kind::Shared, &segments).adjoins());
+        let segments = Segments { loads: [text].into(), ..Segments::default() };
+        assert!(!Plan::new(Kind::Fixed, &segments).adjoins());
     }
 
     #[test]

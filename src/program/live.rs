@@ -23,6 +23,7 @@ use crate::elf::segment::Segments;
 use crate::elf::table::Table;
 use crate::errno::Errno;
 use crate::error::{Error, Result};
+use crate::image::map::Neighbour;
 use crate::image::{Image, Plan, map};
 use crate::linkmap::Source;
 use crate::object::{Mapped, Memory, Object};
@@ -51,6 +52,7 @@ pub struct Opened {
 pub struct Live {
     root: Root,
     cache: CacheFile,
+    neighbour: Neighbour,
     /// Who is told, where there are auditors.
     pub watch: Option<Box<Watch>>,
 }
@@ -147,8 +149,8 @@ impl Files for Live {
 impl Live {
     /// Files below a root.
     #[must_use]
-    pub const fn new(root: Root) -> Self {
-        Self { root, cache: CacheFile::Unread, watch: None }
+    pub fn new(root: Root) -> Self {
+        Self { root, cache: CacheFile::Unread, neighbour: Neighbour::default(), watch: None }
     }
 
     /// The root.
@@ -203,7 +205,7 @@ impl Source<'static> for Live {
         let segments = Segments::parse(Table::new(&file.table), file.status.size)
             .map_err(|malformed| Error::malformed(name, malformed))?;
         let plan = Plan::new(file.header.kind, &segments);
-        let mapped = map::map_object(&file.fd, &plan);
+        let mapped = map::map_object(&file.fd, &plan, &mut self.neighbour);
         let (bias, mapping) = mapped.map_err(|failure| not_mapped(name, &plan, failure))?;
         // SAFETY: the object was mapped just now with this bias.
         let image = unsafe {
