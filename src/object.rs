@@ -404,10 +404,7 @@ impl<'a> Object<'a> {
     #[inline]
     #[must_use]
     pub fn address_of(&self, symbol: &Symbol) -> Addr {
-        match symbol.is_absolute() {
-            true => Addr(symbol.value),
-            false => self.image.address(symbol.vaddr()),
-        }
+        symbol.address(self.image.bias)
     }
 
     /// An IFUNC resolver of its own must be its code.

@@ -7,7 +7,7 @@ use goblin::elf::sym::{
 };
 
 use super::table::{Record, read, record_bytes};
-use crate::addr::Vaddr;
+use crate::addr::{Addr, Bias, Vaddr};
 
 /// How far a symbol is visible (`STB_*`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -180,6 +180,16 @@ impl Symbol {
     #[must_use]
     pub const fn vaddr(&self) -> Vaddr {
         Vaddr(self.value)
+    }
+
+    /// Where the symbol is in the process, of an object with this load bias.
+    #[inline]
+    #[must_use]
+    pub const fn address(&self, bias: Bias) -> Addr {
+        match self.is_absolute() {
+            true => Addr(self.value),
+            false => bias.apply(self.vaddr()),
+        }
     }
 }
 

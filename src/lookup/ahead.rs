@@ -1,6 +1,7 @@
 //! Looks ahead: a lookup waits for memory several times in a row, for bucket, entry, symbol and name. A batch of
 //! lookups takes each of these steps for all before the next, so that they wait together.
 
+use super::index::Entry;
 use super::prepared::Prepared;
 use super::run::Run;
 use crate::arch::prefetch;
@@ -11,7 +12,26 @@ pub const BATCH: usize = 32;
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
+/// A reference of a batch, and how far its lookup has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Waiting<'a> {
+    /// The reference.
+    pub prepared: Prepared<'a>,
+    /// Its first candidate.
+    pub first: Option<First>,
+}
+
+/// The first candidate in the indexes of a search order.
+#[derive(Clone, Copy, Debug)]
+pub struct First {
+    /// The position of the run whose index has it. Those of the runs before have none.
+    pub run: usize,
+    /// What the index has.
+    pub entry: Entry,
+}
+
 /// Brings near the symbols of `object` that a batch refers to, and the beginnings of their names.
+#[inline(always)]
 pub fn warm_own(object: &Object<'_>, symbols: impl Iterator<Item = u32> + Clone) {
     let exports = &object.exports;
     symbols.clone().for_each(|index| prefetch(exports.symbols.place(index as usize)));
@@ -22,33 +42,32 @@ pub fn warm_own(object: &Object<'_>, symbols: impl Iterator<Item = u32> + Clone)
     }
 }
 
-/// Brings near what the lookups of a batch, of [`BATCH`] at most, will read in `runs`: in each what the runs before it
-/// have nothing for.
-pub fn warm(runs: &[&Run<'_, '_>], batch: &[Option<Prepared<'_>>]) {
-    let mut candidates = [None; BATCH];
-    for run in runs {
+/// Finds the first candidates of a batch and brings near what comparing them will read.
+#[inline(always)]
+pub fn warm(runs: &[&Run<'_, '_>], batch: &mut [Option<Waiting<'_>>]) {
+    for (at, run) in runs.iter().enumerate() {
         let Some(index) = run.index() else { continue };
-        let open = |(prepared, candidate): (&Option<Prepared<'_>>, &Option<_>)| {
-            prepared.filter(|_| candidate.is_none()).map(|prepared| prepared.hash)
-        };
-        let open = || batch.iter().zip(&candidates).filter_map(open);
-        open().for_each(|hash| prefetch(index.bucket_place(hash)));
-        open().for_each(|hash| prefetch(index.entry_place(hash)));
-        for (prepared, candidate) in batch.iter().zip(&mut candidates) {
-            if candidate.is_none()
-                && let Some(prepared) = prepared
-                && let Some(entry) = index.candidates(prepared.hash).next()
+        let open = |waiting: &&mut Waiting<'_>| waiting.first.is_none();
+        for waiting in batch.iter_mut().flatten().filter(open) {
+            prefetch(index.bucket_place(waiting.prepared.hash));
+        }
+        for waiting in batch.iter_mut().flatten().filter(open) {
+            prefetch(index.entry_place(waiting.prepared.hash));
+        }
+        for waiting in batch.iter_mut().flatten().filter(open) {
+            if let Some(&entry) = index.candidates(waiting.prepared.hash).next()
                 && let Some(names) = run.names(entry.member)
             {
                 prefetch(names.symbols.place(entry.symbol as usize));
                 prefetch(names.versyms.place(entry.symbol as usize));
-                *candidate = Some((names, entry.symbol));
+                waiting.first = Some(First { run: at, entry });
             }
         }
     }
-    for (prepared, candidate) in batch.iter().zip(&candidates) {
-        if let (Some(prepared), Some((names, symbol))) = (prepared, candidate)
-            && let Some(symbol) = names.symbols.get(*symbol as usize)
+    for Waiting { prepared, first } in batch.iter().flatten() {
+        if let Some(First { run, entry }) = first
+            && let Some(names) = runs.get(*run).and_then(|run| run.names(entry.member))
+            && let Some(symbol) = names.symbols.get(entry.symbol as usize)
         {
             let (start, length) = (names.strings.place(symbol.name), prepared.name.len());
             (0..length).step_by(LINE).for_each(|at| prefetch(start.wrapping_add(at)));

@@ -1,33 +1,48 @@
 //! The usual case of a lookup, in one piece: nothing about the first definition that is found is unusual. All else is
 //! left to [`Scope`](super::scope::Scope), whose answer this never contradicts.
 
+use super::ahead::First;
 use super::prepared::Prepared;
 use super::run::{Member, Run};
 use super::{Class, Reference};
-use crate::addr::ObjectId;
+use crate::addr::{Addr, ObjectId};
 use crate::elf::dynamic::Flags;
 use crate::elf::symbol::Binding;
 use crate::object::Object;
 
+/// A definition, by what references need of it. Not its symbol: carried about in memory, small fields cost more than
+/// the look itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Found {
+    /// Who defines it.
+    pub definer: ObjectId,
+    /// The index of the symbol there.
+    pub index: u32,
+    /// Where it is in the process; none where the reference has to ask what the symbol is: an IFUNC, or a thread-local
+    /// variable.
+    pub address: Option<Addr>,
+}
+
 /// What a quick look has found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Quick {
-    /// Who defines it, and the index of the symbol there. Not the symbol: carried about in memory, its small fields
-    /// cost more than the look itself.
-    Found(ObjectId, u32),
+    /// The definition.
+    Found(Found),
     /// There is none.
     Absent,
     /// The rules have to be gone through one by one.
     Unusual,
 }
 
-/// Looks up what a relocation of `object` refers to. What binds inside its object is not usual.
+/// Looks up what a relocation of `object` refers to; its first candidate may be known. What binds inside its object is
+/// not usual.
 #[inline(always)]
 #[must_use]
 pub fn of(
     object: &Object<'_>,
     prepared: &Prepared<'_>,
     class: Class,
+    known: Option<First>,
     runs: &[&Run<'_, '_>],
     dynamic_weak: bool,
 ) -> Quick {
@@ -37,26 +52,38 @@ pub fn of(
         return Quick::Unusual;
     }
     let version = object.exports.wanted_version(index);
-    find(runs, &Reference { name, hash, version, class }, dynamic_weak)
+    find(runs, &Reference { name, hash, version, class }, known, dynamic_weak)
 }
 
-/// Looks a reference up in `runs`. Under LD_DYNAMIC_WEAK nothing is usual.
+/// Looks a reference up in `runs`, whose first candidate may be known. Under LD_DYNAMIC_WEAK nothing is usual.
 #[inline(always)]
 #[must_use]
-pub fn find(runs: &[&Run<'_, '_>], reference: &Reference<'_>, dynamic_weak: bool) -> Quick {
+pub fn find(
+    runs: &[&Run<'_, '_>],
+    reference: &Reference<'_>,
+    known: Option<First>,
+    dynamic_weak: bool,
+) -> Quick {
     if dynamic_weak || reference.class.skip_program {
         return Quick::Unusual;
     }
     let accept = |member: &Member<'_, '_>, index| {
         let symbol = member.names.symbols.get(index as usize)?;
         let is_usual = matches!(symbol.binding(), Binding::Global | Binding::Weak);
-        Some(match is_usual && !symbol.is_hidden() {
-            true => Quick::Found(member.id, index),
-            false => Quick::Unusual,
-        })
+        if !is_usual || symbol.is_hidden() {
+            return Some(Quick::Unusual);
+        }
+        let is_plain = !symbol.is_ifunc() && !symbol.is_tls();
+        let address = is_plain.then(|| symbol.address(member.bias));
+        Some(Quick::Found(Found { definer: member.id, index, address }))
     };
-    for run in runs {
-        if let Some(quick) = run.search_here(reference, accept) {
+    for (at, run) in runs.iter().enumerate() {
+        let first = match known {
+            Some(known) if at < known.run => None,
+            Some(known) if at == known.run => Some(known.entry),
+            _ => run.first(reference.hash),
+        };
+        if let Some(quick) = run.search_here(reference, first, accept) {
             return quick;
         }
     }

@@ -3,9 +3,9 @@
 use alloc::vec::Vec;
 
 use super::Reference;
-use super::index::Index;
+use super::index::{Entry, Index};
 use super::one;
-use crate::addr::ObjectId;
+use crate::addr::{Bias, ObjectId};
 use crate::elf::hash::HashTable;
 use crate::elf::table::Table;
 use crate::object::{Names, Object, Role};
@@ -14,6 +14,7 @@ use crate::object::{Names, Object, Role};
 #[derive(Clone, Copy)]
 pub(super) struct Member<'m, 'a> {
     pub id: ObjectId,
+    pub bias: Bias,
     is_program: bool,
     pub hash: HashTable<'a>,
     pub names: Names<'m, 'a>,
@@ -23,6 +24,7 @@ impl<'m, 'a> Member<'m, 'a> {
     fn new((id, object): (ObjectId, &'m Object<'a>)) -> Self {
         Self {
             id,
+            bias: object.image.bias,
             is_program: object.role == Role::Program,
             hash: object.exports.hash,
             names: object.exports.names(),
@@ -168,17 +170,24 @@ impl<'m, 'a> Run<'m, 'a> {
         None
     }
 
+    /// The first candidate that the index has, if there is one.
+    #[inline(always)]
+    pub(super) fn first(&self, hash: u32) -> Option<Entry> {
+        self.index.as_ref()?.candidates(hash).next().copied()
+    }
+
     /// [`Run::search`] from the start and as a part of its caller, for lookups whose time counts. No object is passed
-    /// over.
+    /// over. `first` is what [`Run::first`] has said.
     #[inline(always)]
     pub(super) fn search_here<T>(
         &self,
         reference: &Reference<'_>,
+        first: Option<Entry>,
         mut accept: impl FnMut(&Member<'m, 'a>, u32) -> Option<T>,
     ) -> Option<T> {
         if let Some(index) = &self.index {
             // Most often the first candidate is the answer, or there is none.
-            let Some(first) = index.candidates(reference.hash).next() else {
+            let Some(first) = first else {
                 return self.ask_each(reference, self.indexed, &mut accept);
             };
             let member = self.members.get(first.member as usize)?;

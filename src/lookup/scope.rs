@@ -3,6 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use super::ahead::Waiting;
 use super::prepared::Prepared;
 use super::quick::{self, Quick};
 use super::run::{Member, Run};
@@ -67,8 +68,9 @@ impl<'s, 'm, 'a> Scope<'s, 'm, 'a> {
     /// What a relocation of `object` refers to, if nothing about it is unusual.
     #[inline(always)]
     #[must_use]
-    pub fn quick(&self, object: &Object<'a>, prepared: &Prepared<'a>, class: Class) -> Quick {
-        quick::of(object, prepared, class, self.runs, self.dynamic_weak)
+    pub fn quick(&self, object: &Object<'a>, waiting: &Waiting<'a>, class: Class) -> Quick {
+        let Waiting { prepared, first } = waiting;
+        quick::of(object, prepared, class, *first, self.runs, self.dynamic_weak)
     }
 
     /// The first definition in scope order. `own` is searched before everything else (`DT_SYMBOLIC`).

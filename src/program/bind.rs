@@ -21,7 +21,7 @@ use crate::elf::segment::Span;
 use crate::error::{Error, Problem, Report};
 use crate::lookup::Class;
 use crate::lookup::prepared::Prepared;
-use crate::lookup::quick::{self, Quick};
+use crate::lookup::quick::{self, Found, Quick};
 use crate::lookup::scope::{OtherNames, Scope, Undefined, Uniqueness};
 use crate::lookup::told;
 use crate::lookup::undefined;
@@ -41,8 +41,18 @@ pub struct Bound {
     is_resolver: bool,
     /// Who defines it, where that might be unloaded sooner than who refers to it.
     loose: Option<ObjectId>,
-    /// What it was found to be.
-    pub definition: Option<Definition>,
+    /// What it was found to be: an object, and the index of its symbol.
+    definition: Option<(ObjectId, u32)>,
+}
+
+impl Bound {
+    /// What the reference was found to be.
+    #[must_use]
+    pub fn definition(&self, world: &World) -> Option<Definition> {
+        let (object, index) = self.definition?;
+        let symbol = world.map.get(object)?.exports.symbols.get(index as usize)?;
+        Some(Definition { object, index, symbol })
+    }
 }
 
 /// Binds the function that PLT relocation `index` of an object calls, and returns its address. Ends the process if
@@ -127,33 +137,46 @@ fn look_up(
         true => Quick::Unusual,
         false => {
             let dynamic_weak = process.facts.dynamic_weak;
-            quick::of(object, &prepared, class, chain.runs(), dynamic_weak)
+            quick::of(object, &prepared, class, None, chain.runs(), dynamic_weak)
         }
     };
-    let found = match quick {
-        Quick::Found(object, index) => {
-            let symbol = world.map.get(object)?.exports.symbols.get(index as usize)?;
-            Some(Definition { object, index, symbol })
+    let (definer, index, address, is_resolver) = match quick {
+        Quick::Found(Found { definer, index, address: Some(address) }) => {
+            (definer, index, address.0, false)
         }
-        _ => thoroughly(process, world, from, object, chain, &prepared, class)?,
+        Quick::Found(Found { definer, index, address: None }) => {
+            let symbol = world.map.get(definer)?.exports.symbols.get(index as usize)?;
+            special(process, world, &Definition { object: definer, index, symbol })?
+        }
+        _ => match thoroughly(process, world, from, object, chain, &prepared, class)? {
+            Some(found) => special(process, world, &found)?,
+            None => {
+                let (address, is_resolver) = (0, false);
+                let (loose, definition) = (None, None);
+                return Some(Bound { from, place, address, is_resolver, loose, definition });
+            }
+        },
     };
-    let Some(found) = found else {
-        let (address, is_resolver) = (0, false);
-        let (loose, definition) = (None, None);
-        return Some(Bound { from, place, address, is_resolver, loose, definition });
-    };
+    let is_loose = definer != from && !world.holds(from, definer);
+    let loose = is_loose.then_some(definer);
+    let definition = Some((definer, index));
+    Some(Bound { from, place, address, is_resolver, loose, definition })
+}
+
+/// A definition with its address, and whether that is an IFUNC resolver. Ends the process if it is one outside code.
+#[inline(never)]
+fn special(
+    process: &Process,
+    world: &World,
+    found: &Definition,
+) -> Option<(ObjectId, u32, u64, bool)> {
     let definer = world.map.get(found.object)?;
-    let address = definer.address_of(&found.symbol).0;
+    let address = definer.address_of(&found.symbol);
     let is_resolver = found.symbol.is_ifunc();
-    if is_resolver
-        && let Err(error) = definer.check_resolver(Addr(address), process.name_of(definer))
-    {
+    if is_resolver && let Err(error) = definer.check_resolver(address, process.name_of(definer)) {
         fail(process, &error);
     }
-    let is_loose = found.object != from && !world.holds(from, found.object);
-    let loose = is_loose.then_some(found.object);
-    let definition = Some(found);
-    Some(Bound { from, place, address, is_resolver, loose, definition })
+    Some((found.object, found.index, address.0, is_resolver))
 }
 
 /// With all rules. Ends the process if nothing defines a strong reference.

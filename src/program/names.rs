@@ -256,33 +256,38 @@ fn quickly(
     let weak = process.facts.dynamic_weak;
     let (from, quick) = match query.handle {
         NEXT => return None,
-        DEFAULT => (caller?, quick::find(world.chain(caller?)?.runs(), reference, weak)),
+        DEFAULT => (caller?, quick::find(world.chain(caller?)?.runs(), reference, None, weak)),
         handle => {
             let from = world.link_maps.object(handle)?;
-            match quick::find(&[world.list(from)?], reference, weak) {
+            match quick::find(&[world.list(from)?], reference, None, weak) {
                 // The program's list is the global scope, which grows.
                 Quick::Absent if is_program(world, from) => {
-                    (from, quick::find(world.chain(from)?.runs(), reference, weak))
+                    (from, quick::find(world.chain(from)?.runs(), reference, None, weak))
                 }
                 quick => (from, quick),
             }
         }
     };
-    let (definer, index) = match quick {
-        Quick::Found(definer, index) => (definer, index),
+    let quick::Found { definer, index, address } = match quick {
+        Quick::Found(found) => found,
         Quick::Absent => {
             tell_absent(process, world, from, query);
             return Some(Seen::Nothing);
         }
         Quick::Unusual => return None,
     };
-    let object = world.map.get(definer)?;
-    let symbol = object.exports.symbols.get(index as usize)?;
-    let (address, is_resolver) = (object.address_of(&symbol), symbol.is_ifunc());
-    if symbol.is_tls() || (is_resolver && !object.image.is_code(address)) {
-        return None;
-    }
-    let address = address.0;
+    let (address, is_resolver) = match address {
+        Some(address) => (address.0, false),
+        None => {
+            let object = world.map.get(definer)?;
+            let symbol = object.exports.symbols.get(index as usize)?;
+            let (address, is_resolver) = (object.address_of(&symbol), symbol.is_ifunc());
+            if symbol.is_tls() || (is_resolver && !object.image.is_code(address)) {
+                return None;
+            }
+            (address.0, is_resolver)
+        }
+    };
     Some(Seen::Value { address, is_resolver, loose: loose(world, caller, definer) })
 }
 

@@ -19,7 +19,7 @@ use crate::image::Words;
 use crate::image::memory::Outside;
 use crate::linkmap::Objects;
 use crate::lookup::Class;
-use crate::lookup::ahead::{self, BATCH};
+use crate::lookup::ahead::{self, BATCH, Waiting};
 use crate::lookup::prepared::Prepared;
 use crate::lookup::quick::Quick;
 use crate::lookup::scope::{Scope, Undefined};
@@ -120,7 +120,7 @@ pub struct Relocator<'r, 'm, 'a> {
     asked: Option<(u32, Class)>,
     batch: Vec<Relocation>,
     /// The symbols of the batch. Not on the stack, of which a thread may have little.
-    prepared: Vec<Option<Prepared<'a>>>,
+    waiting: Vec<Option<Waiting<'a>>>,
 }
 
 /// What the last relocation's symbol led to: link editors put the relocations of one symbol behind one another.
@@ -166,7 +166,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             told: told::wanted(),
             asked: None,
             batch: Vec::with_capacity(BATCH),
-            prepared: Vec::with_capacity(BATCH),
+            waiting: Vec::with_capacity(BATCH),
         }
     }
 
@@ -273,21 +273,22 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
     /// Applies the relocations that were put together.
     fn batch(&mut self, id: ObjectId, object: &'m Object<'a>, words: &mut Words) -> Result<()> {
         ahead::warm_own(object, self.batch.iter().map(|relocation| relocation.symbol));
-        let mut prepared = core::mem::take(&mut self.prepared);
+        let mut waiting = core::mem::take(&mut self.waiting);
         let mut last = None;
-        prepared.extend(self.batch.iter().map(|relocation| {
+        waiting.extend(self.batch.iter().map(|relocation| {
             // Link editors put the relocations of one symbol behind one another.
             let is_new = last.replace(relocation.symbol) != Some(relocation.symbol);
-            is_new.then(|| Prepared::new(object, relocation.symbol)).flatten()
+            let prepared = is_new.then(|| Prepared::new(object, relocation.symbol)).flatten()?;
+            Some(Waiting { prepared, first: None })
         }));
-        ahead::warm(self.scope.runs(), &prepared);
-        for (at, prepared) in prepared.iter().enumerate() {
+        ahead::warm(self.scope.runs(), &mut waiting);
+        for (at, waiting) in waiting.iter().enumerate() {
             if let Some(&relocation) = self.batch.get(at) {
-                self.one(id, object, &relocation, prepared.as_ref(), words)?;
+                self.one(id, object, &relocation, waiting.as_ref(), words)?;
             }
         }
-        prepared.clear();
-        self.prepared = prepared;
+        waiting.clear();
+        self.waiting = waiting;
         self.batch.clear();
         Ok(())
     }
@@ -311,7 +312,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         id: ObjectId,
         object: &'m Object<'a>,
         relocation: &Relocation,
-        prepared: Option<&Prepared<'a>>,
+        waiting: Option<&Waiting<'a>>,
         words: &mut Words,
     ) -> Result<()> {
         let kind = match Kind::from_number(relocation.kind) {
@@ -323,10 +324,13 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         let target = match self.last.filter(same) {
             Some(last) => last.target,
             None => {
-                let usual = prepared.and_then(|prepared| self.usual(object, prepared, class));
+                let usual = waiting.and_then(|waiting| self.usual(object, waiting, class));
                 let target = match usual {
                     Some(target) => target,
-                    None => self.target(id, object, (relocation.symbol, prepared), class)?,
+                    None => {
+                        let prepared = waiting.map(|waiting| &waiting.prepared);
+                        self.target(id, object, (relocation.symbol, prepared), class)?
+                    }
                 };
                 let last = Last { symbol: relocation.symbol, class, target };
                 self.last = (!self.told).then_some(last);
@@ -354,24 +358,24 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
     fn usual(
         &mut self,
         object: &'m Object<'a>,
-        prepared: &Prepared<'a>,
+        waiting: &Waiting<'a>,
         class: Class,
     ) -> Option<Target> {
         if self.told {
             return None;
         }
-        let Quick::Found(definer, index) = self.scope.quick(object, prepared, class) else {
-            return None;
-        };
-        let defines = self.objects.get(definer)?;
-        let symbol = defines.exports.symbols.get(index as usize)?;
-        if symbol.is_ifunc() || (symbol.is_protected() && object.role == Role::Program) {
-            return None;
+        let Quick::Found(found) = self.scope.quick(object, waiting, class) else { return None };
+        let address = found.address?;
+        if object.role == Role::Program {
+            let definer = self.objects.get(found.definer)?;
+            if definer.exports.symbols.get(found.index as usize)?.is_protected() {
+                return None;
+            }
         }
-        if let Some(bound) = self.bound.get_mut(definer.index()) {
+        if let Some(bound) = self.bound.get_mut(found.definer.index()) {
             *bound = true;
         }
-        Some(Target::Address(defines.address_of(&symbol).0))
+        Some(Target::Address(address.0))
     }
 
     /// The address that a reference to symbol `index` of `object` leads to.

@@ -182,9 +182,10 @@ fn first(
 ) -> Option<(Bound, Verdict)> {
     let found = bind::find(process, from, index);
     let address = bind::call_if_resolver(&found);
-    let definition = found.definition?;
     let (bound, is_waited_for) = while_reading(|| {
-        let definer = process.world().map.get(definition.object)?;
+        let world = process.world();
+        let definition = found.definition(world)?;
+        let definer = world.map.get(definition.object)?;
         let name = definer.exports.strings.get(definition.symbol.name)?;
         Some((Bound::new(from, &definition, definer, address)?, !returns_twice(name)))
     })?;
