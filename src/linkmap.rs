@@ -16,6 +16,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
+use hashbrown::HashMap;
+
 use crate::addr::ObjectId;
 use crate::elf::Malformed;
 use crate::elf::dynamic::{Dependency, Flags1};
@@ -139,7 +141,7 @@ pub struct Namespace {
     pub search_list: Vec<ObjectId>,
     /// rld as its objects see it, where that is not as the program's do.
     loader: Option<ObjectId>,
-    names: BTreeMap<Arc<[u8]>, ObjectId>,
+    names: HashMap<Arc<[u8]>, ObjectId>,
     files: BTreeMap<Identity, ObjectId>,
 }
 
@@ -294,7 +296,7 @@ impl<'a> LinkMap<'a> {
         self.change(id, |libc| libc.role = Role::Libc);
         self.hosted = Some(id);
         for space in &mut self.spaces {
-            space.names = [(interpreter.into(), id)].into();
+            space.names = [(interpreter.into(), id)].into_iter().collect();
         }
         for object in self.objects.slots.iter_mut().flatten().filter_map(Arc::get_mut) {
             object.exports.forget_versions();

@@ -117,15 +117,7 @@ impl<'a> Exports<'a> {
     /// How many symbols the hash table accounts for.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.names().count(&self.hash)
-    }
-}
-
-impl Names<'_, '_> {
-    /// How many of the symbols `hash` accounts for.
-    #[must_use]
-    pub fn count(&self, hash: &HashTable<'_>) -> usize {
-        match hash {
+        match self.hash {
             HashTable::None => 0,
             HashTable::Gnu(table) => table.first as usize + table.covered(),
             HashTable::Sysv(table) => table.symbols(),

@@ -197,6 +197,16 @@ pub enum HashTable<'a> {
 }
 
 impl HashTable<'_> {
+    /// How many symbols the table leads to, at most.
+    #[must_use]
+    pub fn definitions(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Gnu(table) => table.covered(),
+            Self::Sysv(table) => table.symbols(),
+        }
+    }
+
     /// Whether a name with this GNU hash may be in the table. A `false` is certain.
     #[inline(always)]
     #[must_use]

@@ -23,7 +23,7 @@ pub struct Entry {
 /// The definitions of a scope by hash.
 #[derive(Clone, Debug)]
 pub struct Index {
-    /// Where each bucket starts in `entries`; one more than there are buckets.
+    /// Where each bucket starts in `entries`, and where the last one ends.
     starts: Vec<u32>,
     entries: Vec<Entry>,
     shift: u32,
@@ -35,16 +35,17 @@ impl Index {
     pub fn new<'i, 'm: 'i, 'a: 'm>(
         members: impl Iterator<Item = (&'i HashTable<'a>, &'i Names<'m, 'a>)> + Clone,
     ) -> Self {
-        let total: usize = members.clone().map(|(hash, names)| names.count(hash)).sum();
+        let total: usize = members.clone().map(|(hash, _)| hash.definitions()).sum();
         let bits = usize::BITS - total.max(16).leading_zeros();
         let shift = u32::BITS - bits.min(28);
         let buckets = 1usize << (u32::BITS - shift);
-        let mut index = Self { starts: vec![0; buckets + 1], entries: Vec::new(), shift };
-        // Count, turn counts into starts, then place: a counting sort that keeps the order of arrival.
+        // Count, turn counts into starts, then place: a counting sort that keeps the order of arrival. While entries are
+        // placed, each bucket's start stands one further up, and moves to the start of the next.
+        let mut index = Self { starts: vec![0; buckets + 2], entries: Vec::new(), shift };
         for (hash, names) in members.clone() {
             each(hash, names, |_, hash| {
                 let bucket = index.bucket(hash);
-                if let Some(count) = index.starts.get_mut(bucket + 1) {
+                if let Some(count) = index.starts.get_mut(bucket + 2) {
                     *count += 1;
                 }
             });
@@ -58,17 +59,12 @@ impl Index {
         for (position, (hash, names)) in (0..).zip(members) {
             each(hash, names, |symbol, hash| {
                 let bucket = index.bucket(hash);
-                let Some(next) = index.starts.get_mut(bucket) else { return };
+                let Some(next) = index.starts.get_mut(bucket + 1) else { return };
                 if let Some(entry) = index.entries.get_mut(*next as usize) {
                     *entry = Entry { hash: hash | 1, member: position, symbol };
                 }
                 *next += 1;
             });
-        }
-        // Placing has moved each start to the start of the next bucket.
-        index.starts.rotate_right(1);
-        if let Some(first) = index.starts.first_mut() {
-            *first = 0;
         }
         index
     }

@@ -30,10 +30,6 @@ impl<'m, 'a> Member<'m, 'a> {
             names: object.exports.names(),
         }
     }
-
-    fn definitions(&self) -> usize {
-        self.names.count(&self.hash)
-    }
 }
 
 /// Objects that are searched one after the other. A search order is made of one or more runs.
@@ -86,7 +82,7 @@ impl<'m, 'a> Run<'m, 'a> {
         if references == 0 || count < FEW {
             return this;
         }
-        let definitions: usize = this.to_index().iter().map(Member::definitions).sum();
+        let definitions: usize = this.to_index().iter().map(|it| it.hash.definitions()).sum();
         let pays = references.saturating_mul(count) / STEPS_PER_ENTRY > definitions;
         let is_cheap = definitions <= count.saturating_mul(USUAL_DEFINITIONS);
         if pays || (count >= MANY && is_cheap) {
@@ -104,7 +100,7 @@ impl<'m, 'a> Run<'m, 'a> {
     /// The objects that an index is made of.
     fn to_index(&self) -> &[Member<'m, 'a>] {
         let (first, last) = self.members.split_at(self.members.len().saturating_sub(LAST));
-        let large = last.iter().position(|member| member.definitions() >= LARGE);
+        let large = last.iter().position(|member| member.hash.definitions() >= LARGE);
         self.members.get(..first.len() + large.unwrap_or(last.len())).unwrap_or_default()
     }
 

@@ -366,7 +366,7 @@ fn note_bound(world: &mut World, id: ObjectId, mut bound: Vec<ObjectId>) {
     let kept = world.with_dependencies(id);
     bound.retain(|to| !kept.contains(to));
     if let Some(life) = world.lives.get_mut(id.index()) {
-        life.bound = Bound::new(bound.into_iter());
+        life.bound = Bound::new(bound);
     }
 }
 

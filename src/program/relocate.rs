@@ -9,7 +9,6 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
-use alloc::vec;
 use alloc::vec::Vec;
 
 use super::Process;
@@ -28,6 +27,7 @@ use crate::lookup::scope::{OtherNames, Scope, Unique, Uniqueness};
 use crate::object::Object;
 pub use crate::reloc::apply::Binding;
 use crate::reloc::apply::{Pending, Relocator};
+use crate::reloc::bound::BoundTo;
 use crate::reloc::defect::{outside, overflow};
 use crate::reloc::lazy::Lazy;
 use crate::reloc::value::{Operands, Store, value};
@@ -166,6 +166,9 @@ impl Job<'_> {
         let mut relocator =
             Relocator::new(&map.objects, &mut scope, tls, facts.entries, facts.name);
         relocator.opened = self.opened;
+        if !self.opened.is_empty() {
+            relocator.bound = BoundTo::new(map.objects.ids());
+        }
         relocator.settle = Some(&settle);
         relocator.bindings = bindings::wants_bindings(self.watching).then(Vec::new);
         let (followed, every_call) = bindings::interest(self.following);
@@ -190,9 +193,6 @@ impl Job<'_> {
             }
             // SAFETY: the object is mapped, and its text was opened where that is asked for.
             let mut words = unsafe { Words::new(&object.image, text, &object.tables()) };
-            if !self.opened.is_empty() {
-                relocator.bound = vec![false; map.objects.ids()];
-            }
             let link_map = Addr(link_maps.address(id));
             let only_missing = facts.musl.is_some();
             let lazy = Lazy { link_map, resolver, every_call, only_missing };
@@ -209,8 +209,7 @@ impl Job<'_> {
             }
             trace::tell(Topics::RELOC, || object.relocated(is_lazy, since));
             if !self.opened.is_empty() {
-                let bound = (0..).map(ObjectId).zip(&relocator.bound);
-                done.bound.push(bound.filter(|(_, is)| **is).map(|(id, _)| id).collect());
+                done.bound.push(relocator.bound.take());
             }
             if let Some(place) = places.get_mut(id.index()) {
                 *place = Some(words);

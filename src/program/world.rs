@@ -107,10 +107,12 @@ impl Chain {
     }
 }
 
-/// The objects that one object is bound to beyond its dependencies: a list that only grows, at its head, so that it is
-/// read without a lock while a first call adds to it under the loader's. Copies of a life share it.
+/// The objects that one object is bound to beyond its dependencies: those of its relocation, and a list that only grows,
+/// at its head, so that it is read without a lock while a first call adds to it under the loader's. Copies of a life
+/// share both.
 #[derive(Default, Debug)]
 pub struct Bound {
+    relocated: Box<[ObjectId]>,
     newest: AtomicPtr<Binding>,
 }
 
@@ -121,12 +123,10 @@ struct Binding {
 }
 
 impl Bound {
-    /// A list of these objects, the newest last.
+    /// What relocation has bound an object to.
     #[must_use]
-    pub fn new(objects: impl Iterator<Item = ObjectId>) -> Arc<Self> {
-        let this = Self::default();
-        objects.for_each(|to| this.add(to));
-        Arc::new(this)
+    pub fn new(relocated: Vec<ObjectId>) -> Arc<Self> {
+        Arc::new(Self { relocated: relocated.into(), newest: AtomicPtr::default() })
     }
 
     /// Adds an object. The caller holds the loader's lock, or nobody else knows the list.
@@ -138,12 +138,13 @@ impl Bound {
     /// The objects, the newest first.
     pub fn objects(&self) -> impl Iterator<Item = ObjectId> {
         let mut next = self.newest.load(Ordering::Acquire);
-        core::iter::from_fn(move || {
+        let added = core::iter::from_fn(move || {
             // SAFETY: null, or an entry, which lives as long as the list.
             let binding = unsafe { next.as_ref() }?;
             next = binding.older;
             Some(binding.to)
-        })
+        });
+        added.chain(self.relocated.iter().rev().copied())
     }
 }
 
@@ -483,22 +484,25 @@ impl World {
 
     /// Takes objects out, with all that refers to them.
     pub fn remove(&mut self, gone: &[ObjectId]) {
-        let stays = |id: &ObjectId| !gone.contains(id);
+        let mut goes = alloc::vec![false; self.map.objects.ids()];
+        for id in gone {
+            goes.get_mut(id.index()).into_iter().for_each(|goes| *goes = true);
+        }
+        let stays = |id: &ObjectId| goes.get(id.index()) != Some(&true);
         for id in gone {
             self.lists.get_mut(id.index()).into_iter().for_each(|list| *list = None);
         }
         let mut orphans = Vec::new();
-        for (id, life) in (0..).map(ObjectId).zip(&mut self.lives) {
+        let lives = (0..).map(ObjectId).zip(&mut self.lives);
+        for (id, life) in lives.filter(|(id, _)| stays(id)) {
             if !life.bound.objects().all(|to| stays(&to)) {
                 let mut left: Vec<_> = life.bound.objects().filter(stays).collect();
                 left.reverse();
-                life.bound = Bound::new(left.into_iter());
+                life.bound = Bound::new(left);
             }
             if !life.seen.iter().all(stays) {
                 Arc::make_mut(&mut life.seen).retain(stays);
-                if stays(&id) {
-                    orphans.push(id);
-                }
+                orphans.push(id);
             }
         }
         for id in orphans {
@@ -506,7 +510,7 @@ impl World {
         }
         for space in &mut self.spaces {
             for kept in &mut space.global {
-                if kept.run.objects().any(|id| gone.contains(&id)) {
+                if !kept.run.objects().all(|id| stays(&id)) {
                     let left: Vec<_> = kept.run.objects().filter(stays).collect();
                     *kept = Kept::new(&self.map.objects, &left, 0);
                 }

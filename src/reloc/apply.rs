@@ -6,6 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::Relocation;
+use super::bound::BoundTo;
 use super::copy::{Copy, differing_sizes};
 use super::defect::{self, NO_TLS, overflow, symbol_name};
 use super::value::{Operands, Store, value};
@@ -109,8 +110,8 @@ pub struct Relocator<'r, 'm, 'a> {
     pub program: &'r [u8],
     /// LD_WARN: a copy that is larger than its original is worth a line, too.
     pub strict: bool,
-    /// By object: whether the object that is being relocated binds to it. Empty where nobody asks.
-    pub bound: Vec<bool>,
+    /// The objects that the one that is being relocated binds to, where somebody asks.
+    pub bound: BoundTo,
     /// Functions that were bound at once, where somebody asks.
     pub bindings: Option<Vec<Binding>>,
     last: Option<Last>,
@@ -160,7 +161,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             deferred: Deferred::default(),
             program,
             strict: false,
-            bound: Vec::new(),
+            bound: BoundTo::default(),
             bindings: None,
             last: None,
             told: told::wanted(),
@@ -372,9 +373,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
                 return None;
             }
         }
-        if let Some(bound) = self.bound.get_mut(found.definer.index()) {
-            *bound = true;
-        }
+        self.bound.note(found.definer);
         Some(Target::Address(address.0))
     }
 
@@ -416,11 +415,8 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             true => told::again(self.scope, self.objects, id, prepared, class, &mut self.asked),
         };
         let found = found.map_err(|undefined| self.undefined(object, &undefined))?;
-        if !self.bound.is_empty()
-            && let Some(found) = &found
-            && let Some(bound) = self.bound.get_mut(found.object.index())
-        {
-            *bound = true;
+        if let Some(found) = &found {
+            self.bound.note(found.object);
         }
         if object.role == Role::Program
             && let Some(found) = &found
