@@ -184,6 +184,10 @@ impl<'m, 'a> Run<'m, 'a> {
         if let Some(index) = &self.index {
             // Most often the first candidate is the answer, or there is none.
             let Some(first) = first else {
+                let others = self.members.get(self.indexed..)?;
+                if !others.iter().any(|member| member.hash.may_hold(reference.hash)) {
+                    return None;
+                }
                 return self.ask_each(reference, self.indexed, &mut accept);
             };
             let member = self.members.get(first.member as usize)?;

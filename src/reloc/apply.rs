@@ -273,24 +273,23 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
 
     /// Applies the relocations that were put together.
     fn batch(&mut self, id: ObjectId, object: &'m Object<'a>, words: &mut Words) -> Result<()> {
-        ahead::warm_own(object, self.batch.iter().map(|relocation| relocation.symbol));
+        let mut batch = core::mem::take(&mut self.batch);
         let mut waiting = core::mem::take(&mut self.waiting);
+        ahead::warm_own(object, batch.iter().map(|relocation| relocation.symbol));
         let mut last = None;
-        waiting.extend(self.batch.iter().map(|relocation| {
+        waiting.extend(batch.iter().map(|relocation| {
             // Link editors put the relocations of one symbol behind one another.
             let is_new = last.replace(relocation.symbol) != Some(relocation.symbol);
             let prepared = is_new.then(|| Prepared::new(object, relocation.symbol)).flatten()?;
             Some(Waiting { prepared, first: None })
         }));
         ahead::warm(self.scope.runs(), &mut waiting);
-        for (at, waiting) in waiting.iter().enumerate() {
-            if let Some(&relocation) = self.batch.get(at) {
-                self.one(id, object, &relocation, waiting.as_ref(), words)?;
-            }
+        for (relocation, waiting) in batch.iter().zip(&waiting) {
+            self.one(id, object, relocation, waiting.as_ref(), words)?;
         }
         waiting.clear();
-        self.waiting = waiting;
-        self.batch.clear();
+        batch.clear();
+        (self.batch, self.waiting) = (batch, waiting);
         Ok(())
     }
 
