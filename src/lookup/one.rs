@@ -114,7 +114,7 @@ fn is_named(names: &Names<'_, '_>, reference: &Reference<'_>, index: u32) -> boo
 }
 
 /// The version rules of GNU symbol versioning.
-#[inline]
+#[inline(always)]
 fn fit(names: &Names<'_, '_>, reference: &Reference<'_>, index: u32) -> Fit {
     let Some(versym) = names.versyms.get(index as usize).map(Versym) else {
         // The object has no versions: whatever it defines will do.

@@ -55,6 +55,19 @@ pub fn of(
     find(runs, &Reference { name, hash, version, class }, known, dynamic_weak)
 }
 
+/// What it means that an object defines the name.
+#[inline(always)]
+fn judge(member: &Member<'_, '_>, index: u32) -> Option<Quick> {
+    let symbol = member.names.symbols.get(index as usize)?;
+    let is_usual = matches!(symbol.binding(), Binding::Global | Binding::Weak);
+    if !is_usual || symbol.is_hidden() {
+        return Some(Quick::Unusual);
+    }
+    let is_plain = !symbol.is_ifunc() && !symbol.is_tls();
+    let address = is_plain.then(|| symbol.address(member.bias));
+    Some(Quick::Found(Found { definer: member.id, index, address }))
+}
+
 /// Looks a reference up in `runs`, whose first candidate may be known. Under LD_DYNAMIC_WEAK nothing is usual.
 #[inline(always)]
 #[must_use]
@@ -67,23 +80,14 @@ pub fn find(
     if dynamic_weak || reference.class.skip_program {
         return Quick::Unusual;
     }
-    let accept = |member: &Member<'_, '_>, index| {
-        let symbol = member.names.symbols.get(index as usize)?;
-        let is_usual = matches!(symbol.binding(), Binding::Global | Binding::Weak);
-        if !is_usual || symbol.is_hidden() {
-            return Some(Quick::Unusual);
-        }
-        let is_plain = !symbol.is_ifunc() && !symbol.is_tls();
-        let address = is_plain.then(|| symbol.address(member.bias));
-        Some(Quick::Found(Found { definer: member.id, index, address }))
-    };
     for (at, run) in runs.iter().enumerate() {
         let first = match known {
             Some(known) if at < known.run => None,
             Some(known) if at == known.run => Some(known.entry),
             _ => run.first(reference.hash),
         };
-        if let Some(quick) = run.search_here(reference, first, accept) {
+        if let Some(quick) = run.search_here(reference, first, |member, index| judge(member, index))
+        {
             return quick;
         }
     }

@@ -148,7 +148,7 @@ pub fn name(bytes: &[u8]) -> Option<(&[u8], u32)> {
 }
 
 /// Whether the string at the start of `bytes` is `name`.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub fn is(bytes: &[u8], name: &[u8]) -> bool {
     let Some((string, rest)) = bytes.split_at_checked(name.len()) else { return false };

@@ -20,6 +20,7 @@ use rld::program::audit;
 use rld::program::close;
 use rld::program::info;
 use rld::program::locks::{Lock, while_reading};
+use rld::program::places::Place;
 use rld::program::process::{Process, current};
 use rld::program::symbols::{Found, Query, lookup};
 use rld::sys::process;
@@ -313,20 +314,29 @@ pub struct DlFindObject {
     map_end: u64,
     link_map: u64,
     eh_frame: u64,
-    reserved: [u64; 7],
+    /// From 2.42 on; reserved before.
+    sframe: u64,
+    /// Not written, as by ld.so.
+    _reserved: [u64; 6],
 }
 
 /// `_dl_find_object`, for unwinders.
 pub unsafe extern "C" fn find_object(address: *const c_void, result: *mut DlFindObject) -> c_int {
-    let Some(code) = current().and_then(|process| process.find_code(address as u64)) else {
-        return -1;
+    let write = |place: Place| {
+        // SAFETY: the caller's structure.
+        unsafe {
+            (*result).flags = 0;
+            (*result).map_start = place.start;
+            (*result).map_end = place.end;
+            (*result).link_map = place.link_map;
+            (*result).eh_frame = place.eh_frame;
+            (*result).sframe = 0;
+        }
     };
-    let (map_start, map_end) = (code.start, code.end);
-    let (link_map, eh_frame) = (code.link_map, code.eh_frame);
-    let found = DlFindObject { flags: 0, map_start, map_end, link_map, eh_frame, reserved: [0; 7] };
-    // SAFETY: the caller's structure.
-    unsafe { result.write(found) };
-    0
+    match current().and_then(|process| process.find_code_with(address as u64, write)) {
+        Some(()) => 0,
+        None => -1,
+    }
 }
 
 /// GLRO(readonly_area): whether memory cannot be written (0), can be (1), or is no object's (2).

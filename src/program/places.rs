@@ -98,9 +98,15 @@ impl Places {
     /// The object whose mapping holds `address`.
     #[must_use]
     pub fn find(&self, address: u64) -> Option<Place> {
+        self.find_with(address, |place| place)
+    }
+
+    /// The same, as `take` makes it of the place: once more where the table has changed meanwhile.
+    #[inline(always)]
+    pub fn find_with<T>(&self, address: u64, take: impl Fn(Place) -> T) -> Option<T> {
         loop {
             let version = self.version.load(Ordering::Acquire);
-            let found = search(self.table(version).entries(), address);
+            let found = search(self.table(version).entries(), address).map(&take);
             fence(Ordering::Acquire);
             if self.version.load(Ordering::Relaxed) == version {
                 return found;
@@ -113,7 +119,8 @@ impl Places {
         if version.is_multiple_of(2) { even } else { odd }
     }
 
-    /// Replaces all places, which are sorted by address. Called under the loader's lock.
+    /// Replaces all places. The first is asked first, and should be the program's; the others are sorted by address.
+    /// Called under the loader's lock.
     pub fn set(&self, places: &[Place]) {
         let version = self.version.load(Ordering::Relaxed);
         fence(Ordering::Release);
@@ -122,22 +129,28 @@ impl Places {
     }
 }
 
+#[inline(always)]
 fn search(entries: &[Entry], address: u64) -> Option<Place> {
     let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
-    let mut rest = entries;
+    let (first, mut rest) = entries.split_first()?;
+    let holds = |[start, end, ..]: &Entry| load(start) <= address && address < load(end);
     // Branches, not selections: who unwinds asks for the same few objects again and again, and processors remember.
-    let [start, end, link_map, eh_frame, object] = loop {
-        let (before, middle) = rest.split_at_checked(rest.len() / 2)?;
-        let (entry, after) = middle.split_first()?;
-        let [start, end, ..] = entry;
-        if address < load(start) {
-            rest = before;
-        } else if address >= load(end) {
-            rest = after;
-        } else {
-            break entry;
-        }
-    };
+    let mut found = first;
+    if !holds(first) {
+        found = loop {
+            let (before, middle) = rest.split_at_checked(rest.len() / 2)?;
+            let (entry, after) = middle.split_first()?;
+            let [start, end, ..] = entry;
+            if address < load(start) {
+                rest = before;
+            } else if address >= load(end) {
+                rest = after;
+            } else {
+                break entry;
+            }
+        };
+    }
+    let [start, end, link_map, eh_frame, object] = found;
     #[expect(clippy::cast_possible_truncation, reason = "it was 32 bits when it was stored")]
     let object = ObjectId(load(object) as u32);
     let (start, end, link_map, eh_frame) = (load(start), load(end), load(link_map), load(eh_frame));
@@ -156,10 +169,12 @@ mod tests {
     fn finds_what_holds_an_address() {
         let places = Places::new();
         assert_eq!(places.find(5), None);
-        places.set(&[place(100), place(200)]);
+        places.set(&[place(150), place(100), place(200)]);
         assert_eq!(places.find(99), None);
         assert_eq!(places.find(209), Some(place(200)));
         assert_eq!(places.find(110), None);
+        assert_eq!(places.find(150), Some(place(150)));
+        assert_eq!((places.find(149), places.find(160)), (None, None));
         places.set(&[place(200)]);
         assert_eq!((places.find(100), places.find(200)), (None, Some(place(200))));
     }

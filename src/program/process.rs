@@ -216,6 +216,12 @@ impl Process {
         };
         let mut places: Vec<Place> = world.map.objects.iter().filter_map(place).collect();
         places.sort_unstable_by_key(|place| place.start);
+        let program = world.map.program();
+        if let Some(at) = places.iter().position(|place| place.object == program)
+            && let Some(before) = places.get_mut(..=at)
+        {
+            before.rotate_right(1);
+        }
         self.places.set(&places);
     }
 
@@ -223,6 +229,12 @@ impl Process {
     #[must_use]
     pub fn find_code(&self, address: u64) -> Option<Place> {
         self.places.find(address)
+    }
+
+    /// The same as a part of its caller, for unwinders, whose time counts.
+    #[inline(always)]
+    pub fn find_code_with<T>(&self, address: u64, take: impl Fn(Place) -> T) -> Option<T> {
+        self.places.find_with(address, take)
     }
 
     /// Takes the loader's lock. In a child of fork(2), what threads of the parent were in the middle of is over.

@@ -41,7 +41,7 @@ mod tests {
     #[test]
     fn notes_each_object_once_and_forgets() {
         let mut bound = BoundTo::new(3);
-        [2, 0, 2, 3].map(|id| bound.note(ObjectId(id)));
+        [2, 0, 2, 3].iter().for_each(|&id| bound.note(ObjectId(id)));
         assert_eq!(bound.take(), [ObjectId(0), ObjectId(2)]);
         bound.note(ObjectId(2));
         assert_eq!(bound.take(), [ObjectId(2)]);
