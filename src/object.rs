@@ -97,7 +97,7 @@ impl<'a> Exports<'a> {
     }
 
     /// The version that a reference of this object through symbol `index` asks for; `None` when it asks for none.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn wanted_version(&self, index: u32) -> Option<Version<'a>> {
         let versym = Versym(self.versyms.get(index as usize)?);

@@ -39,8 +39,8 @@ impl Index {
         let bits = usize::BITS - total.max(16).leading_zeros();
         let shift = u32::BITS - bits.min(28);
         let buckets = 1usize << (u32::BITS - shift);
-        // Count, turn counts into starts, then place: a counting sort that keeps the order of arrival. While entries are
-        // placed, each bucket's start stands one further up, and moves to the start of the next.
+        // Count, turn counts into starts, then place: a counting sort that keeps the order of arrival. Meanwhile each
+        // bucket's start stands one place further up; placing moves it to where the next one starts.
         let mut index = Self { starts: vec![0; buckets + 2], entries: Vec::new(), shift };
         for (hash, names) in members.clone() {
             each(hash, names, |_, hash| {

@@ -1,10 +1,10 @@
 //! The usual case of a lookup, in one piece: nothing about the first definition that is found is unusual. All else is
 //! left to [`Scope`](super::scope::Scope), whose answer this never contradicts.
 
-use super::ahead::First;
+use super::ahead::{First, Waiting};
 use super::prepared::Prepared;
 use super::run::{Member, Run};
-use super::{Class, Reference};
+use super::{Class, Reference, one};
 use crate::addr::{Addr, ObjectId};
 use crate::elf::dynamic::Flags;
 use crate::elf::symbol::Binding;
@@ -34,25 +34,73 @@ pub enum Quick {
     Unusual,
 }
 
-/// Looks up what a relocation of `object` refers to; its first candidate may be known. What binds inside its object is
-/// not usual.
+/// Looks up what a relocation of `object` refers to. What binds inside its object is not usual.
 #[inline(always)]
 #[must_use]
 pub fn of(
     object: &Object<'_>,
     prepared: &Prepared<'_>,
     class: Class,
-    known: Option<First>,
     runs: &[&Run<'_, '_>],
     dynamic_weak: bool,
 ) -> Quick {
+    match reference(object, prepared, class) {
+        Some(reference) => find(runs, &reference, dynamic_weak),
+        None => Quick::Unusual,
+    }
+}
+
+/// The same for a reference of a batch: where its first candidate is known, that is compared at once.
+#[inline(always)]
+#[must_use]
+pub fn of_batch(
+    object: &Object<'_>,
+    waiting: &Waiting<'_>,
+    class: Class,
+    runs: &[&Run<'_, '_>],
+    dynamic_weak: bool,
+) -> Quick {
+    let Waiting { prepared, first } = waiting;
+    if !dynamic_weak
+        && !class.skip_program
+        && let Some(First { run, entry }) = *first
+        && let Some((before, [run, ..])) = runs.split_at_checked(run)
+        && !before.iter().any(|run| run.others_may_hold(prepared.hash))
+        && let Some(member) = run.member(entry.member)
+        && let Some(reference) = reference(object, prepared, class)
+        && one::is_match(&member.names, &reference, entry.symbol)
+        && let Some(quick) = judge(member, entry.symbol)
+    {
+        return quick;
+    }
+    apart(object, prepared, class, runs, dynamic_weak)
+}
+
+/// [`of`] by itself: what leads to it does not make room for it.
+#[inline(never)]
+fn apart(
+    object: &Object<'_>,
+    prepared: &Prepared<'_>,
+    class: Class,
+    runs: &[&Run<'_, '_>],
+    dynamic_weak: bool,
+) -> Quick {
+    of(object, prepared, class, runs, dynamic_weak)
+}
+
+/// The reference that a relocation of `object` makes, unless it binds inside the object.
+#[inline(always)]
+fn reference<'a>(
+    object: &Object<'a>,
+    prepared: &Prepared<'a>,
+    class: Class,
+) -> Option<Reference<'a>> {
     let Prepared { index, symbol, name, hash } = *prepared;
     let is_symbolic = object.dynamic.flags.contains(Flags::SYMBOLIC);
     if symbol.binds_locally() || symbol.is_protected() || is_symbolic {
-        return Quick::Unusual;
+        return None;
     }
-    let version = object.exports.wanted_version(index);
-    find(runs, &Reference { name, hash, version, class }, known, dynamic_weak)
+    Some(Reference { name, hash, version: object.exports.wanted_version(index), class })
 }
 
 /// What it means that an object defines the name.
@@ -68,26 +116,15 @@ fn judge(member: &Member<'_, '_>, index: u32) -> Option<Quick> {
     Some(Quick::Found(Found { definer: member.id, index, address }))
 }
 
-/// Looks a reference up in `runs`, whose first candidate may be known. Under LD_DYNAMIC_WEAK nothing is usual.
+/// Looks a reference up in `runs`. Under LD_DYNAMIC_WEAK nothing is usual.
 #[inline(always)]
 #[must_use]
-pub fn find(
-    runs: &[&Run<'_, '_>],
-    reference: &Reference<'_>,
-    known: Option<First>,
-    dynamic_weak: bool,
-) -> Quick {
+pub fn find(runs: &[&Run<'_, '_>], reference: &Reference<'_>, dynamic_weak: bool) -> Quick {
     if dynamic_weak || reference.class.skip_program {
         return Quick::Unusual;
     }
-    for (at, run) in runs.iter().enumerate() {
-        let first = match known {
-            Some(known) if at < known.run => None,
-            Some(known) if at == known.run => Some(known.entry),
-            _ => run.first(reference.hash),
-        };
-        if let Some(quick) = run.search_here(reference, first, |member, index| judge(member, index))
-        {
+    for run in runs {
+        if let Some(quick) = run.search_here(reference, |member, index| judge(member, index)) {
             return quick;
         }
     }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::Reference;
-use super::index::{Entry, Index};
+use super::index::Index;
 use super::one;
 use crate::addr::{Bias, ObjectId};
 use crate::elf::hash::HashTable;
@@ -118,6 +118,20 @@ impl<'m, 'a> Run<'m, 'a> {
         self.index.as_ref()
     }
 
+    /// The object at `position`.
+    #[inline(always)]
+    pub(super) fn member(&self, position: u32) -> Option<&Member<'m, 'a>> {
+        self.members.get(position as usize)
+    }
+
+    /// Whether an object that the index is not of may define a name with this hash. A `false` is certain.
+    #[inline(always)]
+    pub(super) fn others_may_hold(&self, hash: u32) -> bool {
+        self.members
+            .get(self.indexed..)
+            .is_some_and(|others| others.iter().any(|member| member.hash.may_hold(hash)))
+    }
+
     /// The names of the object at `position`.
     #[inline]
     #[must_use]
@@ -166,26 +180,18 @@ impl<'m, 'a> Run<'m, 'a> {
         None
     }
 
-    /// The first candidate that the index has, if there is one.
-    #[inline(always)]
-    pub(super) fn first(&self, hash: u32) -> Option<Entry> {
-        self.index.as_ref()?.candidates(hash).next().copied()
-    }
-
     /// [`Run::search`] from the start and as a part of its caller, for lookups whose time counts. No object is passed
-    /// over. `first` is what [`Run::first`] has said.
+    /// over.
     #[inline(always)]
     pub(super) fn search_here<T>(
         &self,
         reference: &Reference<'_>,
-        first: Option<Entry>,
         mut accept: impl FnMut(&Member<'m, 'a>, u32) -> Option<T>,
     ) -> Option<T> {
         if let Some(index) = &self.index {
             // Most often the first candidate is the answer, or there is none.
-            let Some(first) = first else {
-                let others = self.members.get(self.indexed..)?;
-                if !others.iter().any(|member| member.hash.may_hold(reference.hash)) {
+            let Some(first) = index.candidates(reference.hash).next() else {
+                if !self.others_may_hold(reference.hash) {
                     return None;
                 }
                 return self.ask_each(reference, self.indexed, &mut accept);

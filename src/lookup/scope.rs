@@ -69,8 +69,7 @@ impl<'s, 'm, 'a> Scope<'s, 'm, 'a> {
     #[inline(always)]
     #[must_use]
     pub fn quick(&self, object: &Object<'a>, waiting: &Waiting<'a>, class: Class) -> Quick {
-        let Waiting { prepared, first } = waiting;
-        quick::of(object, prepared, class, *first, self.runs, self.dynamic_weak)
+        quick::of_batch(object, waiting, class, self.runs, self.dynamic_weak)
     }
 
     /// The first definition in scope order. `own` is searched before everything else (`DT_SYMBOLIC`).

@@ -137,7 +137,7 @@ fn look_up(
         true => Quick::Unusual,
         false => {
             let dynamic_weak = process.facts.dynamic_weak;
-            quick::of(object, &prepared, class, None, chain.runs(), dynamic_weak)
+            quick::of(object, &prepared, class, chain.runs(), dynamic_weak)
         }
     };
     let (definer, index, address, is_resolver) = match quick {

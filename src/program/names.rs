@@ -256,13 +256,13 @@ fn quickly(
     let weak = process.facts.dynamic_weak;
     let (from, quick) = match query.handle {
         NEXT => return None,
-        DEFAULT => (caller?, quick::find(world.chain(caller?)?.runs(), reference, None, weak)),
+        DEFAULT => (caller?, quick::find(world.chain(caller?)?.runs(), reference, weak)),
         handle => {
             let from = world.link_maps.object(handle)?;
-            match quick::find(&[world.list(from)?], reference, None, weak) {
+            match quick::find(&[world.list(from)?], reference, weak) {
                 // The program's list is the global scope, which grows.
                 Quick::Absent if is_program(world, from) => {
-                    (from, quick::find(world.chain(from)?.runs(), reference, None, weak))
+                    (from, quick::find(world.chain(from)?.runs(), reference, weak))
                 }
                 quick => (from, quick),
             }

@@ -107,9 +107,9 @@ impl Chain {
     }
 }
 
-/// The objects that one object is bound to beyond its dependencies: those of its relocation, and a list that only grows,
-/// at its head, so that it is read without a lock while a first call adds to it under the loader's. Copies of a life
-/// share both.
+/// The objects that one object is bound to beyond its dependencies: those of its relocation, and a list that only
+/// grows, at its head, so that it is read without a lock while a first call adds to it under the loader's. Copies of a
+/// life share both.
 #[derive(Default, Debug)]
 pub struct Bound {
     relocated: Box<[ObjectId]>,
