@@ -104,6 +104,8 @@ pub fn callgrind(program: &Path, binding: Binding, work: &Path) -> Option<u64> {
 #[allow(unused)] // see unit.rs
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
+    use crate::workload;
 
     /// A software event, which virtual machines have, too.
     #[test]
@@ -114,7 +116,9 @@ mod tests {
             Ok(counter) => counter,
             Err(e) => return println!("skipped: perf_event_open: {e}"),
         };
-        let mut start = Start::new(Path::new("/bin/true"), Binding::Now).unwrap();
+        let scratch = Scratch::new(Path::new(env!("CARGO_TARGET_TMPDIR"))).unwrap();
+        let program = workload::floor(scratch.path()).unwrap();
+        let mut start = Start::new(&program, Binding::Now).unwrap();
         let faults = start.run().unwrap().faults;
         let touched: Vec<u8> = vec![1; 1 << 20];
         let counted = counter.count(&mut start).unwrap();

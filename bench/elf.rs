@@ -1,13 +1,25 @@
-//! Two edits of an ELF program, both in place: another interpreter, and `exit(0)` at the entry
-//! point.
+//! Two edits of an ELF program, both in place: another interpreter, and code at the entry point
+//! that says how much CPU time has passed and ends.
 
 use std::ffi::OsStr;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// `mov $231,%eax; xor %edi,%edi; syscall`: exit_group(0).
-const EXIT: [u8; 9] = [0xb8, 0xe7, 0, 0, 0, 0x31, 0xff, 0x0f, 0x05];
+/// What stands at the entry point: writes the process's CPU time, a struct timespec, to stdout.
+pub const REPORT: [u8; 43] = [
+    0xb8, 228, 0, 0, 0, // mov $SYS_clock_gettime,%eax
+    0xbf, 2, 0, 0, 0, // mov $CLOCK_PROCESS_CPUTIME_ID,%edi
+    0x48, 0x8d, 0x74, 0x24, 0xf0, // lea -16(%rsp),%rsi
+    0x0f, 0x05, // syscall
+    0xb8, 1, 0, 0, 0, // mov $SYS_write,%eax
+    0xbf, 1, 0, 0, 0, // mov $STDOUT_FILENO,%edi
+    0xba, 16, 0, 0, 0, // mov $16,%edx
+    0x0f, 0x05, // syscall
+    0xb8, 231, 0, 0, 0, // mov $SYS_exit_group,%eax
+    0x31, 0xff, // xor %edi,%edi
+    0x0f, 0x05, // syscall
+];
 const PT_LOAD: u32 = 1;
 const PT_INTERP: u32 = 3;
 
@@ -51,8 +63,8 @@ impl Program {
             }
         }
         let interpreter = interpreter.filter(|i| !i.is_empty()).ok_or("without an interpreter")?;
-        let code = code.filter(|c| c.len() >= EXIT.len()).ok_or("without code at its entry")?;
-        let entry = code.start..code.start + EXIT.len();
+        let code = code.filter(|c| c.len() >= REPORT.len()).ok_or("without code at its entry")?;
+        let entry = code.start..code.start + REPORT.len();
         Ok(Self { bytes, interpreter, entry })
     }
 
@@ -75,10 +87,10 @@ impl Program {
         Ok(())
     }
 
-    /// Ends the program where it would begin: what is left is exec, the loader, library
-    /// initialisers and exit.
-    pub fn exit_at_entry(&mut self) {
-        self.bytes[self.entry.clone()].copy_from_slice(&EXIT);
+    /// Ends the program where it would begin, with a report of its CPU time: what that holds is exec,
+    /// the loader and library initialisers.
+    pub fn report_at_entry(&mut self) {
+        self.bytes[self.entry.clone()].copy_from_slice(&REPORT);
     }
 
     /// Whether its libraries may be found relative to its own place.
@@ -114,9 +126,9 @@ mod tests {
         let mut p = this_program();
         let before = p.clone();
         p.set_interpreter(Path::new("/tmp/ld")).unwrap();
-        p.exit_at_entry();
+        p.report_at_entry();
         assert_eq!(p.interpreter(), Path::new("/tmp/ld"));
-        assert_eq!(&p.bytes()[p.entry.clone()], EXIT);
+        assert_eq!(p.bytes()[p.entry.clone()], REPORT);
         let differ = |i: &usize| p.bytes()[*i] != before.bytes()[*i];
         let outside = |i: &usize| !p.interpreter.contains(i) && !p.entry.contains(i);
         assert_eq!(p.bytes().len(), before.bytes().len());

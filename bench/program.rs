@@ -93,7 +93,7 @@ pub fn first_line(text: &[u8]) -> String {
 pub struct Copies {
     /// With that loader, otherwise as it was: to see that it works.
     pub whole: PathBuf,
-    /// Moreover ending at its entry point: to be timed.
+    /// Moreover ending at its entry point, where it reports its time.
     pub entry: PathBuf,
 }
 
@@ -111,7 +111,7 @@ impl Copies {
         }
         let copies = Self { whole: bin.join("whole.copy"), entry: bin.join("entry.copy") };
         write_program(&copies.whole, elf.bytes()).map_err(failed)?;
-        elf.exit_at_entry();
+        elf.report_at_entry();
         write_program(&copies.entry, elf.bytes()).map_err(failed)?;
         Ok(copies)
     }

@@ -18,7 +18,7 @@ pub struct Report<'a> {
     pub callgrind: bool,
     /// Why there is no hardware counter, if there is none.
     pub no_counter: Option<String>,
-    /// CPU microseconds of exec and exit alone.
+    /// CPU microseconds of exec alone.
     pub floor: f64,
     /// The workloads measured.
     pub rows: Vec<Row>,
@@ -73,8 +73,8 @@ impl Report<'_> {
         }
         _ = writeln!(
             out,
-            "\nTimes are CPU microseconds (user and system) from exec to the entry point and exit; \
-             {:.0} of them are exec and exit alone. Pairs of numbers are ld.so's / {tested}'s.",
+            "\nTimes are CPU microseconds (user and system) from exec to the entry point; \
+             {:.0} of them are exec alone. Pairs of numbers are ld.so's / {tested}'s.",
             self.floor
         );
         if let Some(why) = &self.no_counter {
@@ -97,7 +97,7 @@ impl Report<'_> {
         let rows: Vec<String> = self.rows.iter().map(json_row).collect();
         let skipped: Vec<String> = self.skipped.iter().map(json_skipped).collect();
         format!(
-            "{{\n{},\n  \"loader\": {},\n  \"exec_exit_us\": {},\n  \"workloads\": [{}\n  ],\n  \
+            "{{\n{},\n  \"loader\": {},\n  \"exec_us\": {},\n  \"workloads\": [{}\n  ],\n  \
              \"not_measured\": [{}\n  ]\n}}\n",
             self.machine.json(),
             quote(&self.loader.to_string_lossy()),

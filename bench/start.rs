@@ -2,7 +2,7 @@
 //! ld.so.
 //!
 //! `cargo bench` runs it; `bench/README.md` says what the figures mean. Every program is measured
-//! as two copies that differ in their interpreter only and whose entry point holds `exit(0)`, in
+//! as two copies that differ in their interpreter only and report their time at the entry point, in
 //! interleaved pairs, so that whatever disturbs the machine disturbs both loaders.
 
 mod count;
