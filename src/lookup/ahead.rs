@@ -30,13 +30,20 @@ pub struct First {
     pub entry: Entry,
 }
 
-/// Brings near the symbols of `object` that a batch refers to, and the beginnings of their names.
+/// How far ahead names are brought near: so that requests for memory and work on what has come take turns.
+pub const LAG: usize = 8;
+
+/// Brings near the symbols of `object` that a batch refers to.
 #[inline(always)]
-pub fn warm_own(object: &Object<'_>, symbols: impl Iterator<Item = u32> + Clone) {
-    let exports = &object.exports;
-    symbols.clone().for_each(|index| prefetch(exports.symbols.place(index as usize)));
-    for symbol in symbols.filter_map(|index| exports.symbols.get(index as usize)) {
-        let start = exports.strings.place(symbol.name);
+pub fn warm_symbols(object: &Object<'_>, symbols: impl Iterator<Item = u32>) {
+    symbols.for_each(|index| prefetch(object.exports.symbols.place(index as usize)));
+}
+
+/// Brings near the beginning of the name of one of them.
+#[inline(always)]
+pub fn warm_name(object: &Object<'_>, index: u32) {
+    if let Some(symbol) = object.exports.symbols.get(index as usize) {
+        let start = object.exports.strings.place(symbol.name);
         prefetch(start);
         prefetch(start.wrapping_add(LINE));
     }
@@ -64,14 +71,17 @@ pub fn warm(runs: &[&Run<'_, '_>], batch: &mut [Option<Waiting<'_>>]) {
             }
         }
     }
-    for Waiting { prepared, first } in batch.iter().flatten() {
-        if let Some(First { run, entry }) = first
-            && let Some(names) = runs.get(*run).and_then(|run| run.names(entry.member))
-            && let Some(symbol) = names.symbols.get(entry.symbol as usize)
-        {
-            let (start, length) = (names.strings.place(symbol.name), prepared.name.len());
-            (0..length).step_by(LINE).for_each(|at| prefetch(start.wrapping_add(at)));
-            prefetch(start.wrapping_add(length));
-        }
+}
+
+/// Brings near the name of a reference's first candidate.
+#[inline(always)]
+pub fn warm_candidate(runs: &[&Run<'_, '_>], waiting: &Waiting<'_>) {
+    if let Some(First { run, entry }) = waiting.first
+        && let Some(names) = runs.get(run).and_then(|run| run.names(entry.member))
+        && let Some(symbol) = names.symbols.get(entry.symbol as usize)
+    {
+        let (start, length) = (names.strings.place(symbol.name), waiting.prepared.name.len());
+        (0..length).step_by(LINE).for_each(|at| prefetch(start.wrapping_add(at)));
+        prefetch(start.wrapping_add(length));
     }
 }

@@ -20,7 +20,7 @@ use crate::image::Words;
 use crate::image::memory::Outside;
 use crate::linkmap::Objects;
 use crate::lookup::Class;
-use crate::lookup::ahead::{self, BATCH, Waiting};
+use crate::lookup::ahead::{self, BATCH, LAG, Waiting};
 use crate::lookup::prepared::Prepared;
 use crate::lookup::quick::Quick;
 use crate::lookup::scope::{Scope, Undefined};
@@ -275,16 +275,29 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
     fn batch(&mut self, id: ObjectId, object: &'m Object<'a>, words: &mut Words) -> Result<()> {
         let mut batch = core::mem::take(&mut self.batch);
         let mut waiting = core::mem::take(&mut self.waiting);
-        ahead::warm_own(object, batch.iter().map(|relocation| relocation.symbol));
+        let symbol = |relocation: &Relocation| relocation.symbol;
+        ahead::warm_symbols(object, batch.iter().map(symbol));
+        batch.iter().take(LAG).map(symbol).for_each(|index| ahead::warm_name(object, index));
         let mut last = None;
+        let mut later = batch.iter().skip(LAG).map(symbol);
         waiting.extend(batch.iter().map(|relocation| {
+            if let Some(index) = later.next() {
+                ahead::warm_name(object, index);
+            }
             // Link editors put the relocations of one symbol behind one another.
             let is_new = last.replace(relocation.symbol) != Some(relocation.symbol);
             let prepared = is_new.then(|| Prepared::new(object, relocation.symbol)).flatten()?;
             Some(Waiting { prepared, first: None })
         }));
         ahead::warm(self.scope.runs(), &mut waiting);
+        let runs = self.scope.runs();
+        let warm = |waiting: &Option<Waiting<'_>>| {
+            waiting.iter().for_each(|waiting| ahead::warm_candidate(runs, waiting));
+        };
+        waiting.iter().take(LAG).for_each(warm);
+        let mut later = waiting.iter().skip(LAG);
         for (relocation, waiting) in batch.iter().zip(&waiting) {
+            later.next().into_iter().for_each(warm);
             self.one(id, object, relocation, waiting.as_ref(), words)?;
         }
         waiting.clear();
