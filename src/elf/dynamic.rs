@@ -235,18 +235,23 @@ impl Dynamic {
 
     /// The positions of entries whose addresses glibc relocates in place (contract 8.3).
     pub fn address_positions(&self) -> impl Iterator<Item = u32> {
-        const TAGS: [u64; 9] = [
-            dt::DT_HASH,
-            dt::DT_PLTGOT,
-            dt::DT_STRTAB,
-            dt::DT_SYMTAB,
-            dt::DT_RELA,
-            dt::DT_JMPREL,
-            DT_RELR,
-            dt::DT_VERSYM,
-            dt::DT_GNU_HASH,
-        ];
-        TAGS.into_iter().filter_map(|tag| self.position(tag))
+        let mut last = [None; 9];
+        for &(tag, index) in &self.positions {
+            let which = match tag {
+                dt::DT_HASH => 0,
+                dt::DT_PLTGOT => 1,
+                dt::DT_STRTAB => 2,
+                dt::DT_SYMTAB => 3,
+                dt::DT_RELA => 4,
+                dt::DT_JMPREL => 5,
+                DT_RELR => 6,
+                dt::DT_VERSYM => 7,
+                dt::DT_GNU_HASH => 8,
+                _ => continue,
+            };
+            last[which] = Some(index);
+        }
+        last.into_iter().flatten()
     }
 
     /// The index of the last entry with `tag`, which is the one that counts.

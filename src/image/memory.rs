@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use crate::addr::{Addr, Vaddr, page_down};
 use crate::elf::segment::{Access, Segments, Span};
@@ -16,10 +17,23 @@ use crate::image::Image;
 use crate::sys::memory::{Protection, protect};
 
 /// Part of the address space, in addresses of the process.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Window {
     start: u64,
-    end: u64,
+    size: u64,
+}
+
+impl Window {
+    /// A range, unless it is empty.
+    fn of(Range { start, end }: Range<u64>) -> Option<Self> {
+        (start < end).then(|| Self { start, size: end - start })
+    }
+
+    /// Whether `len` bytes from `at` on are in the window; if that is none, as if it were one.
+    #[inline(always)]
+    const fn holds(&self, at: Addr, len: u64) -> bool {
+        at.0.wrapping_sub(self.start) < self.size.saturating_sub(len.saturating_sub(1))
+    }
 }
 
 /// An address that no window holds.
@@ -47,40 +61,33 @@ impl Words {
                 continue;
             }
             let start = image.address(segment.vaddr).0;
-            let mut rest = Window { start, end: start.wrapping_add(segment.memsz) };
-            let mut holes: Vec<Window> = tables
+            let mut rest = start..start.wrapping_add(segment.memsz);
+            let mut holes: Vec<Range<u64>> = tables
                 .iter()
                 .map(|table| {
                     // A table may go on in the next segment.
                     let hole = image.address(table.vaddr).0;
-                    let end = hole.saturating_add(table.size).min(rest.end);
-                    Window { start: hole.max(start), end }
+                    hole.max(start)..hole.saturating_add(table.size).min(rest.end)
                 })
-                .filter(|hole| hole.start < hole.end)
+                .filter(|hole| !hole.is_empty())
                 .collect();
             holes.sort_unstable_by_key(|hole| hole.start);
             for hole in holes {
-                if hole.start > rest.start {
-                    windows.push(Window { start: rest.start, end: hole.start });
-                }
+                windows.extend(Window::of(rest.start..hole.start));
                 rest.start = rest.start.max(hole.end);
             }
-            if rest.start < rest.end {
-                windows.push(rest);
-            }
+            windows.extend(Window::of(rest));
         }
-        let current = windows.first().copied().unwrap_or(Window { start: 0, end: 0 });
+        let current = windows.first().copied().unwrap_or_default();
         Self { windows, current }
     }
 
     #[inline]
     fn check(&mut self, at: Addr, len: u64) -> Result<(), Outside> {
-        let holds =
-            |window: &Window| at.0 >= window.start && at.0 < window.end && window.end - at.0 >= len;
-        if holds(&self.current) {
-            return Ok(());
+        if !self.current.holds(at, len) {
+            self.current =
+                *self.windows.iter().find(|window| window.holds(at, len)).ok_or(Outside(at))?;
         }
-        self.current = *self.windows.iter().find(|window| holds(window)).ok_or(Outside(at))?;
         Ok(())
     }
 
@@ -119,14 +126,34 @@ impl Words {
         Ok(())
     }
 
+    /// Changes a word, if `change` has something else for it; says whether it had.
+    ///
+    /// # Errors
+    /// [`Outside`] of every window.
+    #[inline]
+    pub fn change(
+        &mut self,
+        at: Addr,
+        change: impl FnOnce(u64) -> Option<u64>,
+    ) -> Result<bool, Outside> {
+        self.check(at, 8)?;
+        let word = at.0 as *mut u64;
+        // SAFETY: the word lies in a window, which is writable and which no reference points into.
+        let value = change(unsafe { word.read_unaligned() });
+        if let Some(value) = value {
+            // SAFETY: as above.
+            unsafe { word.write_unaligned(value) };
+        }
+        Ok(value.is_some())
+    }
+
     /// Adds the load bias to a word.
     ///
     /// # Errors
     /// [`Outside`] of every window.
     #[inline]
     pub fn rebase(&mut self, at: Addr, bias: u64) -> Result<(), Outside> {
-        let value = self.read(at)?;
-        self.write(at, value.wrapping_add(bias))
+        self.change(at, |value| Some(value.wrapping_add(bias))).map(|_| ())
     }
 
     /// Copies `len` bytes from `source`, for a COPY relocation.

@@ -68,6 +68,12 @@ impl SearchList {
         moved
     }
 
+    /// Whether an object is in the list.
+    #[must_use]
+    pub fn holds(&self, id: ObjectId) -> bool {
+        self.listed.get(id.index()).is_some_and(|listed| *listed)
+    }
+
     /// The list.
     #[must_use]
     pub fn into_ids(self) -> Vec<ObjectId> {

@@ -363,8 +363,8 @@ fn note_bound(world: &mut World, id: ObjectId, mut bound: Vec<ObjectId>) {
     if bound.is_empty() {
         return;
     }
-    let kept = world.with_dependencies(id);
-    bound.retain(|to| !kept.contains(to));
+    let kept = world.dependencies(id);
+    bound.retain(|&to| !kept.holds(to));
     if let Some(life) = world.lives.get_mut(id.index()) {
         life.bound = Bound::new(bound);
     }

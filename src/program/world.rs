@@ -400,13 +400,19 @@ impl World {
     /// An object and all that it depends on, breadth-first.
     #[must_use]
     pub fn with_dependencies(&self, id: ObjectId) -> Vec<ObjectId> {
+        self.dependencies(id).into_ids()
+    }
+
+    /// The same as the list that it was made from.
+    #[must_use]
+    pub fn dependencies(&self, id: ObjectId) -> SearchList {
         let mut list = SearchList::new(core::iter::once(id));
         while let Some(id) = list.next() {
             if let Some(object) = self.map.get(id) {
                 list.add(id, &object.needed, &object.filtees);
             }
         }
-        list.into_ids()
+        list
     }
 
     /// Whether `id` is seen to stay as long as `holder` does. Takes no memory and little time: signal handlers ask as

@@ -61,9 +61,10 @@ impl<'p, 'a> Plt<'p, 'a> {
             return false;
         }
         let image = &self.object.image;
-        let place = image.address(relocation.offset);
-        let Ok(entry) = words.read(place) else { return false };
-        let entry = image.address(Vaddr(entry));
-        image.is_code(entry) && words.write(place, entry.0).is_ok()
+        let deferred = words.change(image.address(relocation.offset), |entry| {
+            let entry = image.address(Vaddr(entry));
+            image.is_code(entry).then_some(entry.0)
+        });
+        deferred == Ok(true)
     }
 }
