@@ -33,13 +33,13 @@ pub struct First {
 /// How far ahead names are brought near: so that requests for memory and work on what has come take turns.
 pub const LAG: usize = 8;
 
-/// Brings near the symbols of `object` that a batch refers to.
+/// Brings near a symbol of `object`.
 #[inline(always)]
-pub fn warm_symbols(object: &Object<'_>, symbols: impl Iterator<Item = u32>) {
-    symbols.for_each(|index| prefetch(object.exports.symbols.place(index as usize)));
+pub fn warm_symbol(object: &Object<'_>, index: u32) {
+    prefetch(object.exports.symbols.place(index as usize));
 }
 
-/// Brings near the beginning of the name of one of them.
+/// Brings near the beginning of its name.
 #[inline(always)]
 pub fn warm_name(object: &Object<'_>, index: u32) {
     if let Some(symbol) = object.exports.symbols.get(index as usize) {

@@ -262,6 +262,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
                     .write(place, bias.0.wrapping_add(relocation.addend))
                     .map_err(|outside| self.outside(object, outside))?;
             } else {
+                ahead::warm_symbol(object, relocation.symbol);
                 self.batch.push(relocation);
                 if self.batch.len() == BATCH {
                     self.batch(id, object, words)?;
@@ -276,7 +277,6 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         let mut batch = core::mem::take(&mut self.batch);
         let mut waiting = core::mem::take(&mut self.waiting);
         let symbol = |relocation: &Relocation| relocation.symbol;
-        ahead::warm_symbols(object, batch.iter().map(symbol));
         batch.iter().take(LAG).map(symbol).for_each(|index| ahead::warm_name(object, index));
         let mut last = None;
         let mut later = batch.iter().skip(LAG).map(symbol);
