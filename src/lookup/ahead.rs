@@ -8,7 +8,7 @@ use crate::arch::prefetch;
 use crate::object::Object;
 
 /// How many lookups are prepared together.
-pub const BATCH: usize = 32;
+pub const BATCH: usize = 64;
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
