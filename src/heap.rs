@@ -22,13 +22,17 @@ use talc::{OomHandler, Span, Talc};
 use self::small::{Class, Small};
 use crate::addr::{Addr, PAGE};
 use crate::sys::fork;
-use crate::sys::memory::{Backing, Protection, map, unmap};
+use crate::sys::memory::{Backing, Protection, advise_huge, map, unmap};
 use crate::sys::process::{futex_wait, futex_wake_one};
 
 /// From this size on, an allocation is a mapping of its own.
-const LARGE: usize = 128 * 1024;
-/// What is mapped at a time.
+const LARGE: usize = 1 << 19;
+/// What is mapped at a time, at first.
 const CHUNK: u64 = 1 << 18;
+/// What is mapped at a time when there is much already: a huge page, which the kernel clears in the time that it takes
+/// for a few dozen small ones. Programs of more than two hundred objects come that far.
+const HUGE: u64 = 1 << 21;
+const MUCH: u64 = 1 << 20;
 /// What a child goes on with whose heap was in use at the fork.
 const AFRESH: usize = 1 << 26;
 
@@ -101,6 +105,8 @@ struct More {
     reserve: Part,
     /// Where the reserve is, or was before it was needed.
     reserve_at: Part,
+    /// Bytes that the kernel has given.
+    mapped: u64,
     /// The kernel has refused memory since this was last asked.
     refused: bool,
     /// After a state was given up: the only memory that may come back.
@@ -119,7 +125,8 @@ impl More {
     }
 
     const fn new(next: Part, reserve: Part) -> Self {
-        Self { next, has: None, reserve, reserve_at: reserve, refused: false, sole: None }
+        let (has, mapped, refused, sole) = (None, 0, false, None);
+        Self { next, has, reserve, reserve_at: reserve, mapped, refused, sole }
     }
 
     /// Whether the allocator may take `pointer` back.
@@ -132,9 +139,10 @@ impl OomHandler for More {
     fn handle_oom(talc: &mut Talc<Self>, layout: Layout) -> Result<(), ()> {
         let more = &mut talc.oom_handler;
         if more.next.size == 0
-            && let Some(part) = mapped(layout)
+            && let Some(part) = more.chunk(layout)
         {
             (more.next, more.has) = (part, None);
+            more.mapped += part.size as u64;
         }
         let has = more.has.take();
         let Some(pages) = more.next.take_pages(layout) else {
@@ -154,12 +162,37 @@ impl OomHandler for More {
     }
 }
 
-/// A chunk from the kernel that has room for `layout`.
-fn mapped(layout: Layout) -> Option<Part> {
-    let size = (layout.size() as u64).checked_add(CHUNK + layout.align() as u64)?;
-    let size = size.next_multiple_of(CHUNK);
-    let start = map(size, Protection::READ | Protection::WRITE, Backing::Anonymous).ok()?;
-    Some(Part { start: start.0 as *mut u8, size: usize::try_from(size).ok()? })
+impl More {
+    /// A chunk from the kernel that has room for `layout`.
+    fn chunk(&self, layout: Layout) -> Option<Part> {
+        let room = (layout.size() as u64).checked_add(layout.align() as u64)?;
+        let huge = (self.mapped >= MUCH && room <= HUGE - CHUNK).then(huge_page).flatten();
+        let size = if huge.is_some() { HUGE } else { (room + CHUNK).next_multiple_of(CHUNK) };
+        let start = match huge {
+            Some(start) => start,
+            None => map(size, Protection::READ | Protection::WRITE, Backing::Anonymous).ok()?,
+        };
+        Some(Part { start: start.0 as *mut u8, size: usize::try_from(size).ok()? })
+    }
+}
+
+/// Memory where the kernel may put a huge page: if it does not, it is as good as any other.
+fn huge_page() -> Option<Addr> {
+    let rest = HUGE - PAGE;
+    let start = map(HUGE + rest, Protection::READ | Protection::WRITE, Backing::Anonymous).ok()?.0;
+    let page = start.next_multiple_of(HUGE);
+    let (before, after) = (page - start, start + rest - page);
+    // SAFETY: both belong to what was mapped just now, and stand beside the page.
+    unsafe {
+        if before != 0 {
+            unmap(Addr(start), before);
+        }
+        if after != 0 {
+            unmap(Addr(page + HUGE), after);
+        }
+    }
+    advise_huge(Addr(page), HUGE);
+    Some(Addr(page))
 }
 
 /// What a heap hands out.
@@ -493,6 +526,26 @@ mod tests {
         unsafe { state.free(first, layout) };
         assert_eq!(state.allocate(Layout::from_size_align(48, 4).unwrap()), Some(first));
         assert_ne!(state.allocate(layout), Some(first));
+    }
+
+    #[test]
+    fn chunks_have_room_and_become_huge_pages() {
+        let few = More::new(Part::NONE, Part::NONE);
+        let much = More { mapped: MUCH, ..More::new(Part::NONE, Part::NONE) };
+        for size in [1, 1 << 19, 1 << 20, (1 << 21) - (1 << 18), 1 << 21] {
+            let layout = Layout::from_size_align(size, 1).unwrap();
+            for (more, may_be_huge) in [(&few, false), (&much, size < (1 << 21) - (1 << 18))] {
+                let Part { start, size: room } = more.chunk(layout).unwrap();
+                assert!(room >= size + BOOKS, "{size}: {room}");
+                let is_huge = room == 1 << 21 && start.addr().is_multiple_of(room);
+                assert!(is_huge || !may_be_huge, "{size}: {start:?}, {room}");
+                // SAFETY: the chunk is this test's.
+                unsafe {
+                    start.add(room - 1).write(1);
+                    unmap(Addr(start as u64), room as u64);
+                }
+            }
+        }
     }
 
     static ARENA_OF_ONE: Arena<8192> = Arena::new();

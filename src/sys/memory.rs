@@ -137,6 +137,13 @@ pub unsafe fn protect(address: Addr, size: u64, protection: Protection) -> Resul
     unsafe { call(libc::SYS_mprotect, arguments) }.map(|_| ())
 }
 
+/// Tells the kernel that a range is worth a huge page. What it makes of that changes only the time that it takes.
+pub fn advise_huge(address: Addr, size: u64) {
+    let advice = libc::MADV_HUGEPAGE.unsigned_abs().into();
+    // SAFETY: this advice changes no contents and no access.
+    let _ = unsafe { call(libc::SYS_madvise, [address.0, size, advice]) };
+}
+
 /// Unmaps a range; an error leaves it as it was.
 ///
 /// # Safety
