@@ -28,11 +28,11 @@ use crate::sys::process::{futex_wait, futex_wake_one};
 /// From this size on, an allocation is a mapping of its own.
 const LARGE: usize = 1 << 19;
 /// What is mapped at a time, at first.
-const CHUNK: u64 = 1 << 18;
+const CHUNK: u64 = 3 << 17;
 /// What is mapped at a time when there is much already: a huge page, which the kernel clears in the time that it takes
-/// for a few dozen small ones. Programs of more than two hundred objects come that far.
+/// for a few dozen small ones. Programs of more than 150 objects come that far.
 const HUGE: u64 = 1 << 21;
-const MUCH: u64 = 1 << 20;
+const MUCH: u64 = 2 * CHUNK;
 /// What a child goes on with whose heap was in use at the fork.
 const AFRESH: usize = 1 << 26;
 
@@ -532,9 +532,9 @@ mod tests {
     fn chunks_have_room_and_become_huge_pages() {
         let few = More::new(Part::NONE, Part::NONE);
         let much = More { mapped: MUCH, ..More::new(Part::NONE, Part::NONE) };
-        for size in [1, 1 << 19, 1 << 20, (1 << 21) - (1 << 18), 1 << 21] {
+        for size in [1, 1 << 19, 1 << 20, (HUGE - CHUNK) as usize, 1 << 21] {
             let layout = Layout::from_size_align(size, 1).unwrap();
-            for (more, may_be_huge) in [(&few, false), (&much, size < (1 << 21) - (1 << 18))] {
+            for (more, may_be_huge) in [(&few, false), (&much, size < (HUGE - CHUNK) as usize)] {
                 let Part { start, size: room } = more.chunk(layout).unwrap();
                 assert!(room >= size + BOOKS, "{size}: {room}");
                 let is_huge = room == 1 << 21 && start.addr().is_multiple_of(room);
