@@ -32,6 +32,7 @@ const CHUNK: u64 = 3 << 17;
 /// What is mapped at a time when there is much already: a huge page, which the kernel clears in the time that it takes
 /// for a few dozen small ones. Programs of more than 150 objects come that far.
 const HUGE: u64 = 1 << 21;
+/// What is much.
 const MUCH: u64 = 2 * CHUNK;
 /// What a child goes on with whose heap was in use at the fork.
 const AFRESH: usize = 1 << 26;
@@ -129,6 +130,18 @@ impl More {
         Self { next, has, reserve, reserve_at: reserve, mapped, refused, sole }
     }
 
+    /// A chunk from the kernel that has room for `layout`.
+    fn chunk(&self, layout: Layout) -> Option<Part> {
+        let room = (layout.size() as u64).checked_add(layout.align() as u64)?;
+        let huge = (self.mapped >= MUCH && room <= HUGE - CHUNK).then(huge_page).flatten();
+        let size = if huge.is_some() { HUGE } else { (room + CHUNK).next_multiple_of(CHUNK) };
+        let start = match huge {
+            Some(start) => start,
+            None => map(size, Protection::READ | Protection::WRITE, Backing::Anonymous).ok()?,
+        };
+        Some(Part { start: start.0 as *mut u8, size: usize::try_from(size).ok()? })
+    }
+
     /// Whether the allocator may take `pointer` back.
     fn knows(&self, pointer: *mut u8) -> bool {
         self.sole.is_none_or(|part| part.holds(pointer))
@@ -159,20 +172,6 @@ impl OomHandler for More {
         };
         talc.oom_handler.has = Some(has);
         Ok(())
-    }
-}
-
-impl More {
-    /// A chunk from the kernel that has room for `layout`.
-    fn chunk(&self, layout: Layout) -> Option<Part> {
-        let room = (layout.size() as u64).checked_add(layout.align() as u64)?;
-        let huge = (self.mapped >= MUCH && room <= HUGE - CHUNK).then(huge_page).flatten();
-        let size = if huge.is_some() { HUGE } else { (room + CHUNK).next_multiple_of(CHUNK) };
-        let start = match huge {
-            Some(start) => start,
-            None => map(size, Protection::READ | Protection::WRITE, Backing::Anonymous).ok()?,
-        };
-        Some(Part { start: start.0 as *mut u8, size: usize::try_from(size).ok()? })
     }
 }
 
