@@ -166,8 +166,8 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             last: None,
             told: told::wanted(),
             asked: None,
-            batch: Vec::with_capacity(BATCH),
-            waiting: Vec::with_capacity(BATCH),
+            batch: Vec::new(),
+            waiting: Vec::new(),
         }
     }
 
