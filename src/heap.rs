@@ -22,7 +22,7 @@ use talc::{OomHandler, Span, Talc};
 use self::small::{Class, Small};
 use crate::addr::{Addr, PAGE};
 use crate::sys::fork;
-use crate::sys::memory::{Backing, Protection, advise_huge, map, unmap};
+use crate::sys::memory::{Backing, Protection, advise_huge, map, map_aligned, unmap};
 use crate::sys::process::{futex_wait, futex_wake_one};
 
 /// From this size on, an allocation is a mapping of its own.
@@ -177,21 +177,9 @@ impl OomHandler for More {
 
 /// Memory where the kernel may put a huge page: if it does not, it is as good as any other.
 fn huge_page() -> Option<Addr> {
-    let rest = HUGE - PAGE;
-    let start = map(HUGE + rest, Protection::READ | Protection::WRITE, Backing::Anonymous).ok()?.0;
-    let page = start.next_multiple_of(HUGE);
-    let (before, after) = (page - start, start + rest - page);
-    // SAFETY: both belong to what was mapped just now, and stand beside the page.
-    unsafe {
-        if before != 0 {
-            unmap(Addr(start), before);
-        }
-        if after != 0 {
-            unmap(Addr(page + HUGE), after);
-        }
-    }
-    advise_huge(Addr(page), HUGE);
-    Some(Addr(page))
+    let page = map_aligned(HUGE, HUGE, 0, Protection::READ | Protection::WRITE).ok()?;
+    advise_huge(page, HUGE);
+    Some(page)
 }
 
 /// What a heap hands out.

@@ -21,7 +21,9 @@ use crate::addr::{Addr, Bias, Vaddr, page_down};
 use crate::elf::segment::{Access, Segment, Segments, Span};
 use crate::errno::Errno;
 use crate::sys::Fd;
-use crate::sys::memory::{Backing, Protection, map, map_if_free, map_over, protect, unmap};
+use crate::sys::memory::{
+    Backing, Protection, map, map_aligned, map_if_free, map_over, protect, unmap,
+};
 
 /// What went wrong, in ld.so's words.
 pub type Failure = (&'static str, Errno);
@@ -155,7 +157,10 @@ fn reserve(fd: &Fd, plan: &Plan) -> Result<(Mapping, bool), Failure> {
         return Ok((Mapping { start, size: plan.size }, false));
     }
     if plan.align > crate::addr::PAGE {
-        return reserve_aligned(plan).map(|reservation| (reservation, false));
+        // The bias is what must be aligned: then every segment has the alignment of its virtual address. It is below
+        // zero for an object that comes to lie below its own addresses.
+        let start = map_aligned(plan.size, plan.align, plan.start, Protection::empty());
+        return Ok((Mapping { start: start.map_err(failed)?, size: plan.size }, false));
     }
     let first = plan.pieces.first().filter(|piece| piece.file.size != 0);
     let (protection, backing) = match first {
@@ -164,29 +169,6 @@ fn reserve(fd: &Fd, plan: &Plan) -> Result<(Mapping, bool), Failure> {
     };
     let start = map(plan.size, protection, backing).map_err(failed)?;
     Ok((Mapping { start, size: plan.size }, first.is_some()))
-}
-
-/// Reserves with room to spare and gives back what is outside the aligned part.
-fn reserve_aligned(plan: &Plan) -> Result<Mapping, Failure> {
-    let too_large = (MAP_FAILED, Errno::ENOMEM);
-    let room = plan.size.checked_add(plan.align).ok_or(too_large)?;
-    let start =
-        map(room, Protection::empty(), Backing::Anonymous).map_err(|errno| (MAP_FAILED, errno))?;
-    // The bias is what must be aligned: then every segment has the alignment of its virtual address.
-    // It is below zero for an object that comes to lie below its own addresses.
-    let bias = start.0.wrapping_sub(plan.start).wrapping_add(plan.align - 1) & !(plan.align - 1);
-    let aligned = bias.wrapping_add(plan.start);
-    let (before, after) = (aligned - start.0, start.0 + room - (aligned + plan.size));
-    // SAFETY: both ends belong to the range reserved just now.
-    unsafe {
-        if before != 0 {
-            unmap(start, before);
-        }
-        if after != 0 {
-            unmap(Addr(aligned + plan.size), after);
-        }
-    }
-    Ok(Mapping { start: Addr(aligned), size: plan.size })
 }
 
 /// Zeroes the bytes between a segment's last file byte and the end of that page.

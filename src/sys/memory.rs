@@ -85,6 +85,31 @@ pub fn map(size: u64, protection: Protection, backing: Backing<'_>) -> Result<Ad
     unsafe { mmap(Place::Anywhere, size, protection, backing) }
 }
 
+/// Maps zeros wherever the kernel finds room, at an address that is `skew` more than a multiple of `align`: with room
+/// to spare, of which what is outside is given back.
+///
+/// # Errors
+/// What mmap(2) answers; `ENOMEM` where the sizes add up to too much.
+pub fn map_aligned(
+    size: u64,
+    align: u64,
+    skew: u64,
+    protection: Protection,
+) -> Result<Addr, Errno> {
+    let room = size.checked_add(align).ok_or(Errno::ENOMEM)?;
+    let start = map(room, protection, Backing::Anonymous)?.0;
+    let before = skew.wrapping_sub(start) & (align - 1);
+    let (aligned, after) = (start + before, align - before);
+    // SAFETY: both ends belong to the range mapped just now.
+    unsafe {
+        if before != 0 {
+            unmap(Addr(start), before);
+        }
+        unmap(Addr(aligned + size), after);
+    }
+    Ok(Addr(aligned))
+}
+
 /// Maps at `address` if nothing is there.
 ///
 /// # Errors
