@@ -1,5 +1,6 @@
 //! The objects of a process and how they come together: names, identities, breadth-first dependencies.
 
+pub mod id_set;
 mod linker;
 mod loader;
 mod requester;

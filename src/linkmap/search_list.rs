@@ -3,16 +3,17 @@
 
 use alloc::vec::Vec;
 
+use super::id_set::IdSet;
 use crate::addr::ObjectId;
 
 /// A search list in the making.
 #[derive(Default)]
 pub struct SearchList {
     ids: Vec<ObjectId>,
-    /// By object: whether it is in the list.
-    listed: Vec<bool>,
-    /// By object: whether what it needs is in the list, too.
-    done: Vec<bool>,
+    /// The objects in the list.
+    listed: IdSet,
+    /// Those of which what they need is in the list, too.
+    done: IdSet,
     /// All objects before this place are done.
     next: usize,
 }
@@ -27,7 +28,7 @@ impl SearchList {
 
     fn append(&mut self, ids: impl Iterator<Item = ObjectId>) {
         let listed = &mut self.listed;
-        self.ids.extend(ids.filter(|&id| mark(listed, id)));
+        self.ids.extend(ids.filter(|&id| listed.add(id)));
     }
 
     /// The object whose dependencies are to be added next.
@@ -35,7 +36,7 @@ impl SearchList {
     pub fn next(&mut self) -> Option<ObjectId> {
         loop {
             let id = *self.ids.get(self.next)?;
-            if mark(&mut self.done, id) {
+            if self.done.add(id) {
                 return Some(id);
             }
             self.next += 1;
@@ -59,7 +60,7 @@ impl SearchList {
                 Some(before) if before <= at => continue,
                 Some(behind) => self.ids[at..=behind].rotate_right(1),
                 None => {
-                    mark(&mut self.listed, filtee);
+                    self.listed.add(filtee);
                     self.ids.insert(at, filtee);
                 }
             }
@@ -71,7 +72,7 @@ impl SearchList {
     /// Whether an object is in the list.
     #[must_use]
     pub fn holds(&self, id: ObjectId) -> bool {
-        self.listed.get(id.index()).is_some_and(|listed| *listed)
+        self.listed.holds(id)
     }
 
     /// The list.
@@ -79,14 +80,6 @@ impl SearchList {
     pub fn into_ids(self) -> Vec<ObjectId> {
         self.ids
     }
-}
-
-/// Marks an object; says whether it was not marked before.
-fn mark(marks: &mut Vec<bool>, id: ObjectId) -> bool {
-    if marks.len() <= id.index() {
-        marks.resize(id.index() + 1, false);
-    }
-    marks.get_mut(id.index()).is_some_and(|mark| !core::mem::replace(mark, true))
 }
 
 #[cfg(test)]

@@ -30,8 +30,15 @@ pub struct First {
     pub entry: Entry,
 }
 
-/// How far ahead names are brought near: so that requests for memory and work on what has come take turns.
-pub const LAG: usize = 8;
+/// Goes through `items` and lets `warm` see each so many places ahead: requests for memory and work on what has come
+/// take turns.
+#[inline(always)]
+pub fn warmed<T>(items: &[T], warm: impl Fn(&T)) -> impl Iterator<Item = &T> {
+    const LAG: usize = 8;
+    items.iter().take(LAG).for_each(&warm);
+    let mut later = items.iter().skip(LAG);
+    items.iter().inspect(move |_| later.next().into_iter().for_each(&warm))
+}
 
 /// Brings near a symbol of `object`.
 #[inline(always)]

@@ -136,7 +136,7 @@ impl<'m, 'a> Run<'m, 'a> {
     #[inline]
     #[must_use]
     pub fn names(&self, position: u32) -> Option<&Names<'m, 'a>> {
-        self.members.get(position as usize).map(|member| &member.names)
+        self.member(position).map(|member| &member.names)
     }
 
     /// The objects, in order.
@@ -196,7 +196,7 @@ impl<'m, 'a> Run<'m, 'a> {
                 }
                 return self.ask_each(reference, self.indexed, &mut accept);
             };
-            let member = self.members.get(first.member as usize)?;
+            let member = self.member(first.member)?;
             if one::is_match(&member.names, reference, first.symbol)
                 && let Some(found) = accept(member, first.symbol)
             {
@@ -247,7 +247,7 @@ impl<'m, 'a> Run<'m, 'a> {
         let mut candidates = index.candidates(reference.hash).peekable();
         while let Some(next) = candidates.peek().copied() {
             let position = next.member;
-            let member = self.members.get(position as usize)?;
+            let member = self.member(position)?;
             let passed_over =
                 (member.is_program && reference.class.skip_program) || (position as usize) < first;
             let mut choice = one::Choice::new(&member.names, reference);

@@ -23,11 +23,11 @@ use crate::image::Words;
 use crate::image::memory::{open_text, seal_relro};
 use crate::init;
 use crate::linkmap::LinkMap;
+use crate::linkmap::id_set::IdSet;
 use crate::lookup::scope::{OtherNames, Scope, Unique, Uniqueness};
 use crate::object::Object;
 pub use crate::reloc::apply::Binding;
 use crate::reloc::apply::{Pending, Relocator};
-use crate::reloc::bound::BoundTo;
 use crate::reloc::defect::{outside, overflow};
 use crate::reloc::lazy::Lazy;
 use crate::reloc::value::{Operands, Store, value};
@@ -167,7 +167,7 @@ impl Job<'_> {
             Relocator::new(&map.objects, &mut scope, tls, facts.entries, facts.name);
         relocator.opened = self.opened;
         if !self.opened.is_empty() {
-            relocator.bound = BoundTo::new(map.objects.ids());
+            relocator.bound = Some(IdSet::default());
         }
         relocator.settle = Some(&settle);
         relocator.bindings = bindings::wants_bindings(self.watching).then(Vec::new);
@@ -208,9 +208,7 @@ impl Job<'_> {
                 return Err(error);
             }
             trace::tell(Topics::RELOC, || object.relocated(is_lazy, since));
-            if !self.opened.is_empty() {
-                done.bound.push(relocator.bound.take());
-            }
+            done.bound.extend(relocator.bound.as_mut().map(IdSet::take));
             if let Some(place) = places.get_mut(id.index()) {
                 *place = Some(words);
             }

@@ -1,13 +1,13 @@
 //! The direct dependencies that a program has no reference to (`ldd -u`, LD_DEBUG=unused).
 
 use alloc::string::String;
-use alloc::vec;
 use core::fmt::Write;
 
 use super::audit::listed::Listed;
 use super::terms::STDOUT;
 use crate::arch::x86_64::RelocationKind as Kind;
 use crate::linkmap::LinkMap;
+use crate::linkmap::id_set::IdSet;
 use crate::lookup::Class;
 use crate::lookup::prepared::Prepared;
 use crate::lookup::run::Run;
@@ -27,7 +27,7 @@ pub fn print(map: &LinkMap<'_>, listed: &Listed<'_>) -> i32 {
     let runs = [&run];
     let mut unique = Unique::new();
     let mut scope = Scope::new(&runs, false, Uniqueness::Settles(&mut unique));
-    let mut used = vec![false; map.objects.ids()];
+    let mut used = IdSet::default();
     let tables = &program.relocations;
     for relocation in tables.rela.iter().chain(tables.plt.iter()) {
         let Some(kind) = Kind::from_number(relocation.kind) else { continue };
@@ -35,16 +35,14 @@ pub fn print(map: &LinkMap<'_>, listed: &Listed<'_>) -> i32 {
         // What nothing defines is not what was asked for.
         let found = scope.resolve(&map.objects, id, &prepared, Class::of(kind)).ok().flatten();
         let Some(found) = found else { continue };
-        if let Some(used) = used.get_mut(found.object.index()) {
-            *used = true;
-        }
+        used.add(found.object);
         if listed.wants(kind)
             && let Some(definer) = map.get(found.object)
         {
             listed.tell(id, &found, definer);
         }
     }
-    let is_unused = |id: &&_| map.get(**id).is_some() && used.get(id.index()) == Some(&false);
+    let is_unused = |id: &&_| map.get(**id).is_some() && !used.holds(**id);
     let mut text = String::new();
     for object in program.needed.iter().filter(is_unused).filter_map(|&id| map.get(id)) {
         let _ = writeln!(text, "\t{}", Text(object.name.to_bytes()));

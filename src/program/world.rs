@@ -21,6 +21,7 @@ use crate::abi::glibc::layout::Layout;
 use crate::abi::glibc::link_maps::LinkMaps;
 use crate::addr::ObjectId;
 use crate::elf::dynamic::Flags1;
+use crate::linkmap::id_set::IdSet;
 use crate::linkmap::{LinkMap, Objects, SearchList};
 use crate::lookup::run::Run;
 use crate::lookup::scope::Unique;
@@ -432,7 +433,7 @@ impl World {
         let is_root = |id: ObjectId, life: &Life| {
             life.is_pinned() || life.opens.load(Ordering::Relaxed) != 0 || also_held(id)
         };
-        let mut used = alloc::vec![false; self.lives.len()];
+        let mut used = IdSet::default();
         let mut to_visit: Vec<ObjectId> = self
             .map
             .objects
@@ -441,17 +442,15 @@ impl World {
             .map(|(id, _)| id)
             .collect();
         while let Some(id) = to_visit.pop() {
-            let Some(seen) = used.get_mut(id.index()) else { continue };
-            if core::mem::replace(seen, true) {
+            if !used.add(id) {
                 continue;
             }
             let needed = self.map.get(id).map_or(&[][..], |object| &object.needed);
             to_visit.extend(needed);
             to_visit.extend(self.life(id).into_iter().flat_map(|life| life.bound.objects()));
         }
-        let is_used = |id: ObjectId| used.get(id.index()).copied().unwrap_or(true);
         let members = self.map.spaces.iter().flat_map(|space| &space.members);
-        members.copied().filter(|&id| !is_used(id)).collect()
+        members.copied().filter(|&id| !used.holds(id)).collect()
     }
 
     /// Takes over how often objects are open in the world that this one is a copy of.
@@ -490,11 +489,8 @@ impl World {
 
     /// Takes objects out, with all that refers to them.
     pub fn remove(&mut self, gone: &[ObjectId]) {
-        let mut goes = alloc::vec![false; self.map.objects.ids()];
-        for id in gone {
-            goes.get_mut(id.index()).into_iter().for_each(|goes| *goes = true);
-        }
-        let stays = |id: &ObjectId| goes.get(id.index()) != Some(&true);
+        let goes: IdSet = gone.iter().copied().collect();
+        let stays = |id: &ObjectId| !goes.holds(*id);
         for id in gone {
             self.lists.get_mut(id.index()).into_iter().for_each(|list| *list = None);
         }

@@ -6,7 +6,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::Relocation;
-use super::bound::BoundTo;
 use super::copy::{Copy, differing_sizes};
 use super::defect::{self, NO_TLS, overflow, symbol_name};
 use super::value::{Operands, Store, value};
@@ -19,8 +18,9 @@ use crate::error::{Error, Problem, Result};
 use crate::image::Words;
 use crate::image::memory::Outside;
 use crate::linkmap::Objects;
+use crate::linkmap::id_set::IdSet;
 use crate::lookup::Class;
-use crate::lookup::ahead::{self, BATCH, LAG, Waiting};
+use crate::lookup::ahead::{self, BATCH, Waiting};
 use crate::lookup::prepared::Prepared;
 use crate::lookup::quick::Quick;
 use crate::lookup::scope::{Scope, Undefined};
@@ -111,7 +111,7 @@ pub struct Relocator<'r, 'm, 'a> {
     /// LD_WARN: a copy that is larger than its original is worth a line, too.
     pub strict: bool,
     /// The objects that the one that is being relocated binds to, where somebody asks.
-    pub bound: BoundTo,
+    pub bound: Option<IdSet>,
     /// Functions that were bound at once, where somebody asks.
     pub bindings: Option<Vec<Binding>>,
     last: Option<Last>,
@@ -161,7 +161,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             deferred: Deferred::default(),
             program,
             strict: false,
-            bound: BoundTo::default(),
+            bound: None,
             bindings: None,
             last: None,
             told: told::wanted(),
@@ -276,28 +276,20 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
     fn batch(&mut self, id: ObjectId, object: &'m Object<'a>, words: &mut Words) -> Result<()> {
         let mut batch = core::mem::take(&mut self.batch);
         let mut waiting = core::mem::take(&mut self.waiting);
-        let symbol = |relocation: &Relocation| relocation.symbol;
-        batch.iter().take(LAG).map(symbol).for_each(|index| ahead::warm_name(object, index));
+        let runs = self.scope.runs();
+        let warm = |relocation: &Relocation| ahead::warm_name(object, relocation.symbol);
         let mut last = None;
-        let mut later = batch.iter().skip(LAG).map(symbol);
-        waiting.extend(batch.iter().map(|relocation| {
-            if let Some(index) = later.next() {
-                ahead::warm_name(object, index);
-            }
+        waiting.extend(ahead::warmed(&batch, warm).map(|relocation| {
             // Link editors put the relocations of one symbol behind one another.
             let is_new = last.replace(relocation.symbol) != Some(relocation.symbol);
             let prepared = is_new.then(|| Prepared::new(object, relocation.symbol)).flatten()?;
             Some(Waiting { prepared, first: None })
         }));
-        ahead::warm(self.scope.runs(), &mut waiting);
-        let runs = self.scope.runs();
+        ahead::warm(runs, &mut waiting);
         let warm = |waiting: &Option<Waiting<'_>>| {
             waiting.iter().for_each(|waiting| ahead::warm_candidate(runs, waiting));
         };
-        waiting.iter().take(LAG).for_each(warm);
-        let mut later = waiting.iter().skip(LAG);
-        for (relocation, waiting) in batch.iter().zip(&waiting) {
-            later.next().into_iter().for_each(warm);
+        for (relocation, waiting) in batch.iter().zip(ahead::warmed(&waiting, warm)) {
             self.one(id, object, relocation, waiting.as_ref(), words)?;
         }
         waiting.clear();
@@ -385,7 +377,9 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
                 return None;
             }
         }
-        self.bound.note(found.definer);
+        if let Some(bound) = &mut self.bound {
+            bound.add(found.definer);
+        }
         Some(Target::Address(address.0))
     }
 
@@ -427,8 +421,8 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             true => told::again(self.scope, self.objects, id, prepared, class, &mut self.asked),
         };
         let found = found.map_err(|undefined| self.undefined(object, &undefined))?;
-        if let Some(found) = &found {
-            self.bound.note(found.object);
+        if let (Some(bound), Some(found)) = (&mut self.bound, &found) {
+            bound.add(found.object);
         }
         if object.role == Role::Program
             && let Some(found) = &found

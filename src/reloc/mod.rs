@@ -1,7 +1,6 @@
 //! Relocation: the value that a record stores, the loops that apply it, and what waits for the end.
 
 pub mod apply;
-pub mod bound;
 pub mod copy;
 pub mod defect;
 pub mod lazy;

@@ -1,0 +1,58 @@
+//! Sets of objects.
+
+use alloc::vec::Vec;
+
+use crate::addr::ObjectId;
+
+/// A set of objects: a word is looked at to ask, and the ids come out in order.
+#[derive(Debug, Default)]
+pub struct IdSet {
+    /// By object: whether it is in the set.
+    held: Vec<bool>,
+}
+
+impl IdSet {
+    /// Adds an object; says whether it was not there before.
+    #[inline]
+    pub fn add(&mut self, id: ObjectId) -> bool {
+        if self.held.len() <= id.index() {
+            self.held.resize(id.index() + 1, false);
+        }
+        self.held.get_mut(id.index()).is_some_and(|held| !core::mem::replace(held, true))
+    }
+
+    /// Whether an object is in the set.
+    #[must_use]
+    pub fn holds(&self, id: ObjectId) -> bool {
+        self.held.get(id.index()).is_some_and(|held| *held)
+    }
+
+    /// The objects, in the order of their ids. The set is empty then.
+    pub fn take(&mut self) -> Vec<ObjectId> {
+        let ids = (0..).map(ObjectId).zip(&mut self.held);
+        ids.filter_map(|(id, held)| core::mem::take(held).then_some(id)).collect()
+    }
+}
+
+impl FromIterator<ObjectId> for IdSet {
+    fn from_iter<I: IntoIterator<Item = ObjectId>>(ids: I) -> Self {
+        let mut this = Self::default();
+        ids.into_iter().for_each(|id| _ = this.add(id));
+        this
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holds_each_object_once_and_gives_all_away() {
+        let mut set: IdSet = [2, 0, 2].map(ObjectId).into_iter().collect();
+        assert!(set.holds(ObjectId(2)) && !set.holds(ObjectId(1)) && !set.holds(ObjectId(9)));
+        assert!(!set.add(ObjectId(0)) && set.add(ObjectId(5)));
+        assert_eq!(set.take(), [0, 2, 5].map(ObjectId));
+        assert!(set.take().is_empty() && set.add(ObjectId(2)));
+        assert_eq!(set.take(), [ObjectId(2)]);
+    }
+}
