@@ -16,9 +16,24 @@ use support::{Verdict, package, run_all, skipped, trial};
 
 const INSPECT: &str = env!("CARGO_BIN_EXE_rld-inspect");
 
-/// A shell: its name, and the options with which it reads nothing of a user's.
-const SHELLS: [(&str, &[&str]); 3] =
-    [("bash", &["--norc", "--noprofile"]), ("zsh", &["-f"]), ("fish", &["--no-config"])];
+/// A shell: the name of its trial, its own, and the options with which it reads nothing of a user's.
+struct Shell {
+    trial: &'static str,
+    name: &'static str,
+    options: &'static [&'static str],
+}
+
+/// Bash completes a program's own words with the package bash-completion only: with it and without.
+const SHELLS: [Shell; 4] = [
+    Shell { trial: "bash", name: "bash", options: BASH },
+    Shell { trial: ALONE, name: "bash", options: BASH },
+    Shell { trial: "zsh", name: "zsh", options: &["-f"] },
+    Shell { trial: "fish", name: "fish", options: &["--no-config"] },
+];
+const BASH: &[&str] = &["--norc", "--noprofile"];
+const ALONE: &str = "bash-alone";
+/// What the package has for others.
+const PACKAGE: &str = "/usr/share/bash-completion/bash_completion";
 
 /// Lines, each with the candidates for its last word. `prog` completes to `alpha` and `beta`.
 const LINES: [(&str, &str); 37] = [
@@ -62,31 +77,38 @@ const LINES: [(&str, &str); 37] = [
 ];
 
 fn main() {
-    let trials = SHELLS.map(|shell| trial(shell.0.to_owned(), &Arc::new(shell), completes));
+    let trials = SHELLS.map(|shell| trial(shell.trial.to_owned(), &Arc::new(shell), completes));
     run_all(trials.into());
 }
 
 /// One shell completes every line as it should.
-fn completes(name: &str, (shell, options): &(&str, &[&str])) -> Verdict {
-    if Command::new(shell).args(*options).args(["-c", "true"]).output().is_err() {
-        return skipped(name, &format!("there is no {shell}"));
+fn completes(trial: &str, shell: &Shell) -> Verdict {
+    let Shell { name: shell, options, .. } = *shell;
+    if Command::new(shell).args(options).args(["-c", "true"]).output().is_err() {
+        return skipped(trial, &format!("there is no {shell}"));
     }
-    let scratch = Scratch::new(&format!("completions-{name}"));
+    if trial == "bash" && !Path::new(PACKAGE).exists() {
+        return skipped(trial, &format!("there is no {PACKAGE}"));
+    }
+    let scratch = Scratch::new(&format!("completions-{trial}"));
     let scripts = scratch.path();
     let editor = package().join("tests/completions/setup.zsh");
     fs::copy(editor, scripts.join("setup.zsh"))?;
     for tool in ["rld", "rld-inspect", "rldd"] {
-        let file = if *shell == "zsh" { format!("_{tool}") } else { format!("{tool}.{shell}") };
+        let file = if shell == "zsh" { format!("_{tool}") } else { format!("{tool}.{shell}") };
         fs::write(scripts.join(file), said(Command::new(INSPECT).args(["generate", shell, tool])))?;
     }
     let work = work(scripts)?;
     let driver = package().join(format!("tests/completions/complete.{shell}"));
-    let expected = LINES.map(|(line, words)| (line.to_owned(), words.to_owned()));
+    let words = |words| if trial == ALONE { alone(words) } else { words };
+    let expected = LINES.map(|(line, all)| (line.to_owned(), words(all).to_owned()));
     let expected: Vec<_> = expected.into_iter().chain(from_help()).collect();
     let path = format!("{}:{}", work.display(), std::env::var("PATH").unwrap_or_default());
     let mut command = Command::new(shell);
-    command.args(*options).arg(&driver).arg(scripts).args(expected.iter().map(|(line, _)| line));
-    let said = said(command.current_dir(&work).env("PATH", path).env("HOME", scripts));
+    command.args(options).arg(&driver).arg(scripts).args(expected.iter().map(|(line, _)| line));
+    let package = if trial == ALONE { "" } else { PACKAGE };
+    command.current_dir(&work).env("PATH", path).env("HOME", scripts).env("PACKAGE", package);
+    let said = said(&mut command);
     let mut lines = said.lines();
     let mut wrong = Vec::new();
     for (line, words) in &expected {
@@ -98,9 +120,18 @@ fn completes(name: &str, (shell, options): &(&str, &[&str])) -> Verdict {
         }
     }
     assert_eq!(lines.next(), None);
-    assert!(wrong.is_empty(), "{shell} completes\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "{trial} completes\n{}", wrong.join("\n"));
     scratch.passed();
     Ok(libtest_mimic::Completion::Completed)
+}
+
+/// The candidates where bash knows nothing of programs' own words: files for them.
+fn alone(words: &'static str) -> &'static str {
+    match words {
+        "alpha beta" => "file.txt lib liba.so libexec prog",
+        "alpha" => "",
+        _ => words,
+    }
 }
 
 /// The folder in which lines are completed.

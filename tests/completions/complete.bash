@@ -1,10 +1,9 @@
 # complete.bash FOLDER LINE...: what bash would complete each LINE to, a candidate in a line and an empty line behind
-# them. FOLDER holds the scripts.
+# them. FOLDER holds the scripts; $PACKAGE is the package bash-completion's own, or empty.
 folder=$1
 shift
 # Functions of this package pass the rest of a line on to another command's completion.
-package=/usr/share/bash-completion/bash_completion
-if [[ -r $package ]]; then source "$package"; fi
+if [[ $PACKAGE ]]; then source "$PACKAGE"; fi
 # There is no readline here that could be told how to insert a candidate.
 compopt() { :; }
 complete -W 'alpha beta' prog
