@@ -138,8 +138,8 @@ pub struct Dynamic {
     pub flags_1_raw: u64,
     /// Position of the `DT_DEBUG` entry, whose value debuggers read.
     pub debug_index: Option<usize>,
-    /// Position of the first entry with each tag that a personality projects: see [`Dynamic::position`].
-    positions: Vec<(u64, u32)>,
+    /// The tags, in the order of the section.
+    tags: Vec<u64>,
 }
 
 impl Dynamic {
@@ -155,15 +155,12 @@ impl Dynamic {
     /// # Errors
     /// When a record size is not the ABI's, or an offset does not fit a string table.
     pub fn parse(entries: Table<'_, Entry>) -> Result<Self, Malformed> {
-        let mut this = Self::default();
-        for (index, Entry { tag, value }) in entries.iter().enumerate() {
-            if tag == dt::DT_NULL {
-                break;
-            }
+        let is_entry = |entry: &Entry| entry.tag != dt::DT_NULL;
+        let count = entries.iter().take_while(is_entry).count();
+        let mut this = Self { tags: Vec::with_capacity(count), ..Self::default() };
+        for (index, Entry { tag, value }) in entries.iter().take(count).enumerate() {
             this.take(index, tag, value)?;
-            if let Ok(index) = u32::try_from(index) {
-                this.positions.push((tag, index));
-            }
+            this.tags.push(tag);
         }
         Ok(this)
     }
@@ -236,7 +233,7 @@ impl Dynamic {
     /// The positions of entries whose addresses glibc relocates in place (contract 8.3).
     pub fn address_positions(&self) -> impl Iterator<Item = u32> {
         let mut last = [None; 9];
-        for &(tag, index) in &self.positions {
+        for (tag, index) in self.tags() {
             let which = match tag {
                 dt::DT_HASH => 0,
                 dt::DT_PLTGOT => 1,
@@ -254,15 +251,9 @@ impl Dynamic {
         last.into_iter().flatten()
     }
 
-    /// The index of the last entry with `tag`, which is the one that counts.
-    #[must_use]
-    pub fn position(&self, tag: u64) -> Option<u32> {
-        self.positions.iter().rev().find(|(found, _)| *found == tag).map(|(_, index)| *index)
-    }
-
     /// The tags in the order of the section, with their indices.
     pub fn tags(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
-        self.positions.iter().copied()
+        self.tags.iter().copied().zip(0..)
     }
 
     /// Whether every function must be bound before the object runs.
@@ -304,7 +295,7 @@ mod tests {
     fn stops_at_the_end_mark() {
         let dynamic = parse(&[(dt::DT_NEEDED, 5), (dt::DT_NULL, 0), (dt::DT_NEEDED, 6)]).unwrap();
         assert_eq!(dynamic.needed, [(Dependency::Needed, 5)]);
-        assert_eq!(dynamic.position(dt::DT_NEEDED), Some(0));
+        assert!(dynamic.tags().eq([(dt::DT_NEEDED, 0)]));
     }
 
     #[test]
