@@ -10,7 +10,6 @@ pub mod tree;
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::ffi::CString;
 use alloc::string::ToString;
 use alloc::sync::Arc;
@@ -143,7 +142,7 @@ pub struct Namespace {
     /// rld as its objects see it, where that is not as the program's do.
     loader: Option<ObjectId>,
     names: HashMap<Arc<[u8]>, ObjectId>,
-    files: BTreeMap<Identity, ObjectId>,
+    files: HashMap<Identity, ObjectId>,
 }
 
 impl Namespace {
