@@ -15,7 +15,7 @@ mod small;
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering, compiler_fence};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, compiler_fence};
 
 use talc::{OomHandler, Span, Talc};
 
@@ -29,8 +29,8 @@ use crate::sys::process::{futex_wait, futex_wake_one};
 const LARGE: usize = 1 << 19;
 /// What is mapped at a time, at first.
 const CHUNK: u64 = 3 << 17;
-/// What is mapped at a time when there is much already: a huge page, which the kernel clears in the time that it takes
-/// for a few dozen small ones. Programs of more than 150 objects come that far.
+/// What is mapped at a time when there is much already, or will be: a huge page, which the kernel clears in the time that
+/// it takes for a few dozen small ones. Programs of more than 150 objects come that far.
 const HUGE: u64 = 1 << 21;
 /// What is much.
 const MUCH: u64 = 2 * CHUNK;
@@ -133,7 +133,8 @@ impl More {
     /// A chunk from the kernel that has room for `layout`.
     fn chunk(&self, layout: Layout) -> Option<Part> {
         let room = (layout.size() as u64).checked_add(layout.align() as u64)?;
-        let huge = (self.mapped >= MUCH && room <= HUGE - CHUNK).then(huge_page).flatten();
+        let is_much = self.mapped + EXPECTED.load(Ordering::Relaxed) >= MUCH;
+        let huge = (is_much && room <= HUGE - CHUNK).then(huge_page).flatten();
         let size = if huge.is_some() { HUGE } else { (room + CHUNK).next_multiple_of(CHUNK) };
         let start = match huge {
             Some(start) => start,
@@ -244,6 +245,14 @@ impl State {
 
 /// The process has one thread for certain: [`begin_alone`] was called, and [`share`] not yet.
 static IS_ALONE: AtomicBool = AtomicBool::new(false);
+
+/// Bytes that will soon be asked for, as far as is known.
+static EXPECTED: AtomicU64 = AtomicU64::new(0);
+
+/// Says that about so many bytes will soon be asked for.
+pub fn expect(bytes: u32) {
+    EXPECTED.store(bytes.into(), Ordering::Relaxed);
+}
 
 /// Says that this process has one thread. Until [`share`] is called, heaps do without what keeps threads apart.
 pub fn begin_alone() {

@@ -24,6 +24,7 @@ use crate::elf::dynamic::{Dependency, Flags1};
 use crate::elf::header::Kind;
 use crate::errno::Errno;
 use crate::error::{Error, Problem, Result};
+use crate::heap;
 use crate::object::{Mapped, Object, Role};
 use crate::search::{Failure, Files, Found, NOT_OPENED, NotFound, Origin, Purpose, Search};
 use crate::sys::Identity;
@@ -32,6 +33,9 @@ use crate::trace::{self, Event, Topics};
 pub use requester::chain;
 use requester::program_runpath;
 pub use search_list::SearchList;
+
+/// About how much of the heap an object takes, in bytes.
+const PER_OBJECT: u32 = 5 << 10;
 
 /// Where objects come from: files that are mapped into the process, or only looked at.
 pub trait Source<'a>: Files<Error = Error> {
@@ -589,6 +593,7 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
             Some(object) if object.needed.is_empty() => object.needed_names()?,
             _ => return Ok(()),
         };
+        heap::expect(u32::try_from(names.len()).unwrap_or(0).saturating_mul(PER_OBJECT));
         let mut needed = Vec::with_capacity(names.len());
         let mut filtees = Vec::new();
         for (how, name) in names {
