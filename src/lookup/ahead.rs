@@ -34,7 +34,7 @@ pub struct First {
 /// take turns.
 #[inline(always)]
 pub fn warmed<T>(items: &[T], warm: impl Fn(&T)) -> impl Iterator<Item = &T> {
-    const LAG: usize = 8;
+    const LAG: usize = 16;
     items.iter().take(LAG).for_each(&warm);
     let mut later = items.iter().skip(LAG);
     items.iter().inspect(move |_| later.next().into_iter().for_each(&warm))
