@@ -56,15 +56,19 @@ pub fn warm_name(object: &Object<'_>, index: u32) {
     }
 }
 
+/// Brings near where the indexes of a search order have the definitions whose names have this hash.
+#[inline(always)]
+pub fn warm_buckets(runs: &[&Run<'_, '_>], hash: u32) {
+    let indexes = runs.iter().filter_map(|run| run.index());
+    indexes.for_each(|index| prefetch(index.bucket_place(hash)));
+}
+
 /// Finds the first candidates of a batch and brings near what comparing them will read.
 #[inline(always)]
 pub fn warm(runs: &[&Run<'_, '_>], batch: &mut [Option<Waiting<'_>>]) {
     for (at, run) in runs.iter().enumerate() {
         let Some(index) = run.index() else { continue };
         let open = |waiting: &&mut Waiting<'_>| waiting.first.is_none();
-        for waiting in batch.iter_mut().flatten().filter(open) {
-            prefetch(index.bucket_place(waiting.prepared.hash));
-        }
         for waiting in batch.iter_mut().flatten().filter(open) {
             prefetch(index.entry_place(waiting.prepared.hash));
         }
@@ -80,7 +84,7 @@ pub fn warm(runs: &[&Run<'_, '_>], batch: &mut [Option<Waiting<'_>>]) {
     }
 }
 
-/// Brings near the name of a reference's first candidate.
+/// Brings near the name of a reference's first candidate: both ends. What a long name has between them comes by itself.
 #[inline(always)]
 pub fn warm_candidate(runs: &[&Run<'_, '_>], waiting: &Waiting<'_>) {
     if let Some(First { run, entry }) = waiting.first
@@ -88,7 +92,6 @@ pub fn warm_candidate(runs: &[&Run<'_, '_>], waiting: &Waiting<'_>) {
         && let Some(symbol) = names.symbols.get(entry.symbol as usize)
     {
         let (start, length) = (names.strings.place(symbol.name), waiting.prepared.name.len());
-        (0..length).step_by(LINE).for_each(|at| prefetch(start.wrapping_add(at)));
-        prefetch(start.wrapping_add(length));
+        [0, LINE, length].iter().for_each(|&at| prefetch(start.wrapping_add(at)));
     }
 }

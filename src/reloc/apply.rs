@@ -283,6 +283,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             // Link editors put the relocations of one symbol behind one another.
             let is_new = last.replace(relocation.symbol) != Some(relocation.symbol);
             let prepared = is_new.then(|| Prepared::new(object, relocation.symbol)).flatten()?;
+            ahead::warm_buckets(runs, prepared.hash);
             Some(Waiting { prepared, first: None })
         }));
         ahead::warm(runs, &mut waiting);
