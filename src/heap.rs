@@ -25,15 +25,31 @@ use crate::sys::fork;
 use crate::sys::memory::{Backing, Protection, advise_huge, map, map_aligned, unmap};
 use crate::sys::process::{futex_wait, futex_wake_one};
 
-/// From this size on, an allocation is a mapping of its own.
-const LARGE: usize = 1 << 19;
 /// What is mapped at a time, at first.
 const CHUNK: u64 = 3 << 17;
-/// What is mapped at a time when there is much already, or will be: a huge page, which the kernel clears in the time that
-/// it takes for a few dozen small ones. Programs of more than 150 objects come that far.
+/// What is mapped at a time when there is that much already, or will be: a huge page, which the kernel clears in the time
+/// that it takes for a few dozen small ones. Programs of more than 100 objects come that far.
 const HUGE: u64 = 1 << 21;
-/// What is much.
-const MUCH: u64 = 2 * CHUNK;
+
+/// What a heap takes from the kernel.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Pages {
+    /// Small pages, for memory of which much may never be used.
+    Small,
+    /// Huge ones where it is much, for memory that is written as soon as it is allocated.
+    Huge,
+}
+
+impl Pages {
+    /// From this size on, an allocation is a mapping of its own.
+    const fn large(self) -> usize {
+        match self {
+            Self::Small => 1 << 19,
+            Self::Huge => 1 << 21,
+        }
+    }
+}
+
 /// What a child goes on with whose heap was in use at the fork.
 const AFRESH: usize = 1 << 26;
 
@@ -108,6 +124,8 @@ struct More {
     reserve_at: Part,
     /// Bytes that the kernel has given.
     mapped: u64,
+    /// In which pages it comes.
+    pages: Pages,
     /// The kernel has refused memory since this was last asked.
     refused: bool,
     /// After a state was given up: the only memory that may come back.
@@ -116,29 +134,33 @@ struct More {
 
 impl More {
     /// What a child goes on with: one large part, of which pages count only when they are used.
-    fn afresh() -> Self {
+    fn afresh(pages: Pages) -> Self {
         let memory = map(AFRESH as u64, Protection::READ | Protection::WRITE, Backing::Anonymous);
         let next = match memory {
             Ok(start) => Part { start: start.0 as *mut u8, size: AFRESH },
             Err(_) => Part::NONE,
         };
-        Self { next, sole: Some(next), ..Self::new(Part::NONE, Part::NONE) }
+        Self { next, sole: Some(next), ..Self::new(Part::NONE, Part::NONE, pages) }
     }
 
-    const fn new(next: Part, reserve: Part) -> Self {
+    const fn new(next: Part, reserve: Part, pages: Pages) -> Self {
         let (has, mapped, refused, sole) = (None, 0, false, None);
-        Self { next, has, reserve, reserve_at: reserve, mapped, refused, sole }
+        Self { next, has, reserve, reserve_at: reserve, mapped, pages, refused, sole }
     }
 
     /// A chunk from the kernel that has room for `layout`.
     fn chunk(&self, layout: Layout) -> Option<Part> {
         let room = (layout.size() as u64).checked_add(layout.align() as u64)?;
-        let is_much = self.mapped + EXPECTED.load(Ordering::Relaxed) >= MUCH;
-        let huge = (is_much && room <= HUGE - CHUNK).then(huge_page).flatten();
-        let size = if huge.is_some() { HUGE } else { (room + CHUNK).next_multiple_of(CHUNK) };
-        let start = match huge {
-            Some(start) => start,
-            None => map(size, Protection::READ | Protection::WRITE, Backing::Anonymous).ok()?,
+        let soon = self.mapped + EXPECTED.load(Ordering::Relaxed);
+        let is_much = self.pages == Pages::Huge && soon.checked_add(room)? >= CHUNK;
+        let huge = is_much.then(|| (room + BOOKS as u64).checked_next_multiple_of(HUGE)).flatten();
+        let huge = huge.and_then(|size| Some((huge_pages(size)?, size)));
+        let (start, size) = match huge {
+            Some(part) => part,
+            None => {
+                let size = (room + CHUNK).next_multiple_of(CHUNK);
+                (map(size, Protection::READ | Protection::WRITE, Backing::Anonymous).ok()?, size)
+            }
         };
         Some(Part { start: start.0 as *mut u8, size: usize::try_from(size).ok()? })
     }
@@ -176,11 +198,12 @@ impl OomHandler for More {
     }
 }
 
-/// Memory where the kernel may put a huge page: if it does not, it is as good as any other.
-fn huge_page() -> Option<Addr> {
-    let page = map_aligned(HUGE, HUGE, 0, Protection::READ | Protection::WRITE).ok()?;
-    advise_huge(page, HUGE);
-    Some(page)
+/// Memory where the kernel may put huge pages: if it does not, it is as good as any other.
+fn huge_pages(size: u64) -> Option<Addr> {
+    let size = size.checked_next_multiple_of(PAGE)?;
+    let start = map_aligned(size, HUGE, 0, Protection::READ | Protection::WRITE).ok()?;
+    advise_huge(start, size);
+    Some(start)
 }
 
 /// What a heap hands out.
@@ -266,6 +289,7 @@ pub fn share() {
 
 /// The allocator behind a futex: 0 free, 1 taken, 2 taken with somebody waiting.
 pub struct Heap {
+    pages: Pages,
     lock: AtomicU32,
     /// The process that the state belongs to, as [`fork::generation`] counts.
     generation: AtomicU32,
@@ -281,9 +305,11 @@ impl Heap {
     pub const fn new<const A: usize, const R: usize>(
         arena: &'static Arena<A>,
         reserve: &'static Arena<R>,
+        pages: Pages,
     ) -> Self {
-        let more = More::new(arena.part(), reserve.part());
+        let more = More::new(arena.part(), reserve.part(), pages);
         Self {
+            pages,
             lock: AtomicU32::new(0),
             generation: AtomicU32::new(0),
             state: UnsafeCell::new(State::new(more)),
@@ -321,7 +347,7 @@ impl Heap {
             // The parent's other thread will never give the lock back, and has left the state half changed: that
             // memory is given up.
             // SAFETY: this is the first use of the heap in a child of fork(2), which has one thread.
-            unsafe { self.state.get().write(State::new(More::afresh())) };
+            unsafe { self.state.get().write(State::new(More::afresh(self.pages))) };
             self.lock.store(0, Ordering::Relaxed);
         }
     }
@@ -340,6 +366,11 @@ impl Heap {
         }
     }
 
+    /// Whether an allocation is a mapping of its own. It depends on the layout alone, so that freeing knows.
+    const fn is_large(&self, layout: Layout) -> bool {
+        layout.size() >= self.pages.large() && layout.align() <= PAGE as usize
+    }
+
     /// Whether a large allocation is a mapping, and not part of the reserve.
     fn is_mapping(&self, pointer: *mut u8) -> bool {
         self.with(|state| !state.talc.oom_handler.reserve_at.holds(pointer))
@@ -354,18 +385,14 @@ impl Heap {
 /// Bytes of a reserve: enough to undo what was begun, and to say so.
 pub const RESERVE: usize = 1 << 20;
 
-/// Whether an allocation is a mapping of its own. It depends on the layout alone, so that freeing knows.
-const fn is_large(layout: Layout) -> bool {
-    layout.size() >= LARGE && layout.align() <= PAGE as usize
-}
-
 // SAFETY: talc hands out memory that is apart from all other and fits the layout; so does the kernel.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if is_large(layout) {
-            let protection = Protection::READ | Protection::WRITE;
-            let mapped = map(layout.size() as u64, protection, Backing::Anonymous);
-            if let Ok(start) = mapped {
+        if self.is_large(layout) {
+            let (size, protection) = (layout.size() as u64, Protection::READ | Protection::WRITE);
+            let huge = (self.pages == Pages::Huge).then(|| huge_pages(size)).flatten();
+            let mapped = huge.or_else(|| map(size, protection, Backing::Anonymous).ok());
+            if let Some(start) = mapped {
                 return start.0 as *mut u8;
             }
         }
@@ -378,7 +405,7 @@ unsafe impl GlobalAlloc for Heap {
         unsafe {
             let pointer = self.alloc(layout);
             // A new mapping is zero, and need not be touched to make it so.
-            let is_new = is_large(layout) && self.is_mapping(pointer);
+            let is_new = self.is_large(layout) && self.is_mapping(pointer);
             if !is_new && !pointer.is_null() {
                 pointer.write_bytes(0, layout.size());
             }
@@ -387,7 +414,7 @@ unsafe impl GlobalAlloc for Heap {
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        if is_large(layout) && self.is_mapping(pointer) {
+        if self.is_large(layout) && self.is_mapping(pointer) {
             // SAFETY: the mapping came from `alloc` with this layout, and nothing refers into it any more.
             unsafe { unmap(Addr(pointer as u64), layout.size() as u64) };
         } else if let Some(pointer) = NonNull::new(pointer) {
@@ -401,7 +428,7 @@ unsafe impl GlobalAlloc for Heap {
         let new = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
         // SAFETY: the pointer came from `alloc` with this layout.
         let in_place = |state: &mut State| unsafe { state.resize(pointer, layout, new) };
-        if !is_large(layout) && !is_large(new) && self.with(in_place).is_some() {
+        if !self.is_large(layout) && !self.is_large(new) && self.with(in_place).is_some() {
             return pointer;
         }
         // SAFETY: as the caller promises; both have room for what is copied.
@@ -425,7 +452,7 @@ mod tests {
 
     static ARENA: Arena<8192> = Arena::new();
     static NO_RESERVE: Arena<0> = Arena::new();
-    static HEAP: Heap = Heap::new(&ARENA, &NO_RESERVE);
+    static HEAP: Heap = Heap::new(&ARENA, &NO_RESERVE, Pages::Huge);
 
     struct Owned {
         pointer: *mut u8,
@@ -515,7 +542,7 @@ mod tests {
         assert!(heap(1) == heap(16) && heap(16) != heap(17));
         assert!(heap(512).is_some() && heap(513).is_none());
         assert!(Class::of(Layout::from_size_align(16, 16).unwrap()).is_none());
-        let mut state = State::new(More::new(ARENA_OF_ONE.part(), Part::NONE));
+        let mut state = State::new(More::new(ARENA_OF_ONE.part(), Part::NONE, Pages::Huge));
         let layout = Layout::from_size_align(40, 8).unwrap();
         let first = state.allocate(layout).unwrap();
         // SAFETY: the block is the state's, with this layout, and nobody uses it.
@@ -526,15 +553,17 @@ mod tests {
 
     #[test]
     fn chunks_have_room_and_become_huge_pages() {
-        let few = More::new(Part::NONE, Part::NONE);
-        let much = More { mapped: MUCH, ..More::new(Part::NONE, Part::NONE) };
-        for size in [1, 1 << 19, 1 << 20, (HUGE - CHUNK) as usize, 1 << 21] {
+        let more = |mapped, pages| More { mapped, ..More::new(Part::NONE, Part::NONE, pages) };
+        let (few, much) = (more(0, Pages::Huge), more(CHUNK, Pages::Huge));
+        let small = more(CHUNK, Pages::Small);
+        for size in [1, 1 << 19, (CHUNK as usize) - 2, 1 << 20, (1 << 21) - 1, 1 << 21] {
             let layout = Layout::from_size_align(size, 1).unwrap();
-            for (more, may_be_huge) in [(&few, false), (&much, size < (HUGE - CHUNK) as usize)] {
+            let is_much = size as u64 >= CHUNK - 1;
+            for (more, is_huge) in [(&few, is_much), (&much, true), (&small, false)] {
                 let Part { start, size: room } = more.chunk(layout).unwrap();
                 assert!(room >= size + BOOKS, "{size}: {room}");
-                let is_huge = room == 1 << 21 && start.addr().is_multiple_of(room);
-                assert!(is_huge || !may_be_huge, "{size}: {start:?}, {room}");
+                let fits = room.is_multiple_of(1 << 21) && start.addr().is_multiple_of(1 << 21);
+                assert_eq!(fits, is_huge, "{size}: {start:?}, {room}");
                 // SAFETY: the chunk is this test's.
                 unsafe {
                     start.add(room - 1).write(1);

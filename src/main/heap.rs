@@ -6,7 +6,7 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 
-use rld::heap::{Arena, Heap, RESERVE};
+use rld::heap::{Arena, Heap, Pages, RESERVE};
 use rld::sys::{file, process};
 
 /// Enough for a program with a handful of libraries. Pages of it count when they are used.
@@ -15,7 +15,7 @@ static ARENA: Arena<{ 64 * 1024 }> = Arena::new();
 #[unsafe(link_section = ".bss.arena.3")]
 static RESERVED: Arena<RESERVE> = Arena::new();
 /// The heap itself.
-pub static HEAP: Heap = Heap::new(&ARENA, &RESERVED);
+pub static HEAP: Heap = Heap::new(&ARENA, &RESERVED, Pages::Huge);
 
 /// Collections take it for granted that there is memory.
 struct Granted;

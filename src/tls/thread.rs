@@ -24,7 +24,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use super::modules::{self, Shape};
 use crate::addr::Addr;
 use crate::arch::x86_64::tcb;
-use crate::heap::{Arena, Heap};
+use crate::heap::{Arena, Heap, Pages};
 use crate::sys::process::with_signals_blocked;
 
 /// Slots that a new DTV has beyond the modules there are, so that the first libraries opened later need no new one.
@@ -47,7 +47,7 @@ struct Slot {
 static ARENA: Arena<4096> = Arena::new();
 static NO_RESERVE: Arena<0> = Arena::new();
 /// Memory for all threads.
-static HEAP: Heap = Heap::new(&ARENA, &NO_RESERVE);
+static HEAP: Heap = Heap::new(&ARENA, &NO_RESERVE, Pages::Small);
 
 /// The program's calloc(3) and free(3), where blocks are to come from them; 0 where not.
 static CALLOC: AtomicU64 = AtomicU64::new(0);
