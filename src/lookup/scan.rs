@@ -158,14 +158,31 @@ pub fn is(bytes: &[u8], name: &[u8]) -> bool {
     let (Some(end), Some(other_end)) = (string.last_chunk(), name.last_chunk()) else {
         return string == name;
     };
-    let (blocks, others) = (string.as_chunks::<16>().0, name.as_chunks::<16>().0);
-    same(end, other_end) && blocks.iter().zip(others).all(|(a, b)| same(a, b))
+    let ((pairs, rest), (other_pairs, other_rest)) = (string.as_chunks(), name.as_chunks());
+    let mut pairs = pairs.iter().zip(other_pairs);
+    // What is left after the pairs is one block and a part of one, which the end is of.
+    let last = rest.first_chunk().zip(other_rest.first_chunk());
+    same(end, other_end)
+        && pairs.all(|(a, b)| are_same(a, b))
+        && last.is_none_or(|(a, b)| same(a, b))
 }
 
 #[inline]
 fn same(a: &[u8; 16], b: &[u8; 16]) -> bool {
     // SAFETY: SSE2 is there.
     unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(load(a), load(b))) == 0xffff }
+}
+
+/// The same for two blocks at a time.
+#[inline]
+fn are_same(a: &[u8; 32], b: &[u8; 32]) -> bool {
+    let (([a, c], _), ([b, d], _)) = (a.as_chunks(), b.as_chunks()) else { return a == b };
+    // SAFETY: SSE2 is there.
+    unsafe {
+        let first = _mm_cmpeq_epi8(load(a), load(b));
+        let second = _mm_cmpeq_epi8(load(c), load(d));
+        _mm_movemask_epi8(_mm_and_si128(first, second)) == 0xffff
+    }
 }
 
 /// A bit for each byte that is zero.
