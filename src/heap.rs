@@ -19,7 +19,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, compiler_fe
 
 use talc::{OomHandler, Span, Talc};
 
-use self::small::{Class, Small};
+use self::small::{Class, RUN, Small};
 use crate::addr::{Addr, PAGE};
 use crate::sys::fork;
 use crate::sys::memory::{Backing, Protection, advise_huge, map, map_aligned, unmap};
@@ -219,13 +219,15 @@ impl State {
 
     #[inline]
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<u8>> {
-        let class = Class::of(layout);
-        if let Some(kept) = class.and_then(|class| self.small.take(class)) {
-            return Some(kept);
-        }
-        let layout = class.and_then(Class::layout).unwrap_or(layout);
-        // SAFETY: the layout is not of size zero, as [`GlobalAlloc`] promises.
-        unsafe { self.talc.malloc(layout) }.ok()
+        let Some(class) = Class::of(layout) else {
+            // SAFETY: the layout is not of size zero, as [`GlobalAlloc`] promises.
+            return unsafe { self.talc.malloc(layout) }.ok();
+        };
+        self.small.take(class).or_else(|| {
+            // SAFETY: a run is not of size zero, and nobody else's.
+            unsafe { self.small.renew(self.talc.malloc(RUN).ok()?) };
+            self.small.take(class)
+        })
     }
 
     /// # Safety
@@ -549,6 +551,25 @@ mod tests {
         unsafe { state.free(first, layout) };
         assert_eq!(state.allocate(Layout::from_size_align(48, 4).unwrap()), Some(first));
         assert_ne!(state.allocate(layout), Some(first));
+    }
+
+    #[test]
+    fn small_blocks_are_cut_from_runs() {
+        static ARENA: Arena<8192> = Arena::new();
+        let mut state = State::new(More::new(ARENA.part(), Part::NONE, Pages::Small));
+        let mut allocate = |size| {
+            let layout = Layout::from_size_align(size, 8).unwrap();
+            state.allocate(layout).unwrap().as_ptr().addr()
+        };
+        let first = allocate(500);
+        assert_eq!(
+            [allocate(512), allocate(40), allocate(512)],
+            [512, 1024, 1072].map(|it| first + it)
+        );
+        // The next does not fit behind these; the room there is for a block of its size.
+        let other = allocate(465);
+        assert!(!(first..first + RUN.size()).contains(&other));
+        assert_eq!([allocate(464), allocate(16)], [first + 1584, other + 480]);
     }
 
     #[test]

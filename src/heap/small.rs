@@ -1,9 +1,11 @@
-//! Freed blocks of small sizes, kept for the next allocation of their size: most of what the loader allocates is small
-//! and comes back soon, and joining it with its neighbours each time costs more than what is done with it.
+//! Blocks of small sizes: cut from larger ones one behind the other, and when they are freed kept for the next allocation
+//! of their size. Most of what the loader allocates is small and comes back soon, and joining it with its neighbours each
+//! time costs more than what is done with it.
 //!
 //! # Safety
 //!
-//! A block that is kept is nobody's, as large as its class says, and aligned for a pointer, which it holds.
+//! A block that is kept is nobody's, as large as its class says, and aligned for a pointer, which it holds. So is what is
+//! left to cut from.
 #![allow(unsafe_code)]
 
 use core::alloc::Layout;
@@ -17,8 +19,17 @@ const CLASSES: usize = 32;
 /// What a free block holds: the next one of its size.
 type Next = Option<NonNull<u8>>;
 
-/// The first free block of each size.
-pub(super) struct Small([Next; CLASSES]);
+/// The blocks that nobody uses.
+pub(super) struct Small {
+    /// The first freed one of each size.
+    freed: [Next; CLASSES],
+    /// What others are cut from, and how many bytes that is.
+    rest: Next,
+    left: usize,
+}
+
+/// What blocks are cut from.
+pub(super) const RUN: Layout = Layout::new::<[Next; 256]>();
 
 /// The class of a layout: all its blocks have the same size and alignment.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,38 +47,61 @@ impl Class {
         }
     }
 
-    /// What a block of this class is allocated as.
-    pub(super) const fn layout(self) -> Option<Layout> {
-        match Layout::from_size_align((self.0 + 1) * STEP, align_of::<Next>()) {
-            Ok(layout) => Some(layout),
-            Err(_) => None,
-        }
+    /// How many bytes a block of this class has.
+    const fn size(self) -> usize {
+        (self.0 + 1) * STEP
     }
 }
 
 impl Small {
-    /// Nothing was freed yet.
+    /// Nothing is there yet.
     pub(super) const fn new() -> Self {
-        Self([None; CLASSES])
+        Self { freed: [None; CLASSES], rest: None, left: 0 }
     }
 
-    /// A block that was freed, if there is one.
+    /// A block that was freed, or a new one, if there is any.
     #[inline]
     pub(super) fn take(&mut self, class: Class) -> Option<NonNull<u8>> {
-        let head = self.0.get_mut(class.0)?;
-        let block = (*head)?;
-        // SAFETY: a block that is kept holds the next one.
-        *head = unsafe { block.cast::<Next>().read() };
+        let head = self.freed.get_mut(class.0)?;
+        if let Some(block) = *head {
+            // SAFETY: a block that is kept holds the next one.
+            *head = unsafe { block.cast::<Next>().read() };
+            return Some(block);
+        }
+        self.cut(class)
+    }
+
+    /// A new block.
+    #[inline]
+    fn cut(&mut self, class: Class) -> Option<NonNull<u8>> {
+        let block = self.rest?;
+        self.left = self.left.checked_sub(class.size())?;
+        // SAFETY: so many bytes are left.
+        self.rest = Some(unsafe { block.add(class.size()) });
         Some(block)
+    }
+
+    /// Cuts from `run` from now on; what was left before is kept as a block.
+    ///
+    /// # Safety
+    /// It was allocated as [`RUN`], and nobody uses it.
+    pub(super) unsafe fn renew(&mut self, run: NonNull<u8>) {
+        if let Some(class) = (self.left / STEP).checked_sub(1).map(Class)
+            && let Some(block) = self.cut(class)
+        {
+            // SAFETY: the block was cut just now.
+            unsafe { self.keep(block, class) };
+        }
+        (self.rest, self.left) = (Some(run), RUN.size());
     }
 
     /// Keeps a block.
     ///
     /// # Safety
-    /// It was allocated with [`Class::layout`], and nobody uses it any more.
+    /// It is as large as its class says, and nobody uses it any more.
     #[inline]
     pub(super) unsafe fn keep(&mut self, block: NonNull<u8>, class: Class) {
-        if let Some(head) = self.0.get_mut(class.0) {
+        if let Some(head) = self.freed.get_mut(class.0) {
             // SAFETY: the block is free, and has room for a pointer at its alignment.
             unsafe { block.cast::<Next>().write(*head) };
             *head = Some(block);
