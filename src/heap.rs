@@ -27,8 +27,8 @@ use crate::sys::process::{futex_wait, futex_wake_one};
 
 /// What is mapped at a time, at first.
 const CHUNK: u64 = 3 << 17;
-/// What is mapped at a time when there is that much already, or will be: a huge page, which the kernel clears in the time
-/// that it takes for a few dozen small ones. Programs of more than 100 objects come that far.
+/// What is mapped at a time when there is that much already, or will be: a huge page, which the kernel clears in the
+/// time that it takes for a few dozen small ones. Programs of more than 100 objects come that far.
 const HUGE: u64 = 1 << 21;
 
 /// What a heap takes from the kernel.

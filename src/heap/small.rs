@@ -1,11 +1,11 @@
-//! Blocks of small sizes: cut from larger ones one behind the other, and when they are freed kept for the next allocation
-//! of their size. Most of what the loader allocates is small and comes back soon, and joining it with its neighbours each
-//! time costs more than what is done with it.
+//! Blocks of small sizes: cut from larger ones one behind the other, and when they are freed kept for the next
+//! allocation of their size. Most of what the loader allocates is small and comes back soon, and joining it with its
+//! neighbours each time costs more than what is done with it.
 //!
 //! # Safety
 //!
-//! A block that is kept is nobody's, as large as its class says, and aligned for a pointer, which it holds. So is what is
-//! left to cut from.
+//! A block that is kept is nobody's, as large as its class says, and aligned for a pointer, which it holds. What is
+//! left to cut from is nobody's, too.
 #![allow(unsafe_code)]
 
 use core::alloc::Layout;
