@@ -11,6 +11,8 @@ use crate::object::Object;
 pub const BATCH: usize = 64;
 /// Bytes of a cache line.
 const LINE: usize = 64;
+/// Where `st_value` is in a symbol.
+const VALUE: usize = 8;
 
 /// A reference of a batch, and how far its lookup has come.
 #[derive(Clone, Copy, Debug)]
@@ -51,8 +53,7 @@ pub fn warm_symbol(object: &Object<'_>, index: u32) {
 pub fn warm_name(object: &Object<'_>, index: u32) {
     if let Some(symbol) = object.exports.symbols.get(index as usize) {
         let start = object.exports.strings.place(symbol.name);
-        prefetch(start);
-        prefetch(start.wrapping_add(LINE));
+        [0, LINE, 2 * LINE].iter().for_each(|&at| prefetch(start.wrapping_add(at)));
     }
 }
 
@@ -76,7 +77,9 @@ pub fn warm(runs: &[&Run<'_, '_>], batch: &mut [Option<Waiting<'_>>]) {
             if let Some(&entry) = index.candidates(waiting.prepared.hash).next()
                 && let Some(names) = run.names(entry.member)
             {
-                prefetch(names.symbols.place(entry.symbol as usize));
+                // One symbol of eight has its value in another line than its name.
+                let symbol = names.symbols.place(entry.symbol as usize);
+                [0, VALUE].iter().for_each(|&at| prefetch(symbol.wrapping_add(at)));
                 prefetch(names.versyms.place(entry.symbol as usize));
                 waiting.first = Some(First { run: at, entry });
             }
