@@ -30,6 +30,7 @@ use crate::search::{Failure, Files, Found, NOT_OPENED, NotFound, Origin, Purpose
 use crate::sys::Identity;
 use crate::text::Text;
 use crate::trace::{self, Event, Topics};
+use id_set::IdSet;
 pub use requester::chain;
 use requester::program_runpath;
 pub use search_list::SearchList;
@@ -74,6 +75,8 @@ const PARTS_OF_LIBC: [&[u8]; 7] =
 #[derive(Clone, Default)]
 pub struct Objects<'a> {
     slots: Vec<Option<Arc<Object<'a>>>>,
+    /// No place before this one is free.
+    taken: usize,
     /// The order of initialisers and finalisers is that of before glibc 2.35.
     pub older_order: bool,
 }
@@ -108,20 +111,25 @@ impl<'a> Objects<'a> {
         self.slots.reserve(count);
     }
 
+    /// Puts an object in the first place that is free.
     fn push(&mut self, object: Arc<Object<'a>>) -> ObjectId {
-        let object = Some(object);
-        let at = match self.slots.iter().position(Option::is_none) {
-            Some(at) => {
-                self.slots[at] = object;
-                at
-            }
-            None => {
-                self.slots.push(object);
-                self.slots.len() - 1
-            }
-        };
+        let mut places = self.slots.iter().enumerate().skip(self.taken);
+        let free = places.find(|(_, slot)| slot.is_none()).map(|(at, _)| at);
+        let at = free.unwrap_or(self.slots.len());
+        match self.slots.get_mut(at) {
+            Some(slot) => *slot = Some(object),
+            None => self.slots.push(Some(object)),
+        }
+        self.taken = at + 1;
         #[expect(clippy::cast_possible_truncation, reason = "no process has 2^32 objects")]
         ObjectId(at as u32)
+    }
+
+    fn remove(&mut self, id: ObjectId) {
+        if let Some(slot) = self.slots.get_mut(id.index()) {
+            *slot = None;
+            self.taken = self.taken.min(id.index());
+        }
     }
 
     /// An object that nobody else keeps: one that is being loaded.
@@ -132,7 +140,7 @@ impl<'a> Objects<'a> {
 
 impl<'a> FromIterator<Arc<Object<'a>>> for Objects<'a> {
     fn from_iter<I: IntoIterator<Item = Arc<Object<'a>>>>(objects: I) -> Self {
-        Self { slots: objects.into_iter().map(Some).collect(), older_order: false }
+        Self { slots: objects.into_iter().map(Some).collect(), ..Self::default() }
     }
 }
 
@@ -246,20 +254,20 @@ impl<'a> LinkMap<'a> {
         }
     }
 
-    /// Takes an object out; its memory goes when nobody keeps it any more.
-    pub fn remove(&mut self, id: ObjectId) {
+    /// Takes objects out; their memory goes when nobody keeps them any more.
+    pub fn remove(&mut self, gone: &[ObjectId]) {
+        let goes: IdSet = gone.iter().copied().collect();
         for space in &mut self.spaces {
-            space.names.retain(|_, known| *known != id);
-            space.files.retain(|_, known| *known != id);
-            space.members.retain(|known| *known != id);
-            space.loader = space.loader.filter(|loader| *loader != id);
+            space.names.retain(|_, known| !goes.holds(*known));
+            space.files.retain(|_, known| !goes.holds(*known));
+            space.members.retain(|known| !goes.holds(*known));
+            space.loader = space.loader.filter(|loader| !goes.holds(*loader));
         }
-        for (_, other) in self.objects.iter().filter(|(_, it)| it.loader.get() == Some(id)) {
-            other.loader.set(None);
+        let is_orphan = |object: &&Object<'_>| object.loader.get().is_some_and(|id| goes.holds(id));
+        for orphan in self.objects.iter().map(|(_, object)| object).filter(is_orphan) {
+            orphan.loader.set(None);
         }
-        if let Some(slot) = self.objects.slots.get_mut(id.index()) {
-            *slot = None;
-        }
+        gone.iter().for_each(|&id| self.objects.remove(id));
     }
 
     /// The object with this id.

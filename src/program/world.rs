@@ -522,10 +522,10 @@ impl World {
                 space.libc = None;
             }
         }
+        self.map.remove(gone);
         for &id in gone {
             self.tls.remove(id);
             self.link_maps.remove(id);
-            self.map.remove(id);
             if let Some(life) = self.lives.get_mut(id.index()) {
                 *life = Life::default();
             }

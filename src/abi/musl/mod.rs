@@ -137,7 +137,7 @@ fn load<'a, S: Source<'a>>(
     };
     let error = Error::words(object.name.to_bytes(), words);
     if object.role == Role::Library {
-        linker.map.remove(id);
+        linker.map.remove(&[id]);
         linker.search.forget(id);
     }
     Err(error)

@@ -55,7 +55,7 @@ fn find_layout(linker: &mut Linker<'_, 'static, Live>) -> Result<&'static Layout
         Some(object) => glibc::layout_of(object),
         None => Err(Error::words(glibc::SONAME, "cannot open shared object file")),
     };
-    linker.map.remove(libc);
+    linker.map.remove(&[libc]);
     linker.search.forget(libc);
     layout
 }
