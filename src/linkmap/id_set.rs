@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::addr::ObjectId;
 
-/// A set of objects: a word is looked at to ask, and the ids come out in order.
+/// A set of objects: asking is one look, and the ids come out in order.
 #[derive(Debug, Default)]
 pub struct IdSet {
     /// By object: whether it is in the set.
