@@ -80,7 +80,9 @@ pub fn warm(runs: &[&Run<'_, '_>], batch: &mut [Option<Waiting<'_>>]) {
                 // One symbol of eight has its value in another line than its name.
                 let symbol = names.symbols.place(entry.symbol as usize);
                 [0, VALUE].iter().for_each(|&at| prefetch(symbol.wrapping_add(at)));
-                prefetch(names.versyms.place(entry.symbol as usize));
+                if !names.versyms.is_empty() {
+                    prefetch(names.versyms.place(entry.symbol as usize));
+                }
                 waiting.first = Some(First { run: at, entry });
             }
         }
