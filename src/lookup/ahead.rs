@@ -42,6 +42,12 @@ pub fn warmed<T>(items: &[T], warm: impl Fn(&T)) -> impl Iterator<Item = &T> {
     items.iter().inspect(move |_| later.next().into_iter().for_each(&warm))
 }
 
+/// Brings near what is so many bytes behind `start`.
+#[inline(always)]
+fn prefetch_at<const N: usize>(start: *const u8, offsets: [usize; N]) {
+    offsets.iter().for_each(|&offset| prefetch(start.wrapping_add(offset)));
+}
+
 /// Brings near a symbol of `object`.
 #[inline(always)]
 pub fn warm_symbol(object: &Object<'_>, index: u32) {
@@ -53,7 +59,7 @@ pub fn warm_symbol(object: &Object<'_>, index: u32) {
 pub fn warm_name(object: &Object<'_>, index: u32) {
     if let Some(symbol) = object.exports.symbols.get(index as usize) {
         let start = object.exports.strings.place(symbol.name);
-        [0, LINE, 2 * LINE].iter().for_each(|&at| prefetch(start.wrapping_add(at)));
+        prefetch_at(start, [0, LINE, 2 * LINE]);
     }
 }
 
@@ -79,7 +85,7 @@ pub fn warm(runs: &[&Run<'_, '_>], batch: &mut [Option<Waiting<'_>>]) {
             {
                 // One symbol of eight has its value in another line than its name.
                 let symbol = names.symbols.place(entry.symbol as usize);
-                [0, VALUE].iter().for_each(|&at| prefetch(symbol.wrapping_add(at)));
+                prefetch_at(symbol, [0, VALUE]);
                 if !names.versyms.is_empty() {
                     prefetch(names.versyms.place(entry.symbol as usize));
                 }
@@ -97,6 +103,6 @@ pub fn warm_candidate(runs: &[&Run<'_, '_>], waiting: &Waiting<'_>) {
         && let Some(symbol) = names.symbols.get(entry.symbol as usize)
     {
         let (start, length) = (names.strings.place(symbol.name), waiting.prepared.name.len());
-        [0, LINE, length].iter().for_each(|&at| prefetch(start.wrapping_add(at)));
+        prefetch_at(start, [0, LINE, length]);
     }
 }
