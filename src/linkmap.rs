@@ -125,8 +125,9 @@ impl<'a> Objects<'a> {
         ObjectId(at as u32)
     }
 
-    fn remove(&mut self, id: ObjectId) {
-        if let Some(slot) = self.slots.get_mut(id.index()) {
+    fn remove(&mut self, gone: &IdSet) {
+        let places = (0..).map(ObjectId).zip(&mut self.slots);
+        for (id, slot) in places.filter(|(id, _)| gone.holds(*id)) {
             *slot = None;
             self.taken = self.taken.min(id.index());
         }
@@ -255,19 +256,18 @@ impl<'a> LinkMap<'a> {
     }
 
     /// Takes objects out; their memory goes when nobody keeps them any more.
-    pub fn remove(&mut self, gone: &[ObjectId]) {
-        let goes: IdSet = gone.iter().copied().collect();
+    pub fn remove(&mut self, gone: &IdSet) {
         for space in &mut self.spaces {
-            space.names.retain(|_, known| !goes.holds(*known));
-            space.files.retain(|_, known| !goes.holds(*known));
-            space.members.retain(|known| !goes.holds(*known));
-            space.loader = space.loader.filter(|loader| !goes.holds(*loader));
+            space.names.retain(|_, known| !gone.holds(*known));
+            space.files.retain(|_, known| !gone.holds(*known));
+            space.members.retain(|known| !gone.holds(*known));
+            space.loader = space.loader.filter(|loader| !gone.holds(*loader));
         }
-        let is_orphan = |object: &&Object<'_>| object.loader.get().is_some_and(|id| goes.holds(id));
+        let is_orphan = |object: &&Object<'_>| object.loader.get().is_some_and(|id| gone.holds(id));
         for orphan in self.objects.iter().map(|(_, object)| object).filter(is_orphan) {
             orphan.loader.set(None);
         }
-        gone.iter().for_each(|&id| self.objects.remove(id));
+        self.objects.remove(gone);
     }
 
     /// The object with this id.

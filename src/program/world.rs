@@ -522,7 +522,7 @@ impl World {
                 space.libc = None;
             }
         }
-        self.map.remove(gone);
+        self.map.remove(&goes);
         for &id in gone {
             self.tls.remove(id);
             self.link_maps.remove(id);

@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use crate::addr::{Addr, ObjectId};
 use crate::elf::header::Kind;
 use crate::error::{Error, Result};
+use crate::linkmap::id_set::IdSet;
 use crate::linkmap::{LOADER_SONAME, Linker, Source};
 use crate::lookup::{Class, Reference, one};
 use crate::object::{Object, Role, dirname};
@@ -137,7 +138,7 @@ fn load<'a, S: Source<'a>>(
     };
     let error = Error::words(object.name.to_bytes(), words);
     if object.role == Role::Library {
-        linker.map.remove(&[id]);
+        linker.map.remove(&IdSet::from_iter([id]));
         linker.search.forget(id);
     }
     Err(error)

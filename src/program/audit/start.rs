@@ -31,6 +31,7 @@ use crate::addr::ObjectId;
 use crate::arch::vector_state;
 use crate::env::Settings;
 use crate::error::{Error, Result};
+use crate::linkmap::id_set::IdSet;
 use crate::linkmap::{LinkMap, Linker};
 use crate::object::Role;
 use crate::search::Purpose;
@@ -55,7 +56,7 @@ fn find_layout(linker: &mut Linker<'_, 'static, Live>) -> Result<&'static Layout
         Some(object) => glibc::layout_of(object),
         None => Err(Error::words(glibc::SONAME, "cannot open shared object file")),
     };
-    linker.map.remove(&[libc]);
+    linker.map.remove(&IdSet::from_iter([libc]));
     linker.search.forget(libc);
     layout
 }
