@@ -32,8 +32,8 @@ impl<'a> Strtab<'a> {
     /// The bytes from `offset` to the end of the table, for a scan that finds the NUL itself.
     #[inline]
     #[must_use]
-    pub fn tail(&self, offset: u32) -> &'a [u8] {
-        self.bytes.get(offset as usize..).unwrap_or_default()
+    pub fn tail(&self, offset: u32) -> Option<&'a [u8]> {
+        self.bytes.get(offset as usize..)
     }
 
     /// Where the string at `offset` would be, whether or not there is one.

@@ -120,6 +120,13 @@ impl Symbol {
         self.info >> 4 == STB_LOCAL || self.is_hidden()
     }
 
+    /// Whether a reference through this entry is bound to whatever defines it first, be it its own object or another.
+    #[inline]
+    #[must_use]
+    pub const fn binds_elsewhere(&self) -> bool {
+        self.info >> 4 != STB_LOCAL && self.other & 3 == STV_DEFAULT
+    }
+
     /// Hidden or internal visibility: no other object may bind to it.
     #[inline]
     #[must_use]
@@ -175,6 +182,18 @@ impl Symbol {
         is_code_or_data && has_value && !(call_only && self.is_undefined())
     }
 
+    /// Whether this entry gives an address in its object to whoever refers to it, with nothing to be decided: no IFUNC,
+    /// no thread-local variable, not unique in the process.
+    #[inline]
+    #[must_use]
+    pub const fn is_plain(&self) -> bool {
+        let is_here = !self.is_undefined() && !self.is_absolute() && self.value != 0;
+        let is_code_or_data =
+            matches!(self.info & 15, STT_NOTYPE | STT_OBJECT | STT_FUNC | STT_COMMON);
+        let is_bound = matches!(self.info >> 4, STB_GLOBAL | STB_WEAK);
+        is_here && is_code_or_data && is_bound && !self.is_hidden()
+    }
+
     /// The value as an address in the object.
     #[inline]
     #[must_use]
@@ -211,9 +230,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_plain_needs_no_decision() {
+        for plain in [symbol(0x12, 0, 1, 8), symbol(0x21, 3, 1, 8), symbol(0x10, 0, 1, 8)] {
+            assert!(plain.is_plain() && plain.can_define(true));
+        }
+        let ifunc = symbol(0x1a, 0, 1, 8);
+        let tls = symbol(0x16, 0, 1, 8);
+        let (unique, local) = (symbol(0xa1, 0, 1, 8), symbol(0x02, 0, 1, 8));
+        let (hidden, plt) = (symbol(0x12, 2, 1, 8), symbol(0x12, 0, 0, 8));
+        let (absolute, none) = (symbol(0x11, 0, 0xfff1, 8), symbol(0x12, 0, 1, 0));
+        for other in [ifunc, tls, unique, local, hidden, plt, absolute, none] {
+            assert!(!other.is_plain(), "{other:?}");
+        }
+    }
+
+    #[test]
     fn visibility() {
         assert!(symbol(0x12, 2, 1, 8).binds_locally());
         assert!(symbol(0x02, 0, 1, 8).binds_locally());
+        let elsewhere = |info, other| symbol(info, other, 0, 0).binds_elsewhere();
+        assert!(elsewhere(0x12, 0) && elsewhere(0x20, 0));
+        assert!(!elsewhere(0x12, 3) && !elsewhere(0x12, 2) && !elsewhere(0x02, 0));
         assert!(!symbol(0x12, 3, 1, 8).binds_locally() && symbol(0x12, 3, 1, 8).is_protected());
         assert_eq!(symbol(0xa1, 0, 1, 8).binding(), Binding::Unique);
         assert!(symbol(0x1a, 0, 1, 8).is_ifunc() && !symbol(0x1a, 0, 0, 8).is_ifunc());

@@ -98,7 +98,7 @@ impl<'a, T: Record> Table<'a, T> {
 
     /// The records in order.
     #[inline]
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = T> + use<'a, T> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = T> + Clone + use<'a, T> {
         self.records.iter().map(T::decode)
     }
 

@@ -22,18 +22,25 @@ use crate::sys::memory::{Protection, protect};
 struct Window {
     start: u64,
     size: u64,
+    /// At how many places a 64-bit word may begin.
+    words: u64,
 }
 
 impl Window {
     /// A range, unless it is empty.
     fn of(Range { start, end }: Range<u64>) -> Option<Self> {
-        (start < end).then(|| Self { start, size: end - start })
+        let size = end.checked_sub(start).filter(|&size| size != 0)?;
+        Some(Self { start, size, words: size.saturating_sub(7) })
     }
 
     /// Whether `len` bytes from `at` on are in the window; if that is none, as if it were one.
     #[inline(always)]
     const fn holds(&self, at: Addr, len: u64) -> bool {
-        at.0.wrapping_sub(self.start) < self.size.saturating_sub(len.saturating_sub(1))
+        let places = match len {
+            8 => self.words,
+            _ => self.size.saturating_sub(len.saturating_sub(1)),
+        };
+        at.0.wrapping_sub(self.start) < places
     }
 }
 

@@ -1,11 +1,18 @@
 //! Looks ahead: a lookup waits for memory several times in a row, for bucket, entry, symbol and name. A batch of
 //! lookups takes each of these steps for all before the next, so that they wait together.
 
+use alloc::vec::Vec;
+
 use super::index::Entry;
 use super::prepared::Prepared;
-use super::run::Run;
+use super::quick::{self, Answer};
+use super::run::{Member, Run};
+use super::scan;
 use crate::arch::prefetch;
-use crate::object::Object;
+use crate::elf::dynamic::Flags;
+use crate::elf::relocation::Relocation;
+use crate::elf::table::Table;
+use crate::object::{Names, Object};
 
 /// How many lookups are prepared together.
 pub const BATCH: usize = 64;
@@ -15,31 +22,79 @@ const LINE: usize = 64;
 const VALUE: usize = 8;
 
 /// A reference of a batch, and how far its lookup has come.
-#[derive(Clone, Copy, Debug)]
-pub struct Waiting<'a> {
-    /// The reference.
-    pub prepared: Prepared<'a>,
-    /// Its first candidate.
-    pub first: Option<First>,
+#[derive(Clone, Copy, Default)]
+pub struct Waiting<'r, 'm, 'a> {
+    /// The name, if it was read.
+    name: Option<&'a [u8]>,
+    /// Its GNU hash.
+    hash: u32,
+    stage: Stage<'r, 'm, 'a>,
 }
 
-/// The first candidate in the indexes of a search order.
-#[derive(Clone, Copy, Debug)]
-pub struct First {
-    /// The position of the run whose index has it. Those of the runs before have none.
-    pub run: usize,
-    /// What the index has.
-    pub entry: Entry,
+/// How far a lookup has come.
+#[derive(Clone, Copy, Default)]
+enum Stage<'r, 'm, 'a> {
+    /// A batch cannot answer it, or it is the one before once more.
+    #[default]
+    Apart,
+    /// No index that was asked has a definition.
+    Open,
+    /// An index has definitions from here to there that may be it.
+    Bucket { start: u32, end: u32 },
+    /// There is a first candidate: the symbol with this index.
+    First { member: &'r Member<'m, 'a>, symbol: u32 },
+}
+
+impl<'r, 'm, 'a> Waiting<'r, 'm, 'a> {
+    /// The reference, which `object` makes through symbol `index`, if it was read.
+    #[must_use]
+    pub fn prepared(&self, object: &Object<'a>, index: u32) -> Option<Prepared<'a>> {
+        let symbol = object.exports.symbols.get(index as usize)?;
+        Some(Prepared { index, symbol, name: self.name?, hash: self.hash })
+    }
+}
+
+/// The lookups of a batch. Not on the stack, of which a thread may have little.
+#[derive(Default)]
+pub struct Batch<'r, 'm, 'a> {
+    waiting: Vec<Waiting<'r, 'm, 'a>>,
+    answers: Vec<Option<Answer>>,
+}
+
+impl<'r, 'm, 'a> Batch<'r, 'm, 'a> {
+    /// Looks up what relocations of `object` refer to, at most [`BATCH`]. Only where that `is_usual` are there answers.
+    #[inline(always)]
+    pub fn look_up(
+        &mut self,
+        object: &Object<'a>,
+        runs: &'r [&'r Run<'m, 'a>],
+        batch: Table<'a, Relocation>,
+        is_usual: bool,
+    ) -> impl Iterator<Item = (&Waiting<'r, 'm, 'a>, &Option<Answer>)> {
+        let Self { waiting, answers } = self;
+        waiting.resize(batch.len(), Waiting::default());
+        answers.resize(batch.len(), None);
+        batch.iter().for_each(|relocation| warm_symbol(object, relocation.symbol));
+        read(object, runs, batch, waiting);
+        match is_usual {
+            true => {
+                warm(runs, waiting);
+                ask(object, batch, waiting, answers);
+            }
+            false => answers.fill(None),
+        }
+        waiting.iter().zip(answers.iter())
+    }
 }
 
 /// Goes through `items` and lets `warm` see each so many places ahead: requests for memory and work on what has come
 /// take turns.
 #[inline(always)]
-pub fn warmed<T>(items: &[T], warm: impl Fn(&T)) -> impl Iterator<Item = &T> {
+fn warmed<I: Iterator + Clone>(items: I, warm: impl Fn(&I::Item)) -> impl Iterator<Item = I::Item> {
     const LAG: usize = 16;
-    items.iter().take(LAG).for_each(&warm);
-    let mut later = items.iter().skip(LAG);
-    items.iter().inspect(move |_| later.next().into_iter().for_each(&warm))
+    items.clone().take(LAG).for_each(|item| warm(&item));
+    let mut later = items.clone().skip(LAG);
+    items.inspect(move |_| later.next().into_iter().for_each(|item| warm(&item)))
 }
 
 /// Brings near what is so many bytes behind `start`.
@@ -50,13 +105,13 @@ fn prefetch_at<const N: usize>(start: *const u8, offsets: [usize; N]) {
 
 /// Brings near a symbol of `object`.
 #[inline(always)]
-pub fn warm_symbol(object: &Object<'_>, index: u32) {
+fn warm_symbol(object: &Object<'_>, index: u32) {
     prefetch(object.exports.symbols.place(index as usize));
 }
 
 /// Brings near the beginning of its name.
 #[inline(always)]
-pub fn warm_name(object: &Object<'_>, index: u32) {
+fn warm_name(object: &Object<'_>, index: u32) {
     if let Some(symbol) = object.exports.symbols.get(index as usize) {
         let start = object.exports.strings.place(symbol.name);
         prefetch_at(start, [0, LINE, 2 * LINE]);
@@ -65,44 +120,109 @@ pub fn warm_name(object: &Object<'_>, index: u32) {
 
 /// Brings near where the indexes of a search order have the definitions whose names have this hash.
 #[inline(always)]
-pub fn warm_buckets(runs: &[&Run<'_, '_>], hash: u32) {
+fn warm_buckets(runs: &[&Run<'_, '_>], hash: u32) {
     let indexes = runs.iter().filter_map(|run| run.index());
     indexes.for_each(|index| prefetch(index.bucket_place(hash)));
 }
 
+/// Reads the references of a batch.
+#[inline(always)]
+fn read<'a>(
+    object: &Object<'a>,
+    runs: &[&Run<'_, '_>],
+    batch: Table<'a, Relocation>,
+    waiting: &mut [Waiting<'_, '_, 'a>],
+) {
+    let warm = |relocation: &Relocation| warm_name(object, relocation.symbol);
+    let is_symbolic = object.dynamic.flags.contains(Flags::SYMBOLIC);
+    let mut last = None;
+    for (Relocation { symbol, .. }, waiting) in warmed(batch.iter(), warm).zip(waiting) {
+        // Link editors put the relocations of one symbol behind one another.
+        let is_new = last.replace(symbol) != Some(symbol);
+        *waiting = Waiting::default();
+        if is_new
+            && let Some(symbol) = object.exports.symbols.get(symbol as usize)
+            && symbol.binds_elsewhere()
+            && !is_symbolic
+            && let Some(tail) = object.exports.strings.tail(symbol.name)
+            && let Some((name, hash)) = scan::name(tail)
+        {
+            *waiting = Waiting { name: Some(name), hash, stage: Stage::Open };
+            warm_buckets(runs, hash);
+        }
+    }
+}
+
 /// Finds the first candidates of a batch and brings near what comparing them will read.
 #[inline(always)]
-pub fn warm(runs: &[&Run<'_, '_>], batch: &mut [Option<Waiting<'_>>]) {
+fn warm<'r, 'm, 'a>(runs: &'r [&'r Run<'m, 'a>], batch: &mut [Waiting<'r, 'm, 'a>]) {
     for (at, run) in runs.iter().enumerate() {
         let Some(index) = run.index() else { continue };
-        let open = |waiting: &&mut Waiting<'_>| waiting.first.is_none();
-        for waiting in batch.iter_mut().flatten().filter(open) {
-            prefetch(index.entry_place(waiting.prepared.hash));
-        }
-        for waiting in batch.iter_mut().flatten().filter(open) {
-            if let Some(&entry) = index.candidates(waiting.prepared.hash).next()
-                && let Some(names) = run.names(entry.member)
+        for waiting in &mut *batch {
+            if let Stage::Open = waiting.stage
+                && let Some((start, end)) = index.bucket(waiting.hash)
             {
-                // One symbol of eight has its value in another line than its name.
-                let symbol = names.symbols.place(entry.symbol as usize);
-                prefetch_at(symbol, [0, VALUE]);
-                if !names.versyms.is_empty() {
-                    prefetch(names.versyms.place(entry.symbol as usize));
-                }
-                waiting.first = Some(First { run: at, entry });
+                prefetch(index.place(start));
+                waiting.stage = Stage::Bucket { start, end };
             }
         }
+        let before = runs.get(..at).unwrap_or_default();
+        for waiting in &mut *batch {
+            let Stage::Bucket { start, end } = waiting.stage else { continue };
+            let mut entries = index.entries(start, end, waiting.hash);
+            waiting.stage = match entries.next() {
+                Some(_) if before.iter().any(|run| run.others_may_hold(waiting.hash)) => {
+                    Stage::Apart
+                }
+                Some(&Entry { member, symbol, .. }) => match run.member(member) {
+                    Some(member) => {
+                        warm_candidate(&member.names, symbol);
+                        Stage::First { member, symbol }
+                    }
+                    None => Stage::Apart,
+                },
+                None => Stage::Open,
+            };
+        }
+    }
+}
+
+/// Brings near what tells whether a symbol is the one.
+#[inline(always)]
+fn warm_candidate(names: &Names<'_, '_>, symbol: u32) {
+    // One symbol of eight has its value in another line than its name.
+    prefetch_at(names.symbols.place(symbol as usize), [0, VALUE]);
+    if !names.versyms.is_empty() {
+        prefetch(names.versyms.place(symbol as usize));
     }
 }
 
 /// Brings near the name of a reference's first candidate: both ends. What a long name has between them comes by itself.
 #[inline(always)]
-pub fn warm_candidate(runs: &[&Run<'_, '_>], waiting: &Waiting<'_>) {
-    if let Some(First { run, entry }) = waiting.first
-        && let Some(names) = runs.get(run).and_then(|run| run.names(entry.member))
-        && let Some(symbol) = names.symbols.get(entry.symbol as usize)
+fn warm_name_of_candidate(waiting: &Waiting<'_, '_, '_>) {
+    if let Stage::First { member, symbol } = waiting.stage
+        && let Some(symbol) = member.names.symbols.get(symbol as usize)
     {
-        let (start, length) = (names.strings.place(symbol.name), waiting.prepared.name.len());
-        prefetch_at(start, [0, LINE, length]);
+        let length = waiting.name.map_or(0, <[u8]>::len);
+        prefetch_at(member.names.strings.place(symbol.name), [0, LINE, length]);
+    }
+}
+
+/// Asks the first candidates of a batch.
+#[inline(never)]
+fn ask<'a>(
+    object: &Object<'a>,
+    relocations: Table<'a, Relocation>,
+    batch: &[Waiting<'_, '_, 'a>],
+    answers: &mut [Option<Answer>],
+) {
+    let batch = warmed(batch.iter(), |waiting| warm_name_of_candidate(waiting));
+    for ((waiting, relocation), answer) in batch.zip(relocations.iter()).zip(answers) {
+        *answer = match (waiting.stage, waiting.name) {
+            (Stage::First { member, symbol }, Some(name)) => {
+                quick::answer(object, (relocation.symbol, name), (member, symbol))
+            }
+            _ => None,
+        };
     }
 }

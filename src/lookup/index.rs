@@ -44,7 +44,7 @@ impl Index {
         let mut index = Self { starts: vec![0; buckets + 2], entries: Vec::new(), shift };
         for (hash, names) in members.clone() {
             each(hash, names, |_, hash| {
-                let bucket = index.bucket(hash);
+                let bucket = index.bucket_of(hash);
                 if let Some(count) = index.starts.get_mut(bucket + 2) {
                     *count += 1;
                 }
@@ -58,7 +58,7 @@ impl Index {
         index.entries = vec![Entry::default(); sum as usize];
         for (position, (hash, names)) in (0..).zip(members) {
             each(hash, names, |symbol, hash| {
-                let bucket = index.bucket(hash);
+                let bucket = index.bucket_of(hash);
                 let Some(next) = index.starts.get_mut(bucket + 1) else { return };
                 if let Some(entry) = index.entries.get_mut(*next as usize) {
                     *entry = Entry { hash: hash | 1, member: position, symbol };
@@ -70,33 +70,45 @@ impl Index {
     }
 
     #[inline]
-    const fn bucket(&self, hash: u32) -> usize {
+    const fn bucket_of(&self, hash: u32) -> usize {
         ((hash | 1).wrapping_mul(super::SPREAD) >> self.shift) as usize
     }
 
-    /// Where the bucket of `hash` is.
+    /// Where it is said where the entries of `hash` are.
     #[inline]
     #[must_use]
     pub fn bucket_place(&self, hash: u32) -> *const u8 {
-        self.starts.as_ptr().wrapping_add(self.bucket(hash)).cast()
+        self.starts.as_ptr().wrapping_add(self.bucket_of(hash)).cast()
     }
 
-    /// Where the first entry of the bucket of `hash` is.
+    /// Between which two places the entries of `hash` are, if there are any.
     #[inline]
     #[must_use]
-    pub fn entry_place(&self, hash: u32) -> *const u8 {
-        let start = self.starts.get(self.bucket(hash)).copied().unwrap_or_default();
-        self.entries.as_ptr().wrapping_add(start as usize).cast()
+    pub fn bucket(&self, hash: u32) -> Option<(u32, u32)> {
+        let bucket = self.bucket_of(hash);
+        let (start, end) = (*self.starts.get(bucket)?, *self.starts.get(bucket + 1)?);
+        (start < end).then_some((start, end))
+    }
+
+    /// Where the entry at a place is.
+    #[inline]
+    #[must_use]
+    pub fn place(&self, at: u32) -> *const u8 {
+        self.entries.as_ptr().wrapping_add(at as usize).cast()
+    }
+
+    /// Of the entries between two places, the definitions whose name may have this hash, in scope order.
+    #[inline]
+    pub fn entries(&self, start: u32, end: u32, hash: u32) -> impl Iterator<Item = &Entry> {
+        let entries = self.entries.get(start as usize..end as usize).unwrap_or_default();
+        entries.iter().filter(move |entry| entry.hash == hash | 1)
     }
 
     /// The definitions whose name may have this hash, in scope order.
     #[inline]
     pub fn candidates(&self, hash: u32) -> impl Iterator<Item = &Entry> {
-        let bucket = self.bucket(hash);
-        let start = self.starts.get(bucket).copied().unwrap_or_default() as usize;
-        let end = self.starts.get(bucket + 1).copied().unwrap_or_default() as usize;
-        let entries = self.entries.get(start..end).unwrap_or_default();
-        entries.iter().filter(move |entry| entry.hash == hash | 1)
+        let (start, end) = self.bucket(hash).unwrap_or_default();
+        self.entries(start, end, hash)
     }
 }
 

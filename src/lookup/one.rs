@@ -3,7 +3,7 @@
 use super::{Reference, scan};
 use crate::elf::hash::{HashTable, sysv};
 use crate::elf::symbol::Symbol;
-use crate::elf::version::Versym;
+use crate::elf::version::{Version, Versym};
 use crate::object::{Exports, Names};
 
 /// A symbol that matched, with its index.
@@ -79,7 +79,7 @@ impl<'c, 'm, 'a, 'n> Choice<'c, 'm, 'a, 'n> {
         if !is_named(self.names, self.reference, index) {
             return None;
         }
-        match fit(self.names, self.reference, index) {
+        match fit(self.names, self.reference.version, self.reference.class.newest, index) {
             Fit::Yes => Some(index),
             Fit::No => None,
             Fit::IfAlone => {
@@ -102,32 +102,40 @@ impl<'c, 'm, 'a, 'n> Choice<'c, 'm, 'a, 'n> {
 #[inline(always)]
 #[must_use]
 pub fn is_match(names: &Names<'_, '_>, reference: &Reference<'_>, index: u32) -> bool {
-    is_named(names, reference, index) && matches!(fit(names, reference, index), Fit::Yes)
+    is_named(names, reference, index)
+        && matches!(fit(names, reference.version, reference.class.newest, index), Fit::Yes)
+}
+
+/// Whether a candidate that has the reference's name also has its version, whatever others there are.
+#[inline(never)]
+#[must_use]
+pub fn has_version(names: &Names<'_, '_>, wanted: Option<Version<'_>>, index: u32) -> bool {
+    matches!(fit(names, wanted, false, index), Fit::Yes)
 }
 
 /// Whether the symbol defines something under the reference's name.
 #[inline(always)]
 fn is_named(names: &Names<'_, '_>, reference: &Reference<'_>, index: u32) -> bool {
     let Some(symbol) = names.symbols.get(index as usize) else { return false };
-    symbol.can_define(reference.class.definition_only)
-        && scan::is(names.strings.tail(symbol.name), reference.name)
+    let Some(tail) = names.strings.tail(symbol.name) else { return false };
+    symbol.can_define(reference.class.definition_only) && scan::is(tail, reference.name)
 }
 
 /// The version rules of GNU symbol versioning.
 #[inline(always)]
-fn fit(names: &Names<'_, '_>, reference: &Reference<'_>, index: u32) -> Fit {
+fn fit(names: &Names<'_, '_>, wanted: Option<Version<'_>>, newest: bool, index: u32) -> Fit {
     let Some(versym) = names.versyms.get(index as usize).map(Versym) else {
         // The object has no versions: whatever it defines will do.
         return Fit::Yes;
     };
-    let Some(wanted) = reference.version else {
+    let Some(wanted) = wanted else {
         if names.versions.is_empty() {
             // Versions do not count here.
             return if versym.is_hidden() { Fit::No } else { Fit::Yes };
         }
         // The object that refers has no versions. It was linked against the first version that the library ever had:
         // index 2 comes right after the two reserved ones.
-        let last_accepted = if reference.class.newest { 1 } else { 2 };
+        let last_accepted = if newest { 1 } else { 2 };
         return match versym.index() <= last_accepted {
             true => Fit::Yes,
             false if versym.is_hidden() => Fit::No,

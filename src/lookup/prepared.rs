@@ -28,7 +28,9 @@ impl<'a> Prepared<'a> {
         let symbol = object.exports.symbols.get(index as usize).or(null)?;
         let (name, hash) = match symbol.binds_locally() {
             true => (&[][..], 0),
-            false => scan::name(object.exports.strings.tail(symbol.name)).unwrap_or_default(),
+            false => {
+                object.exports.strings.tail(symbol.name).and_then(scan::name).unwrap_or_default()
+            }
         };
         Some(Self { index, symbol, name, hash })
     }

@@ -1,14 +1,15 @@
 //! The usual case of a lookup, in one piece: nothing about the first definition that is found is unusual. All else is
 //! left to [`Scope`](super::scope::Scope), whose answer this never contradicts.
 
-use super::ahead::{First, Waiting};
+use core::num::NonZero;
+
 use super::prepared::Prepared;
 use super::run::{Member, Run};
-use super::{Class, Reference, one};
+use super::{Class, Reference, one, scan};
 use crate::addr::{Addr, ObjectId};
 use crate::elf::dynamic::Flags;
 use crate::elf::symbol::Binding;
-use crate::object::Object;
+use crate::object::{Object, Role};
 
 /// A definition, by what references need of it. Not its symbol: carried about in memory, small fields cost more than
 /// the look itself.
@@ -50,42 +51,40 @@ pub fn of(
     }
 }
 
-/// The same for a reference of a batch: where its first candidate is known, that is compared at once.
-#[inline(always)]
-#[must_use]
-pub fn of_batch(
-    object: &Object<'_>,
-    waiting: &Waiting<'_>,
-    class: Class,
-    runs: &[&Run<'_, '_>],
-    dynamic_weak: bool,
-) -> Quick {
-    let Waiting { prepared, first } = waiting;
-    if !dynamic_weak
-        && !class.skip_program
-        && let Some(First { run, entry }) = *first
-        && let Some((before, [run, ..])) = runs.split_at_checked(run)
-        && !before.iter().any(|run| run.others_may_hold(prepared.hash))
-        && let Some(member) = run.member(entry.member)
-        && let Some(reference) = reference(object, prepared, class)
-        && one::is_match(&member.names, &reference, entry.symbol)
-        && let Some(quick) = judge(member, entry.symbol)
-    {
-        return quick;
-    }
-    apart(object, prepared, class, runs, dynamic_weak)
+/// What a candidate answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Answer {
+    /// Who defines it.
+    pub definer: ObjectId,
+    /// Where it is in the process.
+    pub address: NonZero<u64>,
 }
 
-/// [`of`] by itself: what leads to it does not make room for it.
-#[inline(never)]
-fn apart(
+/// The address that the first candidate gives to a reference by `name`, which `object` makes through symbol `index`, if
+/// any kind of relocation would get this one, with no rule to be gone through.
+#[inline(always)]
+pub(super) fn answer(
     object: &Object<'_>,
-    prepared: &Prepared<'_>,
-    class: Class,
-    runs: &[&Run<'_, '_>],
-    dynamic_weak: bool,
-) -> Quick {
-    of(object, prepared, class, runs, dynamic_weak)
+    (index, name): (u32, &[u8]),
+    (definer, candidate): (&Member<'_, '_>, u32),
+) -> Option<Answer> {
+    let names = &definer.names;
+    let symbol = names.symbols.get(candidate as usize)?;
+    // A program's own copy of what is protected is worth a warning.
+    if !symbol.is_plain()
+        || (symbol.is_protected() && object.role == Role::Program)
+        || !scan::is(names.strings.tail(symbol.name)?, name)
+    {
+        return None;
+    }
+    if !names.versyms.is_empty() {
+        let wanted = object.exports.wanted_version(index);
+        if !one::has_version(names, wanted, candidate) {
+            return None;
+        }
+    }
+    let address = NonZero::new(definer.bias.apply(symbol.vaddr()).0)?;
+    Some(Answer { definer: definer.id, address })
 }
 
 /// The reference that a relocation of `object` makes, unless it binds inside the object.
@@ -97,7 +96,7 @@ fn reference<'a>(
 ) -> Option<Reference<'a>> {
     let Prepared { index, symbol, name, hash } = *prepared;
     let is_symbolic = object.dynamic.flags.contains(Flags::SYMBOLIC);
-    if symbol.binds_locally() || symbol.is_protected() || is_symbolic {
+    if !symbol.binds_elsewhere() || is_symbolic {
         return None;
     }
     Some(Reference { name, hash, version: object.exports.wanted_version(index), class })

@@ -132,13 +132,6 @@ impl<'m, 'a> Run<'m, 'a> {
             .is_some_and(|others| others.iter().any(|member| member.hash.may_hold(hash)))
     }
 
-    /// The names of the object at `position`.
-    #[inline]
-    #[must_use]
-    pub fn names(&self, position: u32) -> Option<&Names<'m, 'a>> {
-        self.member(position).map(|member| &member.names)
-    }
-
     /// The objects, in order.
     pub fn objects(&self) -> impl ExactSizeIterator<Item = ObjectId> + Clone {
         self.members.iter().map(|member| member.id)

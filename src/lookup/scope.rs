@@ -3,7 +3,6 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::ahead::Waiting;
 use super::prepared::Prepared;
 use super::quick::{self, Quick};
 use super::run::{Member, Run};
@@ -34,7 +33,7 @@ pub type OtherNames<'s> = &'s dyn Fn(&[u8]) -> Option<Definition>;
 pub struct Scope<'s, 'm, 'a> {
     runs: &'s [&'s Run<'m, 'a>],
     /// `LD_DYNAMIC_WEAK`: a weak definition gives way to a later strong one.
-    dynamic_weak: bool,
+    pub dynamic_weak: bool,
     unique: Uniqueness<'s, 'a>,
     /// Asked when nothing defines what a relocation refers to.
     pub other_names: Option<OtherNames<'s>>,
@@ -68,8 +67,8 @@ impl<'s, 'm, 'a> Scope<'s, 'm, 'a> {
     /// What a relocation of `object` refers to, if nothing about it is unusual.
     #[inline(always)]
     #[must_use]
-    pub fn quick(&self, object: &Object<'a>, waiting: &Waiting<'a>, class: Class) -> Quick {
-        quick::of_batch(object, waiting, class, self.runs, self.dynamic_weak)
+    pub fn quick(&self, object: &Object<'a>, prepared: &Prepared<'a>, class: Class) -> Quick {
+        quick::of(object, prepared, class, self.runs, self.dynamic_weak)
     }
 
     /// The first definition in scope order. `own` is searched before everything else (`DT_SYMBOLIC`).

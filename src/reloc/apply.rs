@@ -20,9 +20,9 @@ use crate::image::memory::Outside;
 use crate::linkmap::Objects;
 use crate::linkmap::id_set::IdSet;
 use crate::lookup::Class;
-use crate::lookup::ahead::{self, BATCH, Waiting};
+use crate::lookup::ahead::{BATCH, Batch, Waiting};
 use crate::lookup::prepared::Prepared;
-use crate::lookup::quick::Quick;
+use crate::lookup::quick::{Answer, Quick};
 use crate::lookup::scope::{Scope, Undefined};
 use crate::lookup::{told, undefined};
 use crate::object::{Definition, Object, Role};
@@ -119,9 +119,7 @@ pub struct Relocator<'r, 'm, 'a> {
     told: bool,
     /// The last symbol that was looked up, which ld.so does not look up again.
     asked: Option<(u32, Class)>,
-    batch: Vec<Relocation>,
-    /// The symbols of the batch. Not on the stack, of which a thread may have little.
-    waiting: Vec<Option<Waiting<'a>>>,
+    batch: Batch<'r, 'm, 'a>,
 }
 
 /// What the last relocation's symbol led to: link editors put the relocations of one symbol behind one another.
@@ -130,6 +128,17 @@ struct Last {
     symbol: u32,
     class: Class,
     target: Target,
+}
+
+/// What a relocation of one of the usual kinds asks for, and its addend: see [`value`](super::value::value).
+#[inline(always)]
+fn usual_kind(relocation: &Relocation) -> Option<(Class, u64)> {
+    let kind = Kind::from_number(relocation.kind)?;
+    match kind {
+        Kind::Abs64 => Some((Class::of(kind), relocation.addend)),
+        Kind::GlobDat | Kind::JumpSlot => Some((Class::of(kind), 0)),
+        _ => None,
+    }
 }
 
 /// What a symbol stands for.
@@ -166,8 +175,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             last: None,
             told: told::wanted(),
             asked: None,
-            batch: Vec::new(),
-            waiting: Vec::new(),
+            batch: Batch::default(),
         }
     }
 
@@ -231,7 +239,7 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             if !plt.only_missing && plt.defer(&relocation, words) {
                 continue;
             }
-            match self.at_once(id, object, &relocation, words) {
+            match self.one(id, object, &relocation, &Waiting::default(), words) {
                 Err(error)
                     if plt.only_missing
                         && matches!(error.problem, Problem::UndefinedSymbol { .. })
@@ -254,89 +262,93 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         table: Table<'a, Relocation>,
         words: &mut Words,
     ) -> Result<()> {
-        let bias = object.image.bias;
-        for relocation in table.iter() {
-            if relocation.kind == RELATIVE {
-                let place = bias.apply(relocation.offset);
-                words
-                    .write(place, bias.0.wrapping_add(relocation.addend))
-                    .map_err(|outside| self.outside(object, outside))?;
-            } else {
-                ahead::warm_symbol(object, relocation.symbol);
-                self.batch.push(relocation);
-                if self.batch.len() == BATCH {
-                    self.batch(id, object, words)?;
-                }
-            }
+        // Link editors put those first that are relative.
+        let mut relative = 0;
+        for relocation in table.iter().take_while(|relocation| relocation.kind == RELATIVE) {
+            self.relative(object, &relocation, words)?;
+            relative += 1;
         }
-        self.batch(id, object, words)
-    }
-
-    /// Applies the relocations that were put together.
-    fn batch(&mut self, id: ObjectId, object: &'m Object<'a>, words: &mut Words) -> Result<()> {
-        let mut batch = core::mem::take(&mut self.batch);
-        let mut waiting = core::mem::take(&mut self.waiting);
-        let runs = self.scope.runs();
-        let warm = |relocation: &Relocation| ahead::warm_name(object, relocation.symbol);
-        let mut last = None;
-        waiting.extend(ahead::warmed(&batch, warm).map(|relocation| {
-            // Link editors put the relocations of one symbol behind one another.
-            let is_new = last.replace(relocation.symbol) != Some(relocation.symbol);
-            let prepared = is_new.then(|| Prepared::new(object, relocation.symbol)).flatten()?;
-            ahead::warm_buckets(runs, prepared.hash);
-            Some(Waiting { prepared, first: None })
-        }));
-        ahead::warm(runs, &mut waiting);
-        let warm = |waiting: &Option<Waiting<'_>>| {
-            waiting.iter().for_each(|waiting| ahead::warm_candidate(runs, waiting));
-        };
-        for (relocation, waiting) in batch.iter().zip(ahead::warmed(&waiting, warm)) {
-            self.one(id, object, relocation, waiting.as_ref(), words)?;
+        for start in (relative..table.len()).step_by(BATCH) {
+            self.batch(id, object, table.slice(start, start + BATCH), words)?;
         }
-        waiting.clear();
-        batch.clear();
-        (self.batch, self.waiting) = (batch, waiting);
         Ok(())
     }
 
-    /// Applies one relocation of a lazy PLT that cannot wait.
-    #[inline(never)]
-    fn at_once(
-        &mut self,
-        id: ObjectId,
-        object: &'m Object<'a>,
+    #[inline(always)]
+    fn relative(
+        &self,
+        object: &Object<'a>,
         relocation: &Relocation,
         words: &mut Words,
     ) -> Result<()> {
-        self.one(id, object, relocation, None, words)
+        let bias = object.image.bias;
+        words
+            .write(bias.apply(relocation.offset), bias.0.wrapping_add(relocation.addend))
+            .map_err(|outside| self.outside(object, outside))
     }
 
-    /// Applies a relocation that is not relative. Its symbol may have been read already.
+    /// Applies relocations, at most [`BATCH`].
+    fn batch(
+        &mut self,
+        id: ObjectId,
+        object: &'m Object<'a>,
+        relocations: Table<'a, Relocation>,
+        words: &mut Words,
+    ) -> Result<()> {
+        let mut batch = core::mem::take(&mut self.batch);
+        let is_usual = !self.told && !self.scope.dynamic_weak;
+        let looked_up = batch.look_up(object, self.scope.runs(), relocations, is_usual);
+        for (relocation, (waiting, answer)) in relocations.iter().zip(looked_up) {
+            match answer.and_then(|answer| self.answered(&relocation, answer)) {
+                Some(value) => words
+                    .write(object.image.address(relocation.offset), value)
+                    .map_err(|outside| self.outside(object, outside))?,
+                None => self.one(id, object, &relocation, waiting, words)?,
+            }
+        }
+        self.batch = batch;
+        Ok(())
+    }
+
+    /// The value of a word, if its relocation is of one of the usual kinds.
     #[inline(always)]
+    fn answered(&mut self, relocation: &Relocation, answer: Answer) -> Option<u64> {
+        let (class, addend) = usual_kind(relocation)?;
+        let Answer { definer, address } = answer;
+        let (symbol, target) = (relocation.symbol, Target::Address(address.get()));
+        self.last = Some(Last { symbol, class, target });
+        if let Some(bound) = &mut self.bound {
+            bound.add(definer);
+        }
+        Some(address.get().wrapping_add(addend))
+    }
+
+    /// Applies a relocation. Its symbol may have been read already.
+    #[inline(never)]
     fn one(
         &mut self,
         id: ObjectId,
         object: &'m Object<'a>,
         relocation: &Relocation,
-        waiting: Option<&Waiting<'a>>,
+        waiting: &Waiting<'r, 'm, 'a>,
         words: &mut Words,
     ) -> Result<()> {
-        let kind = match Kind::from_number(relocation.kind) {
-            Some(kind @ (Kind::Abs64 | Kind::GlobDat | Kind::JumpSlot)) => kind,
-            kind => return self.rare(id, object, relocation, kind, words),
+        let Some((class, addend)) = usual_kind(relocation) else {
+            return match relocation.kind {
+                RELATIVE => self.relative(object, relocation, words),
+                kind => self.rare(id, object, relocation, Kind::from_number(kind), words),
+            };
         };
-        let class = Class::of(kind);
         let same = |last: &Last| last.symbol == relocation.symbol && last.class == class;
         let target = match self.last.filter(same) {
             Some(last) => last.target,
             None => {
-                let usual = waiting.and_then(|waiting| self.usual(object, waiting, class));
+                let prepared = waiting.prepared(object, relocation.symbol);
+                let prepared = prepared.as_ref();
+                let usual = prepared.and_then(|prepared| self.usual(object, prepared, class));
                 let target = match usual {
                     Some(target) => target,
-                    None => {
-                        let prepared = waiting.map(|waiting| &waiting.prepared);
-                        self.target(id, object, (relocation.symbol, prepared), class)?
-                    }
+                    None => self.target(id, object, (relocation.symbol, prepared), class)?,
                 };
                 let last = Last { symbol: relocation.symbol, class, target };
                 self.last = (!self.told).then_some(last);
@@ -344,14 +356,13 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             }
         };
         let place = object.image.address(relocation.offset);
-        // Only this kind adds it: see `value`.
-        let addend = if kind == Kind::Abs64 { relocation.addend } else { 0 };
         match target {
             Target::Address(address) => words
                 .write(place, address.wrapping_add(addend))
                 .map_err(|outside| self.outside(object, outside)),
             Target::Resolver(resolver) => {
-                let symbol = relocation.symbol;
+                // The other usual kinds are this one without an addend.
+                let (symbol, kind) = (relocation.symbol, Kind::Abs64);
                 let pending = Pending { object: id, resolver, kind, addend, place, symbol };
                 self.deferred.pending.push(pending);
                 Ok(())
@@ -360,17 +371,17 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
     }
 
     /// The same as [`Relocator::target`] in the usual case, with nobody to tell and nothing to warn of.
-    #[inline(always)]
+    #[inline]
     fn usual(
         &mut self,
         object: &'m Object<'a>,
-        waiting: &Waiting<'a>,
+        prepared: &Prepared<'a>,
         class: Class,
     ) -> Option<Target> {
         if self.told {
             return None;
         }
-        let Quick::Found(found) = self.scope.quick(object, waiting, class) else { return None };
+        let Quick::Found(found) = self.scope.quick(object, prepared, class) else { return None };
         let address = found.address?;
         if object.role == Role::Program {
             let definer = self.objects.get(found.definer)?;

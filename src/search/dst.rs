@@ -46,6 +46,10 @@ fn token(after: &[u8]) -> Option<(Token, &[u8])> {
 /// Whether the string holds any token.
 #[must_use]
 pub fn has_token(string: &[u8]) -> bool {
+    // Most have not even this, which is seen many bytes at a time.
+    if !string.contains(&b'$') {
+        return false;
+    }
     let mut rest = string;
     while let Some(at) = rest.iter().position(|byte| *byte == b'$') {
         rest = rest.get(at + 1..).unwrap_or(&[]);
