@@ -96,6 +96,13 @@ impl Symbol {
         }
     }
 
+    /// Whether a reference through this entry may stay undefined.
+    #[inline]
+    #[must_use]
+    pub const fn is_weak(&self) -> bool {
+        matches!(self.binding(), Binding::Weak)
+    }
+
     /// The type.
     #[must_use]
     pub const fn symbol_type(&self) -> Type {

@@ -34,9 +34,11 @@ pub struct Waiting<'r, 'm, 'a> {
 /// How far a lookup has come.
 #[derive(Clone, Copy, Default)]
 enum Stage<'r, 'm, 'a> {
-    /// A batch cannot answer it, or it is the one before once more.
+    /// A batch cannot answer it.
     #[default]
     Apart,
+    /// It is the one before once more.
+    Again,
     /// No index that was asked has a definition.
     Open,
     /// An index has definitions from here to there that may be it.
@@ -137,11 +139,11 @@ fn read<'a>(
     let is_symbolic = object.dynamic.flags.contains(Flags::SYMBOLIC);
     let mut last = None;
     for (Relocation { symbol, .. }, waiting) in warmed(batch.iter(), warm).zip(waiting) {
-        // Link editors put the relocations of one symbol behind one another.
-        let is_new = last.replace(symbol) != Some(symbol);
         *waiting = Waiting::default();
-        if is_new
-            && let Some(symbol) = object.exports.symbols.get(symbol as usize)
+        // Link editors put the relocations of one symbol behind one another.
+        if last.replace(symbol) == Some(symbol) {
+            waiting.stage = Stage::Again;
+        } else if let Some(symbol) = object.exports.symbols.get(symbol as usize)
             && symbol.binds_elsewhere()
             && !is_symbolic
             && let Some(tail) = object.exports.strings.tail(symbol.name)
@@ -217,12 +219,15 @@ fn ask<'a>(
     answers: &mut [Option<Answer>],
 ) {
     let batch = warmed(batch.iter(), |waiting| warm_name_of_candidate(waiting));
+    let mut last = None;
     for ((waiting, relocation), answer) in batch.zip(relocations.iter()).zip(answers) {
-        *answer = match (waiting.stage, waiting.name) {
+        last = match (waiting.stage, waiting.name) {
             (Stage::First { member, symbol }, Some(name)) => {
                 quick::answer(object, (relocation.symbol, name), (member, symbol))
             }
+            (Stage::Again, _) => last,
             _ => None,
         };
+        *answer = last;
     }
 }

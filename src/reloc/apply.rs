@@ -345,7 +345,10 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             None => {
                 let prepared = waiting.prepared(object, relocation.symbol);
                 let prepared = prepared.as_ref();
-                let usual = prepared.and_then(|prepared| self.usual(object, prepared, class));
+                let usual = match prepared.filter(|_| !self.told) {
+                    Some(prepared) => self.usual(object, prepared, class)?,
+                    None => None,
+                };
                 let target = match usual {
                     Some(target) => target,
                     None => self.target(id, object, (relocation.symbol, prepared), class)?,
@@ -370,29 +373,43 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         }
     }
 
-    /// The same as [`Relocator::target`] in the usual case, with nobody to tell and nothing to warn of.
+    /// The same as [`Relocator::target`] in the usual case, with nothing to warn of.
     #[inline]
     fn usual(
         &mut self,
         object: &'m Object<'a>,
         prepared: &Prepared<'a>,
         class: Class,
-    ) -> Option<Target> {
-        if self.told {
-            return None;
-        }
-        let Quick::Found(found) = self.scope.quick(object, prepared, class) else { return None };
-        let address = found.address?;
-        if object.role == Role::Program {
-            let definer = self.objects.get(found.definer)?;
-            if definer.exports.symbols.get(found.index as usize)?.is_protected() {
-                return None;
+    ) -> Result<Option<Target>> {
+        let found = match self.scope.quick(object, prepared, class) {
+            Quick::Found(found) => found,
+            Quick::Absent if self.scope.other_names.is_none() && prepared.symbol.is_weak() => {
+                return Ok(Some(Target::Address(0)));
             }
-        }
+            Quick::Absent | Quick::Unusual => return Ok(None),
+        };
+        let target = match found.address {
+            Some(address) if object.role != Role::Program => Target::Address(address.0),
+            _ => {
+                let definer = self.objects.get(found.definer);
+                let symbol = definer.and_then(|it| it.exports.symbols.get(found.index as usize));
+                let Some((definer, symbol)) = definer.zip(symbol) else { return Ok(None) };
+                if symbol.is_protected() && object.role == Role::Program {
+                    return Ok(None);
+                }
+                match found.address {
+                    Some(address) => Target::Address(address.0),
+                    None if symbol.is_ifunc() => {
+                        Target::Resolver(self.resolver(definer, definer.address_of(&symbol))?)
+                    }
+                    None => return Ok(None),
+                }
+            }
+        };
         if let Some(bound) = &mut self.bound {
             bound.add(found.definer);
         }
-        Some(Target::Address(address.0))
+        Ok(Some(target))
     }
 
     /// The address that a reference to symbol `index` of `object` leads to.
