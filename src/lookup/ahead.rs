@@ -9,7 +9,6 @@ use super::quick::{self, Answer};
 use super::run::{Member, Run};
 use super::scan;
 use crate::arch::prefetch;
-use crate::elf::dynamic::Flags;
 use crate::elf::relocation::Relocation;
 use crate::elf::table::Table;
 use crate::object::{Names, Object};
@@ -136,7 +135,6 @@ fn read<'a>(
     waiting: &mut [Waiting<'_, '_, 'a>],
 ) {
     let warm = |relocation: &Relocation| warm_name(object, relocation.symbol);
-    let is_symbolic = object.dynamic.flags.contains(Flags::SYMBOLIC);
     let mut last = None;
     for (Relocation { symbol, .. }, waiting) in warmed(batch.iter(), warm).zip(waiting) {
         *waiting = Waiting::default();
@@ -145,11 +143,14 @@ fn read<'a>(
             waiting.stage = Stage::Again;
         } else if let Some(symbol) = object.exports.symbols.get(symbol as usize)
             && symbol.binds_elsewhere()
-            && !is_symbolic
             && let Some(tail) = object.exports.strings.tail(symbol.name)
             && let Some((name, hash)) = scan::name(tail)
         {
-            *waiting = Waiting { name: Some(name), hash, stage: Stage::Open };
+            let stage = match quick::may_be_own(object, hash) {
+                true => Stage::Apart,
+                false => Stage::Open,
+            };
+            *waiting = Waiting { name: Some(name), hash, stage };
             warm_buckets(runs, hash);
         }
     }

@@ -95,11 +95,16 @@ fn reference<'a>(
     class: Class,
 ) -> Option<Reference<'a>> {
     let Prepared { index, symbol, name, hash } = *prepared;
-    let is_symbolic = object.dynamic.flags.contains(Flags::SYMBOLIC);
-    if !symbol.binds_elsewhere() || is_symbolic {
+    if !symbol.binds_elsewhere() || may_be_own(object, hash) {
         return None;
     }
     Some(Reference { name, hash, version: object.exports.wanted_version(index), class })
+}
+
+/// Whether an object that is searched before all others for what it refers to itself may define a name with this hash.
+#[inline(always)]
+pub(super) fn may_be_own(object: &Object<'_>, hash: u32) -> bool {
+    object.dynamic.flags.contains(Flags::SYMBOLIC) && object.exports.hash.may_hold(hash)
 }
 
 /// What it means that an object defines the name.
