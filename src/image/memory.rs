@@ -93,10 +93,14 @@ impl Words {
     #[inline]
     fn check(&mut self, at: Addr, len: u64) -> Result<(), Outside> {
         if !self.current.holds(at, len) {
-            self.current =
-                *self.windows.iter().find(|window| window.holds(at, len)).ok_or(Outside(at))?;
+            self.current = self.window(at, len)?;
         }
         Ok(())
+    }
+
+    /// The window that holds `len` bytes from `at` on.
+    fn window(&self, at: Addr, len: u64) -> Result<Window, Outside> {
+        self.windows.iter().find(|window| window.holds(at, len)).copied().ok_or(Outside(at))
     }
 
     /// Reads a 64-bit word.
@@ -119,6 +123,25 @@ impl Words {
         self.check(at, 8)?;
         // SAFETY: the word lies in a window, which is writable and which no reference points into.
         unsafe { (at.0 as *mut u64).write_unaligned(value) };
+        Ok(())
+    }
+
+    /// Writes 64-bit words, many of which follow one another.
+    ///
+    /// # Errors
+    /// [`Outside`] of every window.
+    #[inline(always)]
+    pub fn write_all(&mut self, words: impl Iterator<Item = (Addr, u64)>) -> Result<(), Outside> {
+        // A copy: what is written might be this value, as far as the compiler knows.
+        let mut window = self.current;
+        for (at, value) in words {
+            if !window.holds(at, 8) {
+                window = self.window(at, 8)?;
+            }
+            // SAFETY: as in `write`.
+            unsafe { (at.0 as *mut u64).write_unaligned(value) };
+        }
+        self.current = window;
         Ok(())
     }
 
@@ -257,6 +280,10 @@ mod tests {
         for outside in [base - 8, base - 1, base + 25, base + 32, 0, u64::MAX] {
             assert_eq!(words.write(Addr(outside), 7), Err(Outside(Addr(outside))));
         }
+        let all = |last| [(Addr(base), 1), (Addr(base + 16), 2), (Addr(last), 3)].into_iter();
+        assert_eq!(words.write_all(all(base + 24)), Ok(()));
+        assert_eq!(words.write_all(all(base + 25)), Err(Outside(Addr(base + 25))));
+        assert_eq!(words.read(Addr(base + 24)), Ok(3));
         assert_eq!(words.write32(Addr(base + 28), 1), Ok(()));
         assert!(words.write32(Addr(base + 29), 1).is_err());
     }

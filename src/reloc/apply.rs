@@ -9,7 +9,7 @@ use super::Relocation;
 use super::copy::{Copy, differing_sizes};
 use super::defect::{self, NO_TLS, overflow, symbol_name};
 use super::value::{Operands, Store, value};
-use crate::addr::{Addr, ObjectId};
+use crate::addr::{Addr, Bias, ObjectId};
 use crate::arch::x86_64::RelocationKind as Kind;
 use crate::elf::Malformed;
 use crate::elf::symbol::Symbol;
@@ -128,6 +128,12 @@ struct Last {
     symbol: u32,
     class: Class,
     target: Target,
+}
+
+/// The place and the value of a relative relocation.
+#[inline(always)]
+fn relative_word(bias: Bias, relocation: &Relocation) -> (Addr, u64) {
+    (bias.apply(relocation.offset), bias.0.wrapping_add(relocation.addend))
 }
 
 /// What a relocation of one of the usual kinds asks for, and its addend: see [`value`](super::value::value).
@@ -262,29 +268,12 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         table: Table<'a, Relocation>,
         words: &mut Words,
     ) -> Result<()> {
-        // Link editors put those first that are relative.
-        let mut relative = 0;
-        for relocation in table.iter().take_while(|relocation| relocation.kind == RELATIVE) {
-            self.relative(object, &relocation, words)?;
-            relative += 1;
-        }
+        let relative =
+            relative(object, table, words).map_err(|outside| self.outside(object, outside))?;
         for start in (relative..table.len()).step_by(BATCH) {
             self.batch(id, object, table.slice(start, start + BATCH), words)?;
         }
         Ok(())
-    }
-
-    #[inline(always)]
-    fn relative(
-        &self,
-        object: &Object<'a>,
-        relocation: &Relocation,
-        words: &mut Words,
-    ) -> Result<()> {
-        let bias = object.image.bias;
-        words
-            .write(bias.apply(relocation.offset), bias.0.wrapping_add(relocation.addend))
-            .map_err(|outside| self.outside(object, outside))
     }
 
     /// Applies relocations, at most [`BATCH`].
@@ -335,7 +324,10 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
     ) -> Result<()> {
         let Some((class, addend)) = usual_kind(relocation) else {
             return match relocation.kind {
-                RELATIVE => self.relative(object, relocation, words),
+                RELATIVE => {
+                    let (place, value) = relative_word(object.image.bias, relocation);
+                    words.write(place, value).map_err(|outside| self.outside(object, outside))
+                }
                 kind => self.rare(id, object, relocation, Kind::from_number(kind), words),
             };
         };
@@ -661,6 +653,20 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
     fn outside(&self, object: &Object<'_>, place: Outside) -> Error {
         defect::outside(self.program, object, place)
     }
+}
+
+/// Applies the relative relocations that a table begins with, which link editors put first. Returns how many they are.
+#[inline(never)]
+fn relative(
+    object: &Object<'_>,
+    table: Table<'_, Relocation>,
+    words: &mut Words,
+) -> core::result::Result<usize, Outside> {
+    let bias = object.image.bias;
+    let mut count = 0;
+    let first = table.iter().take_while(|relocation| relocation.kind == RELATIVE);
+    words.write_all(first.inspect(|_| count += 1).map(|it| relative_word(bias, &it)))?;
+    Ok(count)
 }
 
 /// Applies relative relocations in their packed form (gABI, "Relative Relocation Table"): an even word is an address to
