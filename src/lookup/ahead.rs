@@ -127,7 +127,7 @@ fn warm_buckets(runs: &[&Run<'_, '_>], hash: u32) {
 }
 
 /// Reads the references of a batch.
-#[inline(always)]
+#[inline(never)]
 fn read<'a>(
     object: &Object<'a>,
     runs: &[&Run<'_, '_>],
@@ -157,7 +157,7 @@ fn read<'a>(
 }
 
 /// Finds the first candidates of a batch and brings near what comparing them will read.
-#[inline(always)]
+#[inline(never)]
 fn warm<'r, 'm, 'a>(runs: &'r [&'r Run<'m, 'a>], batch: &mut [Waiting<'r, 'm, 'a>]) {
     for (at, run) in runs.iter().enumerate() {
         let Some(index) = run.index() else { continue };
