@@ -18,22 +18,26 @@ struct Entry {
     as_linked: bool,
 }
 
-const ENTRIES: [Entry; 7] = [
+const ENTRIES: [Entry; 11] = [
     Entry { name: "hello", source: Source::HelloC, args: &[], as_linked: true },
     Entry { name: "hello-c++", source: Source::HelloCxx, args: &[], as_linked: true },
-    Entry {
-        name: "bash",
-        source: Source::Found("bash"),
-        args: &["-c", "echo $((6 * 7))"],
-        as_linked: true,
-    },
-    Entry { name: "git", source: Source::Found("git"), args: &["--version"], as_linked: true },
+    Entry::found("bash", &["-c", "echo $((6 * 7))"]),
+    Entry::found("git", &["--version"]),
+    Entry::found("gdb", &["--version"]),
+    Entry::found("inkscape", &["--version"]),
+    Entry::found("ffmpeg", &["-version"]),
+    Entry::found("blender", &["--version"]),
     Entry::synthetic("synth-10x100", 10, 100),
     Entry::synthetic("synth-100x100", 100, 100),
     Entry::synthetic("synth-400x100", 400, 100),
 ];
 
 impl Entry {
+    /// A program of this name in PATH.
+    const fn found(name: &'static str, args: &'static [&'static str]) -> Self {
+        Self { name, source: Source::Found(name), args, as_linked: true }
+    }
+
     const fn synthetic(name: &'static str, libraries: usize, symbols: usize) -> Self {
         Self { name, source: Source::Synthetic { libraries, symbols }, args: &[], as_linked: false }
     }
