@@ -83,6 +83,12 @@ impl Record for Symbol {
     }
 }
 
+/// A bit for each `st_info` of global and weak symbols that are code or data.
+const PLAIN: u64 = {
+    let types = 1 << STT_NOTYPE | 1 << STT_OBJECT | 1 << STT_FUNC | 1 << STT_COMMON;
+    types << (STB_GLOBAL << 4) | types << (STB_WEAK << 4)
+};
+
 impl Symbol {
     /// The binding.
     #[inline]
@@ -195,10 +201,8 @@ impl Symbol {
     #[must_use]
     pub const fn is_plain(&self) -> bool {
         let is_here = !self.is_undefined() && !self.is_absolute() && self.value != 0;
-        let is_code_or_data =
-            matches!(self.info & 15, STT_NOTYPE | STT_OBJECT | STT_FUNC | STT_COMMON);
-        let is_bound = matches!(self.info >> 4, STB_GLOBAL | STB_WEAK);
-        is_here && is_code_or_data && is_bound && !self.is_hidden()
+        let is_bound = self.info < 64 && PLAIN >> self.info & 1 != 0;
+        is_here && is_bound && !self.is_hidden()
     }
 
     /// The value as an address in the object.

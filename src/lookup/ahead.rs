@@ -92,7 +92,7 @@ impl<'r, 'm, 'a> Batch<'r, 'm, 'a> {
 /// take turns.
 #[inline(always)]
 fn warmed<I: Iterator + Clone>(items: I, warm: impl Fn(&I::Item)) -> impl Iterator<Item = I::Item> {
-    const LAG: usize = 16;
+    const LAG: usize = 32;
     items.clone().take(LAG).for_each(|item| warm(&item));
     let mut later = items.clone().skip(LAG);
     items.inspect(move |_| later.next().into_iter().for_each(|item| warm(&item)))
