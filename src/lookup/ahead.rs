@@ -63,7 +63,8 @@ pub struct Batch<'r, 'm, 'a> {
 }
 
 impl<'r, 'm, 'a> Batch<'r, 'm, 'a> {
-    /// Looks up what relocations of `object` refer to, at most [`BATCH`]. Only where that `is_usual` are there answers.
+    /// Looks up what relocations of `object` refer to, at most [`BATCH`]. Where nothing `is_usual`, as under
+    /// LD_DYNAMIC_WEAK, their names are read and nothing is answered.
     #[inline(always)]
     pub fn look_up(
         &mut self,

@@ -130,23 +130,6 @@ struct Last {
     target: Target,
 }
 
-/// The place and the value of a relative relocation.
-#[inline(always)]
-fn relative_word(bias: Bias, relocation: &Relocation) -> (Addr, u64) {
-    (bias.apply(relocation.offset), bias.0.wrapping_add(relocation.addend))
-}
-
-/// What a relocation of one of the usual kinds asks for, and its addend: see [`value`](super::value::value).
-#[inline(always)]
-fn usual_kind(relocation: &Relocation) -> Option<(Class, u64)> {
-    let kind = Kind::from_number(relocation.kind)?;
-    match kind {
-        Kind::Abs64 => Some((Class::of(kind), relocation.addend)),
-        Kind::GlobDat | Kind::JumpSlot => Some((Class::of(kind), 0)),
-        _ => None,
-    }
-}
-
 /// What a symbol stands for.
 #[derive(Clone, Copy)]
 enum Target {
@@ -652,6 +635,23 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
 
     fn outside(&self, object: &Object<'_>, place: Outside) -> Error {
         defect::outside(self.program, object, place)
+    }
+}
+
+/// The place and the value of a relative relocation.
+#[inline(always)]
+fn relative_word(bias: Bias, relocation: &Relocation) -> (Addr, u64) {
+    (bias.apply(relocation.offset), bias.0.wrapping_add(relocation.addend))
+}
+
+/// What a relocation of one of the usual kinds asks for, and its addend: see [`value`](super::value::value).
+#[inline(always)]
+fn usual_kind(relocation: &Relocation) -> Option<(Class, u64)> {
+    let kind = Kind::from_number(relocation.kind)?;
+    match kind {
+        Kind::Abs64 => Some((Class::of(kind), relocation.addend)),
+        Kind::GlobDat | Kind::JumpSlot => Some((Class::of(kind), 0)),
+        _ => None,
     }
 }
 
