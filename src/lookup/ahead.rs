@@ -3,7 +3,6 @@
 
 use alloc::vec::Vec;
 
-use super::index::Entry;
 use super::prepared::Prepared;
 use super::quick::{self, Answer};
 use super::run::{Member, Run};
@@ -173,19 +172,18 @@ fn warm<'r, 'm, 'a>(runs: &'r [&'r Run<'m, 'a>], batch: &mut [Waiting<'r, 'm, 'a
         let before = runs.get(..at).unwrap_or_default();
         for waiting in &mut *batch {
             let Stage::Bucket { start, end } = waiting.stage else { continue };
-            let mut entries = index.entries(start, end, waiting.hash);
-            waiting.stage = match entries.next() {
+            let first = index.entries(start, end, waiting.hash).next();
+            let first = first.map(|entry| (run.member(entry.member), entry.symbol));
+            waiting.stage = match first {
+                None => Stage::Open,
                 Some(_) if before.iter().any(|run| run.others_may_hold(waiting.hash)) => {
                     Stage::Apart
                 }
-                Some(&Entry { member, symbol, .. }) => match run.member(member) {
-                    Some(member) => {
-                        warm_candidate(&member.names, symbol);
-                        Stage::First { member, symbol }
-                    }
-                    None => Stage::Apart,
-                },
-                None => Stage::Open,
+                Some((Some(member), symbol)) => {
+                    warm_candidate(&member.names, symbol);
+                    Stage::First { member, symbol }
+                }
+                Some((None, _)) => Stage::Apart,
             };
         }
     }

@@ -285,14 +285,11 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
     /// The value of a word, if its relocation is of one of the usual kinds.
     #[inline(always)]
     fn answered(&mut self, relocation: &Relocation, answer: Answer) -> Option<u64> {
-        let (class, addend) = usual_kind(relocation)?;
-        let Answer { definer, address } = answer;
-        let (symbol, target) = (relocation.symbol, Target::Address(address.get()));
-        self.last = Some(Last { symbol, class, target });
+        let (_, addend) = usual_kind(relocation)?;
         if let Some(bound) = &mut self.bound {
-            bound.add(definer);
+            bound.add(answer.definer);
         }
-        Some(address.get().wrapping_add(addend))
+        Some(answer.address.get().wrapping_add(addend))
     }
 
     /// Applies a relocation. Its symbol may have been read already.
@@ -363,28 +360,21 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
             }
             Quick::Absent | Quick::Unusual => return Ok(None),
         };
-        let target = match found.address {
-            Some(address) if object.role != Role::Program => Target::Address(address.0),
-            _ => {
-                let definer = self.objects.get(found.definer);
-                let symbol = definer.and_then(|it| it.exports.symbols.get(found.index as usize));
-                let Some((definer, symbol)) = definer.zip(symbol) else { return Ok(None) };
-                if symbol.is_protected() && object.role == Role::Program {
-                    return Ok(None);
-                }
-                match found.address {
-                    Some(address) => Target::Address(address.0),
-                    None if symbol.is_ifunc() => {
-                        Target::Resolver(self.resolver(definer, definer.address_of(&symbol))?)
-                    }
-                    None => return Ok(None),
-                }
-            }
-        };
         if let Some(bound) = &mut self.bound {
             bound.add(found.definer);
         }
-        Ok(Some(target))
+        if let Some(address) = found.address
+            && object.role != Role::Program
+        {
+            return Ok(Some(Target::Address(address.0)));
+        }
+        let definer = self.objects.get(found.definer);
+        let symbol = definer.and_then(|it| it.exports.symbols.get(found.index as usize));
+        let Some((definer, symbol)) = definer.zip(symbol) else { return Ok(None) };
+        if symbol.is_protected() && object.role == Role::Program {
+            return Ok(None);
+        }
+        self.defined(definer, &symbol).map(Some)
     }
 
     /// The address that a reference to symbol `index` of `object` leads to.
@@ -398,13 +388,19 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
     ) -> Result<Target> {
         let found = self.definition(id, object, symbol, class)?;
         let Some(Definition { object, symbol, .. }) = found else { return Ok(Target::Address(0)) };
-        let Some(definer) = self.objects.get(object) else { return Ok(Target::Address(0)) };
-        let address = definer.address_of(&symbol).0;
-        if !symbol.is_ifunc() {
-            return Ok(Target::Address(address));
+        match self.objects.get(object) {
+            Some(definer) => self.defined(definer, &symbol),
+            None => Ok(Target::Address(0)),
         }
-        let resolver = self.resolver(definer, Addr(address))?;
-        Ok(Target::Resolver(resolver))
+    }
+
+    /// What a definition stands for.
+    fn defined(&self, definer: &Object<'a>, symbol: &Symbol) -> Result<Target> {
+        let address = definer.address_of(symbol);
+        match symbol.is_ifunc() {
+            true => self.resolver(definer, address).map(Target::Resolver),
+            false => Ok(Target::Address(address.0)),
+        }
     }
 
     /// The definition that symbol `index` of `object`, which may have been read already, binds to.
