@@ -217,6 +217,17 @@ impl HashTable<'_> {
             Self::Sysv(_) => true,
         }
     }
+
+    /// The same, surer and slower: a GNU table is asked itself, and not its filter.
+    #[inline]
+    #[must_use]
+    pub fn holds(&self, hash: u32) -> bool {
+        match self {
+            Self::None => false,
+            Self::Gnu(table) => table.find(hash, |_| Some(())).is_some(),
+            Self::Sysv(_) => true,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Sets of objects.
 
+use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::addr::ObjectId;
@@ -12,6 +13,12 @@ pub struct IdSet {
 }
 
 impl IdSet {
+    /// An empty set with room for ids below `count`.
+    #[must_use]
+    pub fn of(count: usize) -> Self {
+        Self { held: vec![false; count] }
+    }
+
     /// Adds an object; says whether it was not there before.
     #[inline]
     pub fn add(&mut self, id: ObjectId) -> bool {
@@ -29,8 +36,11 @@ impl IdSet {
 
     /// The objects, in the order of their ids. The set is empty then.
     pub fn take(&mut self) -> Vec<ObjectId> {
-        let ids = (0..).map(ObjectId).zip(&mut self.held);
-        ids.filter_map(|(id, held)| core::mem::take(held).then_some(id)).collect()
+        let count = self.held.iter().filter(|held| **held).count();
+        let mut ids = Vec::with_capacity(count);
+        let all = (0..).map(ObjectId).zip(&mut self.held);
+        ids.extend(all.filter_map(|(id, held)| core::mem::take(held).then_some(id)));
+        ids
     }
 }
 

@@ -170,21 +170,32 @@ fn warm<'r, 'm, 'a>(runs: &'r [&'r Run<'m, 'a>], batch: &mut [Waiting<'r, 'm, 'a
             }
         }
         let before = runs.get(..at).unwrap_or_default();
+        before.iter().flat_map(|run| run.others()).for_each(|member| set_apart(member, batch));
         for waiting in &mut *batch {
             let Stage::Bucket { start, end } = waiting.stage else { continue };
             let first = index.entries(start, end, waiting.hash).next();
             let first = first.map(|entry| (run.member(entry.member), entry.symbol));
             waiting.stage = match first {
                 None => Stage::Open,
-                Some(_) if before.iter().any(|run| run.others_may_hold(waiting.hash)) => {
-                    Stage::Apart
-                }
                 Some((Some(member), symbol)) => {
                     warm_candidate(&member.names, symbol);
                     Stage::First { member, symbol }
                 }
                 Some((None, _)) => Stage::Apart,
             };
+        }
+    }
+}
+
+/// Sets apart what an object may define that comes before those of the index, and is in none itself.
+#[inline(always)]
+fn set_apart(member: &Member<'_, '_>, batch: &mut [Waiting<'_, '_, '_>]) {
+    for waiting in batch {
+        if let Stage::Bucket { .. } = waiting.stage
+            && member.hash.may_hold(waiting.hash)
+            && member.hash.holds(waiting.hash)
+        {
+            waiting.stage = Stage::Apart;
         }
     }
 }

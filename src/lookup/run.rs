@@ -124,12 +124,16 @@ impl<'m, 'a> Run<'m, 'a> {
         self.members.get(position as usize)
     }
 
-    /// Whether an object that the index is not of may define a name with this hash. A `false` is certain.
+    /// The objects that the index is not of.
+    #[inline(always)]
+    pub(super) fn others(&self) -> &[Member<'m, 'a>] {
+        self.members.get(self.indexed..).unwrap_or_default()
+    }
+
+    /// Whether one of them may define a name with this hash. A `false` is certain.
     #[inline(always)]
     pub(super) fn others_may_hold(&self, hash: u32) -> bool {
-        self.members
-            .get(self.indexed..)
-            .is_some_and(|others| others.iter().any(|member| member.hash.may_hold(hash)))
+        self.others().iter().any(|member| member.hash.may_hold(hash))
     }
 
     /// The objects, in order.

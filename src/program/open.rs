@@ -360,6 +360,9 @@ fn following(process: &Process, request: &Request<'_>, space: usize) -> &'static
 fn note_bound(world: &mut World, id: ObjectId, mut bound: Vec<ObjectId>) {
     bound.retain(|&to| to != id && world.life(to).is_some_and(|life| !life.is_pinned()));
     tracing::dependencies(world, id, &bound);
+    // Most often these are among what it asks for itself, and the rest of its dependencies need not be known.
+    let needed = world.map.get(id).map_or(&[][..], |object| &object.needed);
+    bound.retain(|to| !needed.contains(to));
     if bound.is_empty() {
         return;
     }

@@ -401,19 +401,36 @@ impl World {
     /// An object and all that it depends on, breadth-first.
     #[must_use]
     pub fn with_dependencies(&self, id: ObjectId) -> Vec<ObjectId> {
-        self.dependencies(id).into_ids()
-    }
-
-    /// The same as the list that it was made from.
-    #[must_use]
-    pub fn dependencies(&self, id: ObjectId) -> SearchList {
         let mut list = SearchList::new(core::iter::once(id));
         while let Some(id) = list.next() {
             if let Some(object) = self.map.get(id) {
                 list.add(id, &object.needed, &object.filtees);
             }
         }
-        list
+        list.into_ids()
+    }
+
+    /// The same as a set, in no order.
+    #[must_use]
+    pub fn dependencies(&self, id: ObjectId) -> IdSet {
+        self.reachable(core::iter::once(id), |_| [])
+    }
+
+    /// Some objects with all that they need, that `beyond` names for them, and so on.
+    fn reachable<I: IntoIterator<Item = ObjectId>>(
+        &self,
+        from: impl Iterator<Item = ObjectId>,
+        beyond: impl Fn(ObjectId) -> I,
+    ) -> IdSet {
+        let count = self.map.objects.ids();
+        let (mut reached, mut to_visit) = (IdSet::of(count), Vec::with_capacity(count));
+        to_visit.extend(from.filter(|&id| reached.add(id)));
+        while let Some(id) = to_visit.pop() {
+            let needed = self.map.get(id).map_or(&[][..], |object| &object.needed);
+            let next = needed.iter().copied().chain(beyond(id));
+            to_visit.extend(next.filter(|&id| reached.add(id)));
+        }
+        reached
     }
 
     /// Whether `id` is seen to stay as long as `holder` does. Takes no memory and little time: signal handlers ask as
@@ -433,22 +450,14 @@ impl World {
         let is_root = |id: ObjectId, life: &Life| {
             life.is_pinned() || life.opens.load(Ordering::Relaxed) != 0 || also_held(id)
         };
-        let mut used = IdSet::default();
-        let mut to_visit: Vec<ObjectId> = self
+        let roots = self
             .map
             .objects
             .iter()
             .filter(|&(id, _)| self.life(id).is_none_or(|life| is_root(id, life)))
-            .map(|(id, _)| id)
-            .collect();
-        while let Some(id) = to_visit.pop() {
-            if !used.add(id) {
-                continue;
-            }
-            let needed = self.map.get(id).map_or(&[][..], |object| &object.needed);
-            to_visit.extend(needed);
-            to_visit.extend(self.life(id).into_iter().flat_map(|life| life.bound.objects()));
-        }
+            .map(|(id, _)| id);
+        let used = self
+            .reachable(roots, |id| self.life(id).into_iter().flat_map(|life| life.bound.objects()));
         let members = self.map.spaces.iter().flat_map(|space| &space.members);
         members.copied().filter(|&id| !used.holds(id)).collect()
     }
