@@ -1,11 +1,13 @@
 //! The objects of a process and how they come together: names, identities, breadth-first dependencies.
 
+pub mod by_object;
 pub mod id_set;
 mod linker;
 mod loader;
 mod requester;
 pub mod requests;
 mod search_list;
+mod shards;
 pub mod tree;
 
 use alloc::borrow::Cow;
@@ -15,8 +17,6 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ffi::CStr;
-
-use hashbrown::HashMap;
 
 use crate::addr::ObjectId;
 use crate::elf::Malformed;
@@ -30,10 +30,12 @@ use crate::search::{Failure, Files, Found, NOT_OPENED, NotFound, Origin, Purpose
 use crate::sys::Identity;
 use crate::text::Text;
 use crate::trace::{self, Event, Topics};
+use by_object::ByObject;
 use id_set::IdSet;
 pub use requester::chain;
 use requester::program_runpath;
 pub use search_list::SearchList;
+use shards::Shards;
 
 /// About how much of the heap an object takes, in bytes.
 const PER_OBJECT: u32 = 5 << 10;
@@ -74,9 +76,11 @@ const PARTS_OF_LIBC: [&[u8]; 7] =
 /// The arena of objects. An id is a place in it, free again when its object is unloaded.
 #[derive(Clone, Default)]
 pub struct Objects<'a> {
-    slots: Vec<Option<Arc<Object<'a>>>>,
+    slots: ByObject<Option<Arc<Object<'a>>>>,
+    /// One past the highest id there is.
+    ids: usize,
     /// No place before this one is free.
-    taken: usize,
+    taken: u32,
     /// The order of initialisers and finalisers is that of before glibc 2.35.
     pub older_order: bool,
 }
@@ -86,62 +90,54 @@ impl<'a> Objects<'a> {
     #[inline]
     #[must_use]
     pub fn get(&self, id: ObjectId) -> Option<&Object<'a>> {
-        self.slots.get(id.index())?.as_deref()
+        self.slots.get(id)?.as_deref()
     }
 
     /// The same, to be kept alive.
     #[must_use]
     pub fn share(&self, id: ObjectId) -> Option<Arc<Object<'a>>> {
-        self.slots.get(id.index())?.clone()
+        self.slots.get(id)?.clone()
     }
 
     /// All objects by id, which for those of start-up is the order in which they were loaded.
     pub fn iter(&self) -> impl Iterator<Item = (ObjectId, &Object<'a>)> {
-        (0..).map(ObjectId).zip(&self.slots).filter_map(|(id, slot)| Some((id, slot.as_deref()?)))
+        self.slots.iter().filter_map(|(id, slot)| Some((id, slot.as_deref()?)))
     }
 
     /// One past the highest id there is.
     #[must_use]
     pub const fn ids(&self) -> usize {
-        self.slots.len()
-    }
-
-    /// Room for some more.
-    pub fn reserve(&mut self, count: usize) {
-        self.slots.reserve(count);
+        self.ids
     }
 
     /// Puts an object in the first place that is free.
     fn push(&mut self, object: Arc<Object<'a>>) -> ObjectId {
-        let mut places = self.slots.iter().enumerate().skip(self.taken);
-        let free = places.find(|(_, slot)| slot.is_none()).map(|(at, _)| at);
-        let at = free.unwrap_or(self.slots.len());
-        match self.slots.get_mut(at) {
-            Some(slot) => *slot = Some(object),
-            None => self.slots.push(Some(object)),
+        let mut id = ObjectId(self.taken);
+        while self.slots.get(id).is_some_and(Option::is_some) {
+            id.0 += 1;
         }
-        self.taken = at + 1;
-        #[expect(clippy::cast_possible_truncation, reason = "no process has 2^32 objects")]
-        ObjectId(at as u32)
+        self.slots.set(id, Some(object));
+        self.taken = id.0 + 1;
+        self.ids = self.ids.max(id.index() + 1);
+        id
     }
 
     fn remove(&mut self, gone: &IdSet) {
-        let places = (0..).map(ObjectId).zip(&mut self.slots);
-        for (id, slot) in places.filter(|(id, _)| gone.holds(*id)) {
-            *slot = None;
-            self.taken = self.taken.min(id.index());
-        }
+        self.slots.clear(gone.iter());
+        self.taken = gone.iter().next().map_or(self.taken, |first| self.taken.min(first.0));
     }
 
     /// An object that nobody else keeps: one that is being loaded.
     fn get_mut(&mut self, id: ObjectId) -> Option<&mut Object<'a>> {
-        self.slots.get_mut(id.index())?.as_mut().and_then(Arc::get_mut)
+        self.slots.get_mut(id)?.as_mut().and_then(Arc::get_mut)
     }
 }
 
 impl<'a> FromIterator<Arc<Object<'a>>> for Objects<'a> {
     fn from_iter<I: IntoIterator<Item = Arc<Object<'a>>>>(objects: I) -> Self {
-        Self { slots: objects.into_iter().map(Some).collect(), ..Self::default() }
+        let mut this = Self::default();
+        objects.into_iter().for_each(|object| _ = this.push(object));
+        this
     }
 }
 
@@ -154,21 +150,21 @@ pub struct Namespace {
     pub search_list: Vec<ObjectId>,
     /// rld as its objects see it, where that is not as the program's do.
     loader: Option<ObjectId>,
-    names: HashMap<Arc<[u8]>, ObjectId>,
-    files: HashMap<Identity, ObjectId>,
+    names: Shards<Arc<[u8]>>,
+    files: Shards<Identity>,
 }
 
 impl Namespace {
     /// The object that goes by `name`.
     #[must_use]
     pub fn by_name(&self, name: &[u8]) -> Option<ObjectId> {
-        self.names.get(name).copied()
+        self.names.get(name)
     }
 
     /// The object that is this file.
     #[must_use]
     pub fn by_file(&self, identity: Identity) -> Option<ObjectId> {
-        self.files.get(&identity).copied()
+        self.files.get(&identity)
     }
 
     /// Whether nothing but rld is in it.
@@ -194,10 +190,10 @@ impl Namespace {
         }
         let names = [Some(object.name.to_bytes()), object.soname];
         for name in names.into_iter().flatten().filter(|name| names_count && !name.is_empty()) {
-            self.names.entry(name.into()).or_insert(id);
+            self.names.enter(name, id, |name| name.into());
         }
         if let Some(identity) = object.identity {
-            self.files.entry(identity).or_insert(id);
+            self.files.enter(&identity, id, |identity| *identity);
         }
     }
 }
@@ -250,21 +246,25 @@ impl<'a> LinkMap<'a> {
 
     /// Puts an object in the place of one that stands for the same file.
     pub fn replace(&mut self, id: ObjectId, object: Object<'a>) {
-        if let Some(slot) = self.objects.slots.get_mut(id.index()) {
-            *slot = Some(Arc::new(object));
-        }
+        self.objects.slots.set(id, Some(Arc::new(object)));
     }
 
     /// Takes objects out; their memory goes when nobody keeps them any more.
     pub fn remove(&mut self, gone: &IdSet) {
+        let all: Vec<_> = self.objects.iter().map(|(id, _)| id).collect();
+        self.remove_before(gone, &all);
+    }
+
+    /// The same, where none of them has led to others than to `later` ones.
+    pub fn remove_before(&mut self, gone: &IdSet, later: &[ObjectId]) {
         for space in &mut self.spaces {
-            space.names.retain(|_, known| !gone.holds(*known));
-            space.files.retain(|_, known| !gone.holds(*known));
+            space.names.retain(|known| !gone.holds(known));
+            space.files.retain(|known| !gone.holds(known));
             space.members.retain(|known| !gone.holds(*known));
             space.loader = space.loader.filter(|loader| !gone.holds(*loader));
         }
         let is_orphan = |object: &&Object<'_>| object.loader.get().is_some_and(|id| gone.holds(id));
-        for orphan in self.objects.iter().map(|(_, object)| object).filter(is_orphan) {
+        for orphan in later.iter().filter_map(|&id| self.objects.get(id)).filter(is_orphan) {
             orphan.loader.set(None);
         }
         self.objects.remove(gone);
@@ -308,10 +308,12 @@ impl<'a> LinkMap<'a> {
         self.change(id, |libc| libc.role = Role::Libc);
         self.hosted = Some(id);
         for space in &mut self.spaces {
-            space.names = [(interpreter.into(), id)].into_iter().collect();
+            space.names = Shards::default();
+            space.names.enter(interpreter, id, |name| name.into());
         }
-        for object in self.objects.slots.iter_mut().flatten().filter_map(Arc::get_mut) {
-            object.exports.forget_versions();
+        #[expect(clippy::cast_possible_truncation, reason = "no process has 2^32 objects")]
+        for id in (0..self.objects.ids() as u32).map(ObjectId) {
+            self.change(id, |object| object.exports.forget_versions());
         }
     }
 
@@ -336,13 +338,7 @@ impl<'a> LinkMap<'a> {
             return;
         }
         let Some(names) = self.spaces.get_mut(space).map(|space| &mut space.names) else { return };
-        let known = match names.get(name) {
-            Some(&known) => known,
-            None => {
-                names.insert(name.into(), id);
-                id
-            }
-        };
+        let known = names.enter(name, id, |name| name.into());
         let object = self.objects.get_mut(id).filter(|_| known == id);
         if let Some(object) = object
             && object.name.to_bytes() != name
@@ -602,6 +598,9 @@ impl<'a, S: Source<'a>> Linker<'_, 'a, S> {
             _ => return Ok(()),
         };
         heap::expect(u32::try_from(names.len()).unwrap_or(0).saturating_mul(PER_OBJECT));
+        if names.is_empty() {
+            return Ok(());
+        }
         let mut needed = Vec::with_capacity(names.len());
         let mut filtees = Vec::new();
         for (how, name) in names {

@@ -34,7 +34,12 @@ impl IdSet {
         self.held.get(id.index()).is_some_and(|held| *held)
     }
 
-    /// The objects, in the order of their ids. The set is empty then.
+    /// The objects, in the order of their ids.
+    pub fn iter(&self) -> impl Iterator<Item = ObjectId> {
+        (0..).map(ObjectId).zip(&self.held).filter_map(|(id, held)| held.then_some(id))
+    }
+
+    /// The same, and the set is empty then.
     pub fn take(&mut self) -> Vec<ObjectId> {
         let count = self.held.iter().filter(|held| **held).count();
         let mut ids = Vec::with_capacity(count);

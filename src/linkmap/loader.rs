@@ -31,7 +31,7 @@ impl<'a> LinkMap<'a> {
         };
         if let Some(space) = self.spaces.get_mut(space) {
             space.members.push(id);
-            space.names.values_mut().for_each(stand_in);
+            old.into_iter().for_each(|old| space.names.replace(old, id));
             space.loader = Some(id);
         }
         for &user in new {

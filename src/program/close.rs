@@ -253,7 +253,7 @@ pub unsafe fn finalise_all(process: &Process) {
         let spaces = spaces().filter(|space| !is_own(space)).chain(own);
         let program = |space| world.map.by_role(Role::Program).filter(|_| space == LinkMap::BASE);
         // What is there stays; what a finaliser opens may go again.
-        for life in &world.lives {
+        for (_, life) in world.lives() {
             life.opens.fetch_add(1, Ordering::Relaxed);
         }
         let order = |space| {

@@ -340,7 +340,7 @@ fn prepare(
         }
         world.make_global(space, &list);
     }
-    world.link_chains();
+    world.link_chains(&list);
     if (facts.memory_refused)() {
         let words = "cannot create shared object descriptor";
         return Err(Error::system(request.name, words, Errno::ENOMEM).with_limits(Errno::ENOMEM));
@@ -368,7 +368,7 @@ fn note_bound(world: &mut World, id: ObjectId, mut bound: Vec<ObjectId>) {
     }
     let kept = world.dependencies(id);
     bound.retain(|&to| !kept.holds(to));
-    if let Some(life) = world.lives.get_mut(id.index()) {
+    if let Some(life) = world.life_mut(id) {
         life.bound = Bound::new(bound);
     }
 }
@@ -543,7 +543,7 @@ fn begin_lives(
     let deep = request.has(DEEPBIND);
     let following = following(process, request, space);
     let link_maps = process.link_map_layout_in(world, space);
-    world.lives.resize_with(world.map.objects.ids().max(world.lives.len()), Life::default);
+    world.begin_lives();
     for &id in fresh {
         let Some(object) = world.map.get(id) else { continue };
         let pinned = is_pinned_by_flag(object) || process.facts.musl.is_some();
@@ -554,8 +554,8 @@ fn begin_lives(
             world.tls.add(id, image, segment);
         }
         world.link_maps.add(link_maps, id, object);
-        if let Some(life) = world.lives.get_mut(id.index()) {
-            let slots = audit::plt::slots(following, object);
+        let slots = audit::plt::slots(following, object);
+        if let Some(life) = world.life_mut(id) {
             *life = Life { space, pinned, deep, slots, ..Life::default() };
         }
         if libc && let Some(space) = world.spaces.get_mut(space) {
@@ -577,7 +577,7 @@ fn begin_lives(
     }
     world.set_list(root, kept);
     for &id in list {
-        if let Some(life) = world.lives.get_mut(id.index())
+        if let Some(life) = world.life_mut(id)
             && !life.of_start
             && !life.seen.contains(&root)
         {
@@ -585,7 +585,7 @@ fn begin_lives(
         }
     }
     if request.has(libc::RTLD_NODELETE)
-        && let Some(life) = world.life(root)
+        && let Some(life) = world.life_mut(root)
     {
         life.pin();
     }

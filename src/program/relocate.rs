@@ -15,7 +15,7 @@ use super::Process;
 use super::audit::{Auditor, bindings};
 use super::show::settle_static_tls;
 use super::terms::warn;
-use super::world::{Chain, Life, World};
+use super::world::{Chain, World};
 use crate::addr::{Addr, ObjectId};
 use crate::elf::dynamic::Flags;
 use crate::error::{Error, Result};
@@ -82,7 +82,7 @@ pub unsafe fn start(process: &Process, world: &mut World, opened: &[ObjectId]) -
 /// Remembers what is unique; who defines it stays for ever, for anybody may be bound to it.
 pub fn keep_unique(world: &mut World, space: usize, unique: Unique<'static>) {
     for definition in unique.values() {
-        if world.life(definition.object).is_some_and(Life::pin)
+        if world.life_mut(definition.object).is_some_and(|life| life.pin())
             && let Some(object) = world.map.get(definition.object).map(Object::label)
         {
             trace::tell(Topics::BINDINGS, || Event::Stays { object, why: Why::Unique });
@@ -100,7 +100,7 @@ pub fn keep_indices(world: &mut World, indices: Vec<(ObjectId, Box<Index>)>) {
         by_object.entry(object).or_default().push(index);
     }
     for (object, indices) in by_object {
-        if let Some(life) = world.lives.get_mut(object.index()) {
+        if let Some(life) = world.life_mut(object) {
             life.indices = Arc::new(indices.into_boxed_slice());
         }
     }

@@ -34,8 +34,6 @@ use crate::sys::{file, process};
 use crate::tls::thread;
 use crate::trace::{self, Event, Stage, Topics};
 
-/// Room for the objects of a small program: they are large to move.
-const USUAL_OBJECTS: usize = 16;
 /// Exit status of a program that cannot be started.
 const CANNOT_START: i32 = 127;
 /// Brings the program to its entry point; ends the process where that cannot be done.
@@ -259,7 +257,6 @@ fn what_is_there(
     job: &Job,
 ) -> Result<ObjectId, Stop> {
     let (interpreter, is_musl) = (program.interpreter(), musl::is_for(&program));
-    map.objects.reserve(USUAL_OBJECTS);
     let program = map.add(program);
     if let Some(vdso) = adopt::vdso(stack) {
         map.add(vdso);

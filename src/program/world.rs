@@ -21,6 +21,7 @@ use crate::abi::glibc::layout::Layout;
 use crate::abi::glibc::link_maps::LinkMaps;
 use crate::addr::ObjectId;
 use crate::elf::dynamic::Flags1;
+use crate::linkmap::by_object::ByObject;
 use crate::linkmap::id_set::IdSet;
 use crate::linkmap::{LinkMap, Objects, SearchList};
 use crate::lookup::run::Run;
@@ -236,12 +237,10 @@ pub struct Space {
 /// The state of a process's objects.
 #[derive(Clone)]
 pub struct World {
-    /// By object.
-    chains: Vec<Option<Arc<Chain>>>,
-    /// By object.
-    pub lives: Vec<Life>,
+    chains: ByObject<Option<Arc<Chain>>>,
+    lives: ByObject<Option<Life>>,
     /// The search lists of objects that were opened, or asked for symbols: they and their dependencies, breadth-first.
-    lists: Vec<Option<Arc<Kept>>>,
+    lists: ByObject<Option<Arc<Kept>>>,
     /// By namespace.
     pub spaces: Vec<Space>,
     /// Thread-local storage.
@@ -262,8 +261,8 @@ impl World {
         global: Arc<Kept>,
         libc: Option<ObjectId>,
     ) -> Self {
-        let (spaces, lives) = (Vec::from([Space::default()]), Vec::new());
-        let (chains, lists) = (Vec::new(), Vec::new());
+        let spaces = Vec::from([Space::default()]);
+        let (chains, lives, lists) = Default::default();
         let mut world = Self { chains, lives, lists, spaces, tls, link_maps, map };
         world.begin_start(global, libc);
         world
@@ -271,54 +270,79 @@ impl World {
 
     /// Enters the objects of start-up.
     pub fn begin_start(&mut self, global: Arc<Kept>, libc: Option<ObjectId>) {
+        self.begin_lives();
         let Self { map, lives, .. } = self;
-        lives.resize_with(map.objects.ids().max(lives.len()), Life::default);
         for &id in map.spaces.iter().take(1).flat_map(|space| &space.members) {
-            if let Some(life) = lives.get_mut(id.index()) {
+            if let Some(Some(life)) = lives.get_mut(id) {
                 life.of_start = true;
                 life.pin();
             }
         }
         for &id in map.search_list() {
-            if let Some(life) = lives.get_mut(id.index()) {
+            if let Some(Some(life)) = lives.get_mut(id) {
                 life.global = true;
             }
         }
         // The kernel's exec counts as an opening.
-        if let Some(life) = map.by_role(Role::Program).and_then(|id| lives.get_mut(id.index())) {
+        if let Some(id) = map.by_role(Role::Program)
+            && let Some(Some(life)) = lives.get_mut(id)
+        {
             life.opens = AtomicU32::new(1);
         }
         if let Some(space) = self.spaces.first_mut() {
             (space.global, space.libc) = (Vec::from([global]), libc);
         }
-        self.link_chains();
+        self.link_all_chains();
+    }
+
+    /// Gives all objects a life that have none.
+    pub fn begin_lives(&mut self) {
+        let Self { map, lives, .. } = self;
+        lives.grow(map.objects.ids());
+        for (id, _) in map.objects.iter() {
+            if lives.get(id).is_some_and(Option::is_none) {
+                lives.set(id, Some(Life::default()));
+            }
+        }
     }
 
     /// An object's life.
     #[must_use]
     pub fn life(&self, id: ObjectId) -> Option<&Life> {
-        self.lives.get(id.index())
+        self.lives.get(id)?.as_ref()
+    }
+
+    /// The same, to be changed in this world alone.
+    pub fn life_mut(&mut self, id: ObjectId) -> Option<&mut Life> {
+        self.lives.get_mut(id)?.as_mut()
+    }
+
+    /// All lives.
+    pub fn lives(&self) -> impl Iterator<Item = (ObjectId, &Life)> {
+        self.lives.iter().filter_map(|(id, life)| Some((id, life.as_ref()?)))
+    }
+
+    /// Those of objects that came after the start: no other object is bound to what may go, or loaded by it.
+    fn later_lives(&self) -> impl Iterator<Item = (ObjectId, &Life)> {
+        self.lives().filter(|(_, life)| !life.of_start)
     }
 
     /// What the references of an object are looked up in.
     #[must_use]
     pub fn chain(&self, id: ObjectId) -> Option<&Chain> {
-        self.chains.get(id.index())?.as_deref()
+        self.chains.get(id)?.as_deref()
     }
 
     /// Whether the search list of an object is known.
     #[must_use]
     pub fn list(&self, id: ObjectId) -> Option<&Run<'static, 'static>> {
-        self.lists.get(id.index())?.as_ref().map(|kept| &kept.run)
+        self.lists.get(id)?.as_ref().map(|kept| &kept.run)
     }
 
     /// Remembers the search list of an object that has none yet.
     pub fn set_list(&mut self, id: ObjectId, list: Arc<Kept>) {
-        if self.lists.len() <= id.index() {
-            self.lists.resize(id.index() + 1, None);
-        }
-        if let Some(slot) = self.lists.get_mut(id.index()) {
-            slot.get_or_insert(list);
+        if self.list(id).is_none() {
+            self.lists.set(id, Some(list));
         }
     }
 
@@ -334,30 +358,33 @@ impl World {
         self.spaces.get(space)?.layout
     }
 
-    /// Makes the chains anew that have changed. Objects that see the same share a chain.
-    pub fn link_chains(&mut self) {
-        let mut chains: Vec<Option<Arc<Chain>>> = Vec::with_capacity(self.lives.len());
+    /// Makes the chains of all objects anew.
+    pub fn link_all_chains(&mut self) {
+        let all: Vec<_> = self.lives().map(|(id, _)| id).collect();
+        self.link_chains(&all);
+    }
+
+    /// Makes the chains of objects anew that have changed. Those that see the same share a chain.
+    pub fn link_chains(&mut self, ids: &[ObjectId]) {
         let mut last: Option<(&Life, Arc<Chain>)> = None;
-        for (index, life) in self.lives.iter().enumerate() {
-            let is_there =
-                u32::try_from(index).is_ok_and(|id| self.map.get(ObjectId(id)).is_some());
-            if !is_there {
-                chains.push(None);
-                continue;
-            }
+        let mut changed: Vec<(ObjectId, Arc<Chain>)> = Vec::new();
+        for (&id, life) in ids.iter().filter_map(|id| Some((id, self.life(*id)?))) {
             let same = |(other, _): &&(&Life, Arc<Chain>)| {
                 (other.space, other.deep, &other.seen) == (life.space, life.deep, &life.seen)
             };
-            let before = self.chains.get(index).and_then(Option::as_ref);
+            let before = self.chains.get(id).and_then(Option::as_ref);
             let still_good = before.filter(|chain| self.is_current(chain, life));
             let chain = match (still_good, last.as_ref().filter(same)) {
-                (Some(chain), _) | (None, Some((_, chain))) => Arc::clone(chain),
+                (Some(chain), _) => Arc::clone(chain),
+                (None, Some((_, chain))) => Arc::clone(chain),
                 (None, None) => Arc::new(self.make_chain(life.space, life.deep, &life.seen)),
             };
-            last = Some((life, Arc::clone(&chain)));
-            chains.push(Some(chain));
+            if still_good.is_none() {
+                changed.push((id, Arc::clone(&chain)));
+            }
+            last = Some((life, chain));
         }
-        self.chains = chains;
+        changed.into_iter().for_each(|(id, chain)| self.chains.set(id, Some(chain)));
     }
 
     /// The runs that an object's references see, in order.
@@ -369,7 +396,7 @@ impl World {
     ) -> impl Iterator<Item = &Arc<Kept>> {
         let global = self.spaces.get(space).map_or(&[][..], |space| &space.global);
         let (first, last) = if deep { (&[][..], global) } else { (global, &[][..]) };
-        let seen = seen.iter().filter_map(|id| self.lists.get(id.index())?.as_ref());
+        let seen = seen.iter().filter_map(|id| self.lists.get(*id)?.as_ref());
         first.iter().chain(seen).chain(last)
     }
 
@@ -450,22 +477,20 @@ impl World {
         let is_root = |id: ObjectId, life: &Life| {
             life.is_pinned() || life.opens.load(Ordering::Relaxed) != 0 || also_held(id)
         };
-        let roots = self
-            .map
-            .objects
-            .iter()
-            .filter(|&(id, _)| self.life(id).is_none_or(|life| is_root(id, life)))
-            .map(|(id, _)| id);
-        let used = self
-            .reachable(roots, |id| self.life(id).into_iter().flat_map(|life| life.bound.objects()));
+        let roots = self.later_lives().filter(|(id, life)| is_root(*id, life)).map(|(id, _)| id);
+        let used = self.reachable(roots, |id| {
+            self.life(id).into_iter().flat_map(|life| life.bound.objects())
+        });
+        let may_go = |id| self.life(id).is_some_and(|life| !life.of_start) && !used.holds(id);
         let members = self.map.spaces.iter().flat_map(|space| &space.members);
-        members.copied().filter(|&id| !used.holds(id)).collect()
+        members.copied().filter(|&id| may_go(id)).collect()
     }
 
     /// Takes over how often objects are open in the world that this one is a copy of.
     pub fn take_counts(&self, from: &Self) {
-        for (id, _) in from.map.objects.iter() {
-            if let (Some(old), Some(new)) = (from.life(id), self.life(id)) {
+        // What both share needs no copying.
+        for lives in self.lives.not_shared(&from.lives) {
+            if let (Some(new), Some(old)) = lives {
                 new.opens.store(old.opens.load(Ordering::Relaxed), Ordering::Relaxed);
             }
         }
@@ -479,7 +504,7 @@ impl World {
             return;
         }
         for id in &new {
-            if let Some(life) = self.lives.get_mut(id.index()) {
+            if let Some(life) = self.life_mut(*id) {
                 life.global = true;
             }
         }
@@ -494,34 +519,23 @@ impl World {
                 .collect();
             space.global.push(Kept::new(&self.map.objects, &later, usize::MAX));
         }
+        self.link_all_chains();
     }
 
     /// Takes objects out, with all that refers to them.
     pub fn remove(&mut self, gone: &[ObjectId]) {
         let goes: IdSet = gone.iter().copied().collect();
         let stays = |id: &ObjectId| !goes.holds(*id);
-        for id in gone {
-            self.lists.get_mut(id.index()).into_iter().for_each(|list| *list = None);
-        }
-        let mut orphans = Vec::new();
-        let lives = (0..).map(ObjectId).zip(&mut self.lives);
-        for (id, life) in lives.filter(|(id, _)| stays(id)) {
-            if !life.bound.objects().all(|to| stays(&to)) {
-                let mut left: Vec<_> = life.bound.objects().filter(stays).collect();
-                left.reverse();
-                life.bound = Bound::new(left);
-            }
-            if !life.seen.iter().all(stays) {
-                Arc::make_mut(&mut life.seen).retain(stays);
-                orphans.push(id);
-            }
-        }
-        for id in orphans {
-            self.adopt(id);
-        }
+        self.lists.clear(gone.iter().copied());
+        self.chains.clear(gone.iter().copied());
+        let mut left: Vec<_> = self.later_lives().map(|(id, _)| id).filter(stays).collect();
+        self.map.remove_before(&goes, &left);
+        left.retain(|&id| self.forget(id, &stays));
+        let mut are_global = false;
         for space in &mut self.spaces {
             for kept in &mut space.global {
                 if !kept.run.objects().all(|id| stays(&id)) {
+                    are_global = true;
                     let left: Vec<_> = kept.run.objects().filter(stays).collect();
                     *kept = Kept::new(&self.map.objects, &left, 0);
                 }
@@ -531,15 +545,36 @@ impl World {
                 space.libc = None;
             }
         }
-        self.map.remove(&goes);
         for &id in gone {
             self.tls.remove(id);
             self.link_maps.remove(id);
-            if let Some(life) = self.lives.get_mut(id.index()) {
-                *life = Life::default();
-            }
         }
-        self.link_chains();
+        self.lives.clear(gone.iter().copied());
+        match are_global {
+            true => self.link_all_chains(),
+            false => self.link_chains(&left),
+        }
+    }
+
+    /// Takes out of an object's life what does not stay. Returns whether its references see less than before.
+    fn forget(&mut self, id: ObjectId, stays: &impl Fn(&ObjectId) -> bool) -> bool {
+        let Some(life) = self.life(id) else { return false };
+        let is_bound = !life.bound.objects().all(|to| stays(&to));
+        let sees = !life.seen.iter().all(stays);
+        if (is_bound || sees)
+            && let Some(life) = self.life_mut(id)
+        {
+            if is_bound {
+                let mut left: Vec<_> = life.bound.objects().filter(stays).collect();
+                left.reverse();
+                life.bound = Bound::new(left);
+            }
+            Arc::make_mut(&mut life.seen).retain(stays);
+        }
+        if sees {
+            self.adopt(id);
+        }
+        sees
     }
 
     /// Lets an object see itself and all that it needs, which nothing that stays may do for it any more.
@@ -548,7 +583,7 @@ impl World {
             let list = self.with_dependencies(id);
             self.set_list(id, Kept::new(&self.map.objects, &list, 0));
         }
-        if let Some(life) = self.lives.get_mut(id.index())
+        if let Some(life) = self.life_mut(id)
             && !life.seen.contains(&id)
         {
             Arc::make_mut(&mut life.seen).push(id);

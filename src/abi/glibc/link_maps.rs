@@ -17,13 +17,14 @@ use super::fields::Fields;
 use super::layout::{Layout, ScopeElem};
 use crate::addr::{Addr, ObjectId, Vaddr};
 use crate::elf::hash::HashTable;
+use crate::linkmap::by_object::ByObject;
 use crate::object::{Object, Role};
 use crate::tls;
 
 /// The link maps by object. rld has one in every namespace that it is in.
 #[derive(Clone, Debug, Default)]
 pub struct LinkMaps {
-    by_object: Vec<Option<Arc<Block>>>,
+    by_object: ByObject<Option<Arc<Block>>>,
     shadows: BTreeMap<usize, Arc<Block>>,
     by_address: Addresses,
     /// How many auditors there may be.
@@ -81,11 +82,27 @@ impl Addresses {
         }
     }
 
-    fn retain(&mut self, keep: impl Fn(&(u64, ObjectId)) -> bool) {
-        let old = core::mem::take(&mut self.slots);
-        self.slots = vec![(0, ObjectId(0)); old.len()];
-        let left = old.into_iter().filter(|slot| slot.0 != 0 && keep(slot));
-        self.count = left.map(|slot| self.place(slot)).count();
+    fn remove(&mut self, address: u64) {
+        let mask = self.slots.len().wrapping_sub(1);
+        let mut at = self.start(address);
+        while self.slots.get(at & mask).is_some_and(|slot| slot.0 != address && slot.0 != 0) {
+            at += 1;
+        }
+        if self.take(at).is_some() {
+            self.count -= 1;
+            // What follows may have had to give way to it.
+            while let Some(slot) = self.take(at + 1) {
+                self.place(slot);
+                at += 1;
+            }
+        }
+    }
+
+    /// Empties a slot.
+    fn take(&mut self, at: usize) -> Option<(u64, ObjectId)> {
+        let mask = self.slots.len().wrapping_sub(1);
+        let slot = core::mem::replace(self.slots.get_mut(at & mask)?, (0, ObjectId(0)));
+        (slot.0 != 0).then_some(slot)
     }
 }
 
@@ -222,12 +239,7 @@ impl LinkMaps {
         }
         let block = Block::new(layout, id, object, self.auditors);
         self.by_address.insert(block.fields().address(), id);
-        if self.by_object.len() <= id.index() {
-            self.by_object.resize(id.index() + 1, None);
-        }
-        if let Some(slot) = self.by_object.get_mut(id.index()) {
-            *slot = Some(block);
-        }
+        self.by_object.set(id, Some(block));
     }
 
     /// Makes a link map for rld in one more namespace.
@@ -239,24 +251,21 @@ impl LinkMaps {
 
     /// Forgets an object's link map.
     pub fn remove(&mut self, id: ObjectId) {
-        if let Some(slot) = self.by_object.get_mut(id.index()) {
-            *slot = None;
-        }
-        self.by_address.retain(|(_, known)| *known != id);
+        self.by_address.remove(self.address(id));
+        self.by_object.clear([id]);
     }
 
     /// Forgets rld's link map in a namespace.
     pub fn remove_shadow(&mut self, space: usize) {
         if let Some(block) = self.shadows.remove(&space) {
-            let address = block.fields().address();
-            self.by_address.retain(|(known, _)| *known != address);
+            self.by_address.remove(block.fields().address());
         }
     }
 
     /// The link map of an object.
     #[must_use]
     pub fn get(&self, id: ObjectId) -> Option<Fields> {
-        self.by_object.get(id.index())?.as_ref().map(|block| block.fields())
+        self.by_object.get(id)?.as_ref().map(|block| block.fields())
     }
 
     /// The link map of an object in a namespace.
@@ -267,7 +276,7 @@ impl LinkMaps {
 
     fn block_in(&self, space: usize, id: ObjectId, object: &Object<'_>) -> Option<&Arc<Block>> {
         let shadow = self.shadows.get(&space).filter(|_| object.role == Role::Loader);
-        shadow.or_else(|| self.by_object.get(id.index())?.as_ref())
+        shadow.or_else(|| self.by_object.get(id)?.as_ref())
     }
 
     /// Says where an object's thread-local variables lie below the thread pointer; 0 if not there.
@@ -325,7 +334,7 @@ impl LinkMaps {
         fields.set(links.l_ns, facts.space as u64);
         fields.set(links.l_loader, object.loader.get().map_or(0, |id| self.address(id)));
         identity(layout, &fields, object);
-        if let Some(block) = self.by_object.get(id.index()).and_then(Option::as_ref) {
+        if let Some(block) = self.by_object.get(id).and_then(Option::as_ref) {
             fields.set(links.l_origin, block.origin.as_ptr() as u64);
             if let Some(asked) = &block.asked {
                 fields.set(links.size.next_multiple_of(8), asked.as_ptr() as u64);

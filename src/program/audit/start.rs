@@ -227,17 +227,16 @@ fn find_vectors() {
 /// Gives new objects their modules, link maps and, where auditors follow their calls, what these are bound to.
 fn begin(process: &Process, world: &mut World, fresh: &[ObjectId]) -> Result<()> {
     let watching = process.auditors.all();
-    let ids = world.map.objects.ids().max(world.lives.len());
-    world.lives.resize_with(ids, Default::default);
-    let World { map, tls, link_maps, lives, .. } = world;
-    for id in fresh.iter().copied().chain([map.program()]) {
-        let Some(object) = map.get(id) else { continue };
+    world.begin_lives();
+    for id in fresh.iter().copied().chain([world.map.program()]) {
+        let Some(object) = world.map.get(id) else { continue };
         if let Some(segment) = object.segments.tls.filter(|_| object.role != Role::Program) {
-            tls.add(id, object.image.address(segment.image), segment);
+            world.tls.add(id, object.image.address(segment.image), segment);
         }
-        link_maps.add(process.link_map_layout(), id, object);
-        if let Some(life) = lives.get_mut(id.index()) {
-            life.slots = plt::slots(watching, object);
+        world.link_maps.add(process.link_map_layout(), id, object);
+        let slots = plt::slots(watching, object);
+        if let Some(life) = world.life_mut(id) {
+            life.slots = slots;
         }
     }
     Ok(())

@@ -1,0 +1,116 @@
+//! A map of which copies share the parts that they do not change.
+
+use alloc::sync::Arc;
+use core::borrow::Borrow;
+use core::hash::{BuildHasher, Hash};
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use crate::addr::ObjectId;
+
+/// How many parts there are.
+const SHARDS: usize = 16;
+
+/// Objects by a key.
+#[derive(Clone)]
+pub struct Shards<K> {
+    hasher: DefaultHashBuilder,
+    shards: [Arc<HashTable<(K, ObjectId)>>; SHARDS],
+}
+
+impl<K> Default for Shards<K> {
+    fn default() -> Self {
+        let empty = Arc::default();
+        Self {
+            hasher: DefaultHashBuilder::default(),
+            shards: [(); SHARDS].map(|()| Arc::clone(&empty)),
+        }
+    }
+}
+
+impl<K: Hash + Eq + Clone> Shards<K> {
+    /// The part that a key with this hash belongs to: by bits that its table does not go by.
+    #[inline]
+    const fn place(hash: u64) -> usize {
+        (hash >> 40) as usize % SHARDS
+    }
+
+    /// The object with this key.
+    #[must_use]
+    pub fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<ObjectId>
+    where
+        K: Borrow<Q>,
+    {
+        let hash = self.hasher.hash_one(key);
+        let shard = self.shards.get(Self::place(hash))?;
+        shard.find(hash, |(known, _)| known.borrow() == key).map(|(_, id)| *id)
+    }
+
+    /// The object with this key; from now on `id`, as `own` writes the key, if there was none.
+    pub fn enter<Q: Hash + Eq + ?Sized>(
+        &mut self,
+        key: &Q,
+        id: ObjectId,
+        own: impl FnOnce(&Q) -> K,
+    ) -> ObjectId
+    where
+        K: Borrow<Q>,
+    {
+        let Self { hasher, shards } = self;
+        let hash = hasher.hash_one(key);
+        let Some(shard) = shards.get_mut(Self::place(hash)) else { return id };
+        if let Some((_, known)) = shard.find(hash, |(known, _)| known.borrow() == key) {
+            return *known;
+        }
+        let again = |(key, _): &(K, ObjectId)| hasher.hash_one(key.borrow());
+        Arc::make_mut(shard).insert_unique(hash, (own(key), id), again);
+        id
+    }
+
+    /// Leaves the objects in it that `keep` says.
+    pub fn retain(&mut self, keep: impl Fn(ObjectId) -> bool) {
+        for shard in &mut self.shards {
+            if shard.iter().any(|(_, id)| !keep(*id)) {
+                Arc::make_mut(shard).retain(|(_, id)| keep(*id));
+            }
+        }
+    }
+
+    /// Puts an object in the place of another.
+    pub fn replace(&mut self, old: ObjectId, new: ObjectId) {
+        for shard in &mut self.shards {
+            if shard.iter().any(|(_, id)| *id == old) {
+                Arc::make_mut(shard)
+                    .iter_mut()
+                    .filter(|(_, id)| *id == old)
+                    .for_each(|(_, id)| *id = new);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entered(map: &mut Shards<u64>, key: u64, id: u32) -> u32 {
+        map.enter(&key, ObjectId(id), |key| *key).0
+    }
+
+    #[test]
+    fn a_copy_changes_alone() {
+        let mut first = Shards::default();
+        for key in 0..100 {
+            assert_eq!(entered(&mut first, u64::from(key), key), key);
+        }
+        assert_eq!(entered(&mut first, 5, 1000), 5);
+        let mut second = first.clone();
+        second.retain(|id| id.0 % 10 != 3);
+        second.replace(ObjectId(4), ObjectId(400));
+        assert_eq!(entered(&mut second, 3, 7), 7);
+        let of = |map: &Shards<u64>, key| map.get(&key).map(|id| id.0);
+        assert!((0..100).all(|key| of(&first, u64::from(key)) == Some(key)));
+        assert_eq!([2, 3, 4, 13].map(|key| of(&second, key)), [Some(2), Some(7), Some(400), None]);
+        assert_eq!(of(&second, 1000), None);
+    }
+}
