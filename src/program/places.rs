@@ -64,18 +64,19 @@ impl Table {
         unsafe { core::slice::from_raw_parts(start, count) }
     }
 
-    fn write(&self, places: &[Place]) {
+    /// Writes this many places.
+    fn write(&self, count: usize, places: impl Iterator<Item = Place>) {
         self.count.store(0, Ordering::Release);
-        if self.room.load(Ordering::Relaxed) < places.len() {
-            let room = places.len().next_power_of_two();
+        if self.room.load(Ordering::Relaxed) < count {
+            let room = count.next_power_of_two();
             let mut entries = Vec::with_capacity(room);
             entries.resize_with(room, Entry::default);
             self.entries.store(entries.leak().as_mut_ptr(), Ordering::Release);
             self.room.store(room, Ordering::Relaxed);
         }
-        self.count.store(places.len(), Ordering::Release);
+        self.count.store(count, Ordering::Release);
         for (entry, place) in self.entries().iter().zip(places) {
-            let Place { start, end, link_map, eh_frame, object } = *place;
+            let Place { start, end, link_map, eh_frame, object } = place;
             let words = [start, end, link_map, eh_frame, object.0.into()];
             entry.iter().zip(words).for_each(|(to, word)| to.store(word, Ordering::Relaxed));
         }
@@ -122,9 +123,36 @@ impl Places {
     /// Replaces all places. The first is asked first, and should be the program's; the others are sorted by address.
     /// Called under the loader's lock.
     pub fn set(&self, places: &[Place]) {
+        self.renew(|_| (places.len(), places.iter().copied()));
+    }
+
+    /// Takes out the places of objects that go, and enters those that `came`, sorted by address. The first place stays
+    /// where it is. Called under the loader's lock.
+    pub fn change(&self, came: &[Place], goes: impl Fn(ObjectId) -> bool) {
+        self.renew(|old| {
+            let stays = |place: &Place| !goes(place.object);
+            let mut old = old.iter().map(place_in).filter(stays);
+            let count = old.clone().count() + came.len();
+            let first = old.next();
+            let (mut old, mut came) = (old.peekable(), came.iter().copied().peekable());
+            let merged = core::iter::from_fn(move || match (old.peek(), came.peek()) {
+                (Some(next), Some(new)) if new.start < next.start => came.next(),
+                (Some(_), _) => old.next(),
+                (None, _) => came.next(),
+            });
+            (count, first.into_iter().chain(merged))
+        });
+    }
+
+    /// Lets the places that `make` makes of the present ones take their place.
+    fn renew<'p, I: Iterator<Item = Place>>(
+        &'p self,
+        make: impl FnOnce(&'p [Entry]) -> (usize, I),
+    ) {
         let version = self.version.load(Ordering::Relaxed);
+        let (count, places) = make(self.table(version).entries());
         fence(Ordering::Release);
-        self.table(version + 1).write(places);
+        self.table(version + 1).write(count, places);
         self.version.store(version + 1, Ordering::Release);
     }
 }
@@ -150,11 +178,16 @@ fn search(entries: &[Entry], address: u64) -> Option<Place> {
             }
         };
     }
-    let [start, end, link_map, eh_frame, object] = found;
+    Some(place_in(found))
+}
+
+#[inline(always)]
+fn place_in(entry: &Entry) -> Place {
+    let [start, end, link_map, eh_frame, object] =
+        entry.each_ref().map(|word| word.load(Ordering::Relaxed));
     #[expect(clippy::cast_possible_truncation, reason = "it was 32 bits when it was stored")]
-    let object = ObjectId(load(object) as u32);
-    let (start, end, link_map, eh_frame) = (load(start), load(end), load(link_map), load(eh_frame));
-    Some(Place { start, end, link_map, eh_frame, object })
+    let object = ObjectId(object as u32);
+    Place { start, end, link_map, eh_frame, object }
 }
 
 #[cfg(test)]
@@ -177,6 +210,20 @@ mod tests {
         assert_eq!((places.find(149), places.find(160)), (None, None));
         places.set(&[place(200)]);
         assert_eq!((places.find(100), places.find(200)), (None, Some(place(200))));
+    }
+
+    #[test]
+    fn changes_keep_the_order() {
+        let places = Places::new();
+        let of = |start: u64, object| Place { object: ObjectId(object), ..place(start) };
+        places.change(&[of(500, 0)], |_| false);
+        places.change(&[of(100, 1), of(300, 2), of(700, 3)], |_| false);
+        places.change(&[of(50, 4), of(200, 5), of(800, 6)], |id| [2, 3].contains(&id.0));
+        let version = places.version.load(Ordering::Relaxed);
+        let all: Vec<_> = places.table(version).entries().iter().map(place_in).collect();
+        assert!(all.iter().map(|place| place.start).eq([500, 50, 100, 200, 800]));
+        assert!(all.iter().all(|known| places.find(known.start + 9) == Some(*known)));
+        assert_eq!(places.find(305), None);
     }
 
     #[test]

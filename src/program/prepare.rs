@@ -303,7 +303,8 @@ fn project_objects(process: &Process) -> (u64, u32) {
     process.counts[0].store(visible.len() as u64, Ordering::Relaxed);
     let global_scope = link_maps.scope(map.search_list().iter().copied());
     let list: Vec<_> = visible.iter().filter_map(|&id| link_maps.get(id)).collect();
-    let first = link_maps.link(layout, &list);
+    link_maps.link(layout, &list, 0);
+    let first = list.first().map_or(0, |fields| fields.address());
     for (id, object) in map.objects.iter() {
         let is_of_start = process.world().life(id).is_some_and(|life| life.of_start);
         if !is_of_start {

@@ -21,6 +21,7 @@ use super::locks::{self, Lock, Locks, while_reading};
 use super::musl::Musl;
 use super::places::{Place, Places};
 use super::searching::Searching;
+use super::show;
 use super::symbols::FoundVersion;
 use super::world::World;
 use crate::abi::glibc::exports::Exports;
@@ -32,6 +33,7 @@ use crate::env::tunables::{Value, Values};
 use crate::heap;
 use crate::init::Arguments;
 use crate::linkmap::LinkMap;
+use crate::linkmap::id_set::IdSet;
 use crate::object::{Object, Role};
 use crate::reloc::apply::Entries;
 use crate::sys::memory::{Protection, protect};
@@ -184,11 +186,11 @@ impl Process {
         unsafe { &*self.world.load(Ordering::Acquire) }
     }
 
-    /// Lets a new world be the current one, and frees the old one when nobody reads it any more. The caller holds the
-    /// loader's lock.
-    pub fn replace_world(&self, world: World) {
+    /// Lets a new world be the current one, and frees the old one when nobody reads it any more. `show` tells others
+    /// of it before. The caller holds the loader's lock.
+    pub fn replace_world(&self, world: World, show: impl FnOnce()) {
         let old = self.world.swap(Box::into_raw(Box::new(world)), Ordering::AcqRel);
-        self.show_places();
+        show();
         self.locks.wait_for_readers();
         // SAFETY: the pointer came from a box, and whoever has read it is done.
         drop(unsafe { Box::from_raw(old) });
@@ -208,14 +210,7 @@ impl Process {
     /// Enters the places of all visible objects.
     pub fn show_places(&self) {
         let world = self.world();
-        let place = |(id, object): (ObjectId, &Object<'static>)| {
-            let link_map = world.link_maps.address(id);
-            // rld's places are known by the first of its link maps.
-            let is_second = object.role == Role::Loader && object.space != LinkMap::BASE;
-            (link_map != 0 && !is_second).then(|| place(id, object, link_map))
-        };
-        let mut places: Vec<Place> = world.map.objects.iter().filter_map(place).collect();
-        places.sort_unstable_by_key(|place| place.start);
+        let mut places = places(world, world.map.objects.iter().map(|(id, _)| id));
         let program = world.map.program();
         if let Some(at) = places.iter().position(|place| place.object == program)
             && let Some(before) = places.get_mut(..=at)
@@ -223,6 +218,13 @@ impl Process {
             before.rotate_right(1);
         }
         self.places.set(&places);
+    }
+
+    /// Enters the places of objects that came, and takes out those of objects that went.
+    pub fn change_places(&self, came: &[ObjectId], went: &[ObjectId]) {
+        let went: IdSet = went.iter().copied().collect();
+        let came = places(self.world(), came.iter().copied());
+        self.places.change(&came, |id| went.holds(id));
     }
 
     /// The object whose mapping holds `address`. Takes no lock: unwinders ask from signal handlers.
@@ -247,6 +249,7 @@ impl Process {
             self.sweep.store(0, Ordering::Relaxed);
             self.locks.recover();
             self.show_places();
+            show::link_again(self);
         }
     }
 
@@ -563,9 +566,21 @@ impl Process {
     }
 }
 
-fn place(id: ObjectId, object: &Object<'_>, link_map: u64) -> Place {
+/// The places of objects, sorted by address.
+fn places(world: &World, ids: impl Iterator<Item = ObjectId>) -> Vec<Place> {
+    let mut places: Vec<_> = ids.filter_map(|id| place(world, id)).collect();
+    places.sort_unstable_by_key(|place| place.start);
+    places
+}
+
+/// Where an object is, if it has a link map.
+fn place(world: &World, id: ObjectId) -> Option<Place> {
+    let (object, link_map) = (world.map.get(id)?, world.link_maps.address(id));
+    // rld's places are known by the first of its link maps.
+    let is_second = object.role == Role::Loader && object.space != LinkMap::BASE;
     let (start, end) = link_maps::extent(object);
     let eh_frame = object.segments.eh_frame;
     let eh_frame = eh_frame.map_or(0, |span| object.image.address(span.vaddr).0);
-    Place { start, end, link_map, eh_frame, object: id }
+    let place = Place { start, end, link_map, eh_frame, object: id };
+    (link_map != 0 && !is_second).then_some(place)
 }

@@ -20,6 +20,7 @@ use crate::abi::glibc::global;
 use crate::abi::glibc::layout::Layout;
 use crate::abi::glibc::link_maps::{self, LinkMaps};
 use crate::addr::{Addr, ObjectId};
+use crate::linkmap::LinkMap;
 use crate::tls::modules::{self, Shape};
 use crate::tls::{Module, thread};
 
@@ -36,14 +37,14 @@ pub struct Change<'c> {
 /// Makes `world` the process's.
 pub fn show(process: &Process, world: World, change: &Change<'_>) {
     if change.came.is_empty() && change.went.is_empty() {
-        return process.replace_world(world);
+        return process.replace_world(world, || ());
     }
     let kind = if change.went.is_empty() { debugger::State::Add } else { debugger::State::Delete };
     debugger::begin(process, change.space, kind);
     tell(process, &world, change);
     let first = world.link_maps.first_of(change.came);
     let retired: Vec<_> = change.went.iter().filter_map(|&id| module(process, id)).collect();
-    process.replace_world(world);
+    process.replace_world(world, || process.change_places(change.came, change.went));
     let world = process.world();
     retire_modules(process, &retired);
     if let Some(layout) = process.layout_in(world, change.space)
@@ -59,17 +60,14 @@ pub fn show(process: &Process, world: World, change: &Change<'_>) {
 /// Writes what libc, debuggers and threads know of a change. The caller shows the world afterwards.
 pub fn tell(process: &Process, world: &World, change: &Change<'_>) {
     let layout = process.link_map_layout_in(world, change.space);
-    fill(layout, world, change);
+    let list = world.visible_in(change.space);
+    fill(layout, world, change, &list);
     let generation = enter_modules(process, world, change);
     let [came, went] = &process.counts;
     came.fetch_add(change.came.len() as u64, Ordering::Relaxed);
     went.fetch_add(change.went.len() as u64, Ordering::Relaxed);
     let _list = process.locks.hold(Lock::Write);
-    let maps = &world.link_maps;
-    let members = world.visible_in(change.space).into_iter();
-    let list: Vec<_> =
-        members.filter_map(|id| maps.get_in(change.space, id, world.map.get(id)?)).collect();
-    let first = maps.link(layout, &list);
+    let first = link(process, layout, world, change.space, &list);
     debugger::set_first(process, change.space, first);
     for projection in process.projections() {
         let is_own = core::ptr::eq(projection.layout, layout);
@@ -79,28 +77,52 @@ pub fn tell(process: &Process, world: &World, change: &Change<'_>) {
     }
 }
 
-fn fill(layout: &Layout, world: &World, change: &Change<'_>) {
+/// Fills in the link maps of what came, of the objects of a namespace.
+fn fill(layout: &Layout, world: &World, change: &Change<'_>, list: &[ObjectId]) {
     let maps = &world.link_maps;
-    let members = world.visible_in(change.space);
-    let first = members
-        .first()
-        .and_then(|&id| world.map.get(id).and_then(|object| maps.get_in(change.space, id, object)));
-    for &id in &members {
-        let is_shadow = world.life(id).is_some_and(|life| life.space != change.space);
-        if !change.came.contains(&id) && !is_shadow {
-            continue;
-        }
-        if let Some(object) = world.map.get(id) {
-            let facts = link_maps::Facts {
-                tls: &world.tls,
-                space: change.space,
-                is_opened: world.life(id).is_none_or(|life| !life.of_start),
-                is_global: world.life(id).is_some_and(|life| life.global),
-                global: None,
-                first: first.map_or(0, |fields| fields.address()),
-            };
-            maps.fill(layout, id, object, &facts);
-        }
+    let link_map = |id| maps.get_in(change.space, id, world.map.get(id)?);
+    let first = list.first().and_then(|&id| link_map(id)).map_or(0, |fields| fields.address());
+    // rld is in several namespaces.
+    let is_shadow = |id: &&ObjectId| world.life(**id).is_some_and(|it| it.space != change.space);
+    let others = if change.space == LinkMap::BASE { &[][..] } else { list };
+    for &id in change.came.iter().chain(others.iter().filter(is_shadow)) {
+        let Some(object) = world.map.get(id) else { continue };
+        let facts = link_maps::Facts {
+            tls: &world.tls,
+            space: change.space,
+            is_opened: world.life(id).is_none_or(|life| !life.of_start),
+            is_global: world.life(id).is_some_and(|life| life.global),
+            global: None,
+            first,
+        };
+        maps.fill(layout, id, object, &facts);
+    }
+}
+
+/// Links the objects of a namespace in this order, as far as they are not linked so already; returns the link map of
+/// the first. The lock of the list is held.
+fn link(process: &Process, layout: &Layout, world: &World, space: usize, list: &[ObjectId]) -> u64 {
+    let maps = &world.link_maps;
+    let link_map = |&id: &ObjectId| maps.get_in(space, id, world.map.get(id)?);
+    let old = process.world();
+    let linked = match core::ptr::eq(old, world) {
+        true => 0,
+        false => old.visible_in(space).iter().zip(list).take_while(|(old, new)| old == new).count(),
+    };
+    // The last of them has a new neighbour.
+    let from = linked.saturating_sub(1);
+    let changed: Vec<_> = list.get(from..).into_iter().flatten().filter_map(link_map).collect();
+    maps.link(layout, &changed, from);
+    list.first().and_then(link_map).map_or(0, |fields| fields.address())
+}
+
+/// Links the objects of all namespaces: in a child of fork(2), where a thread of the parent may have been about it.
+pub fn link_again(process: &Process) {
+    let world = process.world();
+    let _list = process.locks.hold(Lock::Write);
+    for space in 0..world.map.spaces.len() {
+        let layout = process.link_map_layout_in(world, space);
+        link(process, layout, world, space, &world.visible_in(space));
     }
 }
 

@@ -478,9 +478,8 @@ impl World {
             life.is_pinned() || life.opens.load(Ordering::Relaxed) != 0 || also_held(id)
         };
         let roots = self.later_lives().filter(|(id, life)| is_root(*id, life)).map(|(id, _)| id);
-        let used = self.reachable(roots, |id| {
-            self.life(id).into_iter().flat_map(|life| life.bound.objects())
-        });
+        let used = self
+            .reachable(roots, |id| self.life(id).into_iter().flat_map(|life| life.bound.objects()));
         let may_go = |id| self.life(id).is_some_and(|life| !life.of_start) && !used.holds(id);
         let members = self.map.spaces.iter().flat_map(|space| &space.members);
         members.copied().filter(|&id| may_go(id)).collect()

@@ -354,19 +354,20 @@ impl LinkMaps {
         scopes(layout, &fields, facts.global.unwrap_or((fields.at(own), 1)), facts.first);
     }
 
-    /// Links the objects of a namespace in this order; returns the first. The lock of the list is held, or nobody reads
-    /// it yet.
-    pub fn link(&self, layout: &Layout, list: &[Fields]) -> u64 {
+    /// Links the last objects of a namespace, from a place in its list on, in this order. Where it is not the list's
+    /// beginning, what comes before the first of them stays. The lock of the list is held, or nobody reads it yet.
+    pub fn link(&self, layout: &Layout, objects: &[Fields], from: usize) {
         let links = &layout.link_map;
-        for (index, fields) in list.iter().enumerate() {
+        for (index, fields) in objects.iter().enumerate() {
             let neighbour = |at: Option<usize>| {
-                at.and_then(|at| list.get(at)).map_or(0, |fields| fields.address())
+                at.and_then(|at| objects.get(at)).map_or(0, |fields| fields.address())
             };
             fields.set(links.l_next, neighbour(index.checked_add(1)));
-            fields.set(links.l_prev, neighbour(index.checked_sub(1)));
-            fields.set(links.l_serial, index as u64);
+            if index != 0 || from == 0 {
+                fields.set(links.l_prev, neighbour(index.checked_sub(1)));
+            }
+            fields.set(links.l_serial, (from + index) as u64);
         }
-        list.first().map_or(0, |fields| fields.address())
     }
 
     /// An array of link maps and its length, for good: the scope of start-up.

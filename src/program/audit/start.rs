@@ -204,7 +204,7 @@ impl Found<'_> {
             libc.map(|found| found.libc),
         );
         world.take_counts(old);
-        process.replace_world(world);
+        process.replace_world(world, || process.show_places());
         if executable {
             process.open_new_stacks();
         }
