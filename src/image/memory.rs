@@ -157,28 +157,35 @@ impl Words {
         Ok(())
     }
 
-    /// Changes a word, if `change` has something else for it; says whether it had.
-    ///
-    /// # Errors
-    /// [`Outside`] of every window.
-    #[inline]
-    pub fn change(
+    /// Changes words one after the other, as long as they can be written and `change` has something else for them; says
+    /// how many these were.
+    #[inline(always)]
+    pub fn change_while(
         &mut self,
-        at: Addr,
-        change: impl FnOnce(u64) -> Option<u64>,
-    ) -> Result<bool, Outside> {
-        self.check(at, 8)?;
-        let word = at.0 as *mut u64;
-        // A page that is read and then written is faulted in twice; most words are written.
-        // SAFETY: the word lies in a window, which is writable and which no reference points into. It stays as it is.
-        unsafe { asm!("or qword ptr [{}], 0", in(reg) word, options(nostack)) };
-        // SAFETY: as above.
-        let value = change(unsafe { word.read_unaligned() });
-        if let Some(value) = value {
+        places: impl Iterator<Item = Addr>,
+        mut change: impl FnMut(u64) -> Option<u64>,
+    ) -> usize {
+        // A copy, as in `write_all`.
+        let mut window = self.current;
+        let mut count = 0;
+        for at in places {
+            if !window.holds(at, 8) {
+                let Ok(other) = self.window(at, 8) else { break };
+                window = other;
+            }
+            let word = at.0 as *mut u64;
+            // A page that is read and then written is faulted in twice; most words are written.
+            // SAFETY: the word lies in a window, which is writable and which no reference points into. It stays as it
+            // is.
+            unsafe { asm!("or qword ptr [{}], 0", in(reg) word, options(nostack)) };
+            // SAFETY: as above.
+            let Some(value) = change(unsafe { word.read_unaligned() }) else { break };
             // SAFETY: as above.
             unsafe { word.write_unaligned(value) };
+            count += 1;
         }
-        Ok(value.is_some())
+        self.current = window;
+        count
     }
 
     /// Adds the load bias to a word.
@@ -188,7 +195,7 @@ impl Words {
     #[inline]
     pub fn rebase(&mut self, at: Addr, bias: u64) -> Result<(), Outside> {
         self.check(at, 8)?;
-        // One instruction for what `change` says of pages.
+        // One instruction for what `change_while` says of pages.
         // SAFETY: the word lies in a window, which is writable and which no reference points into.
         unsafe { asm!("add qword ptr [{}], {}", in(reg) at.0, in(reg) bias, options(nostack)) };
         Ok(())
@@ -317,7 +324,7 @@ mod tests {
         let (mut words, base) = words(memory, &[]);
         let before = faults();
         for at in (base..base + size).step_by(2 * PAGE as usize) {
-            assert_eq!(words.change(Addr(at), |value| Some(value + 1)), Ok(true));
+            assert_eq!(words.change_while([Addr(at)].into_iter(), |value| Some(value + 1)), 1);
             assert_eq!(words.rebase(Addr(at + PAGE), 1), Ok(()));
         }
         let taken = faults() - before;

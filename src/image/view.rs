@@ -12,7 +12,7 @@ use core::marker::PhantomData;
 
 use crate::addr::{Addr, Bias, Vaddr};
 use crate::elf::Malformed;
-use crate::elf::segment::{Access, Segment};
+use crate::elf::segment::{Access, Segment, Span};
 
 /// One segment's bytes as far as they come from the file.
 #[derive(Clone, Copy)]
@@ -141,10 +141,17 @@ impl<'a> Image<'a> {
     /// Whether `address` is in an executable PT_LOAD: what is called elsewhere ends the process.
     #[must_use]
     pub fn is_code(&self, address: Addr) -> bool {
-        let vaddr = self.bias.remove(address);
-        let is_code =
-            |segment: &Segment| segment.access.contains(Access::EXECUTE) && segment.holds(vaddr, 1);
-        self.parts.iter().any(|part| is_code(&part.segment))
+        self.code_at(self.bias.remove(address)).is_some()
+    }
+
+    /// The executable PT_LOAD that `vaddr` is in.
+    #[must_use]
+    pub fn code_at(&self, vaddr: Vaddr) -> Option<Span> {
+        let is_code = |segment: &&Segment| {
+            segment.access.contains(Access::EXECUTE) && segment.holds(vaddr, 1)
+        };
+        let segment = self.parts.iter().map(|part| &part.segment).find(is_code)?;
+        Some(Span { vaddr: segment.vaddr, size: segment.memsz })
     }
 }
 

@@ -5,46 +5,70 @@ use alloc::vec::Vec;
 
 use crate::addr::ObjectId;
 
+/// Objects in a word.
+const WORD: usize = u64::BITS as usize;
+
 /// A set of objects: asking is one look, and the ids come out in order.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct IdSet {
-    /// By object: whether it is in the set.
-    held: Vec<bool>,
+    /// A bit for each object: whether it is in the set.
+    words: Vec<u64>,
 }
 
 impl IdSet {
     /// An empty set with room for ids below `count`.
     #[must_use]
     pub fn of(count: usize) -> Self {
-        Self { held: vec![false; count] }
+        Self { words: vec![0; count.div_ceil(WORD)] }
+    }
+
+    /// Where an object's bit is.
+    #[inline(always)]
+    const fn place(id: ObjectId) -> (usize, u64) {
+        (id.index() / WORD, 1 << (id.index() % WORD))
     }
 
     /// Adds an object; says whether it was not there before.
     #[inline]
     pub fn add(&mut self, id: ObjectId) -> bool {
-        if self.held.len() <= id.index() {
-            self.held.resize(id.index() + 1, false);
+        let (at, bit) = Self::place(id);
+        if self.words.len() <= at {
+            self.words.resize(at + 1, 0);
         }
-        self.held.get_mut(id.index()).is_some_and(|held| !core::mem::replace(held, true))
+        let Some(word) = self.words.get_mut(at) else { return false };
+        core::mem::replace(word, *word | bit) & bit == 0
+    }
+
+    /// Adds all that another set holds.
+    pub fn add_all(&mut self, other: &Self) {
+        if self.words.len() < other.words.len() {
+            self.words.resize(other.words.len(), 0);
+        }
+        self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word |= other);
     }
 
     /// Whether an object is in the set.
     #[must_use]
     pub fn holds(&self, id: ObjectId) -> bool {
-        self.held.get(id.index()).is_some_and(|held| *held)
+        let (at, bit) = Self::place(id);
+        self.words.get(at).is_some_and(|word| word & bit != 0)
     }
 
     /// The objects, in the order of their ids.
     pub fn iter(&self) -> impl Iterator<Item = ObjectId> {
-        (0..).map(ObjectId).zip(&self.held).filter_map(|(id, held)| held.then_some(id))
+        (0u32..).step_by(WORD).zip(&self.words).flat_map(|(first, &word)| {
+            let bits = core::iter::successors(Some(word), |rest| Some(rest & rest.wrapping_sub(1)));
+            bits.take_while(|&rest| rest != 0)
+                .map(move |rest| ObjectId(first + rest.trailing_zeros()))
+        })
     }
 
     /// The same, and the set is empty then.
     pub fn take(&mut self) -> Vec<ObjectId> {
-        let count = self.held.iter().filter(|held| **held).count();
+        let count = self.words.iter().map(|word| word.count_ones() as usize).sum();
         let mut ids = Vec::with_capacity(count);
-        let all = (0..).map(ObjectId).zip(&mut self.held);
-        ids.extend(all.filter_map(|(id, held)| core::mem::take(held).then_some(id)));
+        ids.extend(self.iter());
+        self.words.fill(0);
         ids
     }
 }
@@ -69,5 +93,10 @@ mod tests {
         assert_eq!(set.take(), [0, 2, 5].map(ObjectId));
         assert!(set.take().is_empty() && set.add(ObjectId(2)));
         assert_eq!(set.take(), [ObjectId(2)]);
+        let far = [0, 63, 64, 127, 200].map(ObjectId);
+        set.add_all(&far.into_iter().collect());
+        assert!(set.holds(ObjectId(64)) && !set.holds(ObjectId(65)) && set.iter().eq(far));
+        set.add_all(&IdSet::of(1));
+        assert_eq!(set.take(), far);
     }
 }

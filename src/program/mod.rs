@@ -12,6 +12,7 @@ pub mod checks;
 pub mod close;
 pub mod command;
 pub mod debugger;
+mod dependencies;
 pub mod diagnostics;
 pub mod hooks;
 pub mod info;

@@ -13,6 +13,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use super::audit::watch::Watch;
 use super::audit::{self, Activity, Auditor};
 use super::calls::Calls;
+use super::dependencies::Dependencies;
 use super::live::Live;
 use super::process::Process;
 use super::process::projections;
@@ -328,9 +329,7 @@ fn prepare(
     }
     keep_unique(world, space, unique);
     keep_indices(world, done.indices);
-    for (&id, bound) in order.iter().zip(done.bound) {
-        note_bound(world, id, bound);
-    }
+    note_bound(world, &order, done.bound);
     tracing::changes(process, world, root, &list, &fresh);
     let mut made_global = Vec::new();
     if request.has(libc::RTLD_GLOBAL) {
@@ -356,20 +355,25 @@ fn following(process: &Process, request: &Request<'_>, space: usize) -> &'static
     }
 }
 
-/// Notes what an object is bound to beyond what its dependencies keep anyway.
-fn note_bound(world: &mut World, id: ObjectId, mut bound: Vec<ObjectId>) {
-    bound.retain(|&to| to != id && world.life(to).is_some_and(|life| !life.is_pinned()));
-    tracing::dependencies(world, id, &bound);
-    // Most often these are among what it asks for itself, and the rest of its dependencies need not be known.
-    let needed = world.map.get(id).map_or(&[][..], |object| &object.needed);
-    bound.retain(|to| !needed.contains(to));
-    if bound.is_empty() {
-        return;
+/// Notes what objects are bound to beyond what their dependencies keep anyway. These come before their dependants.
+fn note_bound(world: &mut World, order: &[ObjectId], bound: Vec<Vec<ObjectId>>) {
+    let mut dependencies = Dependencies::new(world);
+    let mut beyond = Vec::new();
+    for (&id, mut bound) in order.iter().zip(bound) {
+        bound.retain(|&to| to != id && world.life(to).is_some_and(|life| !life.is_pinned()));
+        tracing::dependencies(world, id, &bound);
+        if bound.is_empty() {
+            continue;
+        }
+        dependencies.take_out(id, &mut bound);
+        if !bound.is_empty() {
+            beyond.push((id, bound));
+        }
     }
-    let kept = world.dependencies(id);
-    bound.retain(|&to| !kept.holds(to));
-    if let Some(life) = world.life_mut(id) {
-        life.bound = Bound::new(bound);
+    for (id, bound) in beyond {
+        if let Some(life) = world.life_mut(id) {
+            life.bound = Bound::new(bound);
+        }
     }
 }
 

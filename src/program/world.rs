@@ -437,14 +437,8 @@ impl World {
         list.into_ids()
     }
 
-    /// The same as a set, in no order.
-    #[must_use]
-    pub fn dependencies(&self, id: ObjectId) -> IdSet {
-        self.reachable(core::iter::once(id), |_| [])
-    }
-
     /// Some objects with all that they need, that `beyond` names for them, and so on.
-    fn reachable<I: IntoIterator<Item = ObjectId>>(
+    pub fn reachable<I: IntoIterator<Item = ObjectId>>(
         &self,
         from: impl Iterator<Item = ObjectId>,
         beyond: impl Fn(ObjectId) -> I,

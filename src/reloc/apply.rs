@@ -224,15 +224,18 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
         plt: &Plt<'_, '_>,
         words: &mut Words,
     ) -> Result<()> {
-        for relocation in object.relocations.plt.iter() {
-            if !plt.only_missing && plt.defer(&relocation, words) {
-                continue;
+        let table = object.relocations.plt;
+        let mut at = 0;
+        loop {
+            if !plt.only_missing {
+                at += plt.defer(table.slice(at, table.len()), words);
             }
+            let Some(relocation) = table.get(at) else { return Ok(()) };
             match self.one(id, object, &relocation, &Waiting::default(), words) {
                 Err(error)
                     if plt.only_missing
                         && matches!(error.problem, Problem::UndefinedSymbol { .. })
-                        && plt.defer(&relocation, words) => {}
+                        && plt.defer(table.slice(at, at + 1), words) == 1 => {}
                 bound => {
                     bound?;
                     if self.bindings.is_some() {
@@ -240,8 +243,8 @@ impl<'r, 'm, 'a> Relocator<'r, 'm, 'a> {
                     }
                 }
             }
+            at += 1;
         }
-        Ok(())
     }
 
     fn table(

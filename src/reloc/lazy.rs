@@ -3,9 +3,13 @@
 
 use super::Relocation;
 use crate::addr::{Addr, Vaddr};
-use crate::arch::x86_64::RelocationKind as Kind;
+use crate::elf::segment::Span;
+use crate::elf::table::Table;
 use crate::image::Words;
 use crate::object::Object;
+
+/// `R_X86_64_JUMP_SLOT`.
+const JUMP_SLOT: u32 = 7;
 
 /// How the functions of an object are bound when they are first called.
 #[derive(Clone, Copy, Debug)]
@@ -46,25 +50,22 @@ impl<'p, 'a> Plt<'p, 'a> {
         Some(this)
     }
 
-    /// Whether a word may be written after PT_GNU_RELRO is sealed.
-    fn stays_open(&self, at: Vaddr) -> bool {
-        let Some(relro) = self.object.segments.relro else { return true };
-        at.0.wrapping_sub(relro.vaddr.0) >= relro.size
-    }
-
-    /// Lets a function's word lead into the PLT. Says whether it could: the word must lead to the object's code and
-    /// stay writable.
-    pub fn defer(&self, relocation: &Relocation, words: &mut Words) -> bool {
-        if Kind::from_number(relocation.kind) != Some(Kind::JumpSlot)
-            || !(self.every_call || self.stays_open(relocation.offset))
-        {
-            return false;
-        }
+    /// Lets the words of functions lead into the PLT, one after the other, as long as that can be. Says how many do: a
+    /// word must lead to the object's code and stay writable.
+    #[inline(never)]
+    pub fn defer(&self, relocations: Table<'_, Relocation>, words: &mut Words) -> usize {
         let image = &self.object.image;
-        let deferred = words.change(image.address(relocation.offset), |entry| {
-            let entry = image.address(Vaddr(entry));
-            image.is_code(entry).then_some(entry.0)
-        });
-        deferred == Ok(true)
+        // What may not be written any more when PT_GNU_RELRO is sealed.
+        let sealed = self.object.segments.relro.filter(|_| !self.every_call).unwrap_or_default();
+        let is_sealed = |at: Vaddr| at.0.wrapping_sub(sealed.vaddr.0) < sealed.size;
+        let may_wait = |it: &Relocation| it.kind == JUMP_SLOT && !is_sealed(it.offset);
+        let places = relocations.iter().take_while(may_wait).map(|it| image.address(it.offset));
+        let mut code = Span::default();
+        words.change_while(places, |entry| {
+            if entry.wrapping_sub(code.vaddr.0) >= code.size {
+                code = image.code_at(Vaddr(entry))?;
+            }
+            Some(image.address(Vaddr(entry)).0)
+        })
     }
 }
