@@ -223,10 +223,17 @@ impl State {
             // SAFETY: the layout is not of size zero, as [`GlobalAlloc`] promises.
             return unsafe { self.talc.malloc(layout) }.ok();
         };
-        self.small.take(class).or_else(|| {
+        if let Some(block) = self.small.take(class) {
+            return Some(block);
+        }
+        if let Some(layout) = class.whole() {
+            // SAFETY: a class's layout is not of size zero.
+            return unsafe { self.talc.malloc(layout) }.ok();
+        }
+        self.small.cut(class).or_else(|| {
             // SAFETY: a run is not of size zero, and nobody else's.
             unsafe { self.small.renew(self.talc.malloc(RUN).ok()?) };
-            self.small.take(class)
+            self.small.cut(class)
         })
     }
 
@@ -542,15 +549,18 @@ mod tests {
     fn small_blocks_come_back() {
         let heap = |size| Class::of(Layout::from_size_align(size, 8).unwrap());
         assert!(heap(1) == heap(16) && heap(16) != heap(17));
-        assert!(heap(512).is_some() && heap(513).is_none());
+        assert!(heap(1280).is_some() && heap(1281).is_none());
         assert!(Class::of(Layout::from_size_align(16, 16).unwrap()).is_none());
         let mut state = State::new(More::new(ARENA_OF_ONE.part(), Part::NONE, Pages::Huge));
-        let layout = Layout::from_size_align(40, 8).unwrap();
-        let first = state.allocate(layout).unwrap();
-        // SAFETY: the block is the state's, with this layout, and nobody uses it.
-        unsafe { state.free(first, layout) };
-        assert_eq!(state.allocate(Layout::from_size_align(48, 4).unwrap()), Some(first));
-        assert_ne!(state.allocate(layout), Some(first));
+        // The second is too large to be cut from another.
+        for (size, rounded) in [(40, 48), (1000, 1008)] {
+            let layout = Layout::from_size_align(size, 8).unwrap();
+            let first = state.allocate(layout).unwrap();
+            // SAFETY: the block is the state's, with this layout, and nobody uses it.
+            unsafe { state.free(first, layout) };
+            assert_eq!(state.allocate(Layout::from_size_align(rounded, 4).unwrap()), Some(first));
+            assert_ne!(state.allocate(layout), Some(first));
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Blocks of small sizes: cut from larger ones one behind the other, and when they are freed kept for the next
-//! allocation of their size. Most of what the loader allocates is small and comes back soon, and joining it with its
-//! neighbours each time costs more than what is done with it.
+//! Blocks of small sizes: when they are freed, they are kept for the next allocation of their size. Most of what the
+//! loader allocates is small and comes back soon, and joining it with its neighbours each time costs more than what is
+//! done with it. The smaller ones are cut from larger ones, one behind the other.
 //!
 //! # Safety
 //!
@@ -14,7 +14,9 @@ use core::ptr::NonNull;
 /// Sizes are rounded up to a multiple of this.
 const STEP: usize = 16;
 /// How many sizes there are; what is larger is not kept.
-const CLASSES: usize = 32;
+const CLASSES: usize = 80;
+/// How many of them are cut from larger blocks.
+const CUT: usize = 32;
 
 /// What a free block holds: the next one of its size.
 type Next = Option<NonNull<u8>>;
@@ -51,6 +53,12 @@ impl Class {
     const fn size(self) -> usize {
         (self.0 + 1) * STEP
     }
+
+    /// The layout of a block that is not cut from a larger one.
+    pub(super) fn whole(self) -> Option<Layout> {
+        let is_cut = self.0 < CUT;
+        Layout::from_size_align(self.size(), align_of::<Next>()).ok().filter(|_| !is_cut)
+    }
 }
 
 impl Small {
@@ -59,21 +67,19 @@ impl Small {
         Self { freed: [None; CLASSES], rest: None, left: 0 }
     }
 
-    /// A block that was freed, or a new one, if there is any.
+    /// A block that was freed.
     #[inline]
     pub(super) fn take(&mut self, class: Class) -> Option<NonNull<u8>> {
         let head = self.freed.get_mut(class.0)?;
-        if let Some(block) = *head {
-            // SAFETY: a block that is kept holds the next one.
-            *head = unsafe { block.cast::<Next>().read() };
-            return Some(block);
-        }
-        self.cut(class)
+        let block = (*head)?;
+        // SAFETY: a block that is kept holds the next one.
+        *head = unsafe { block.cast::<Next>().read() };
+        Some(block)
     }
 
     /// A new block.
     #[inline]
-    fn cut(&mut self, class: Class) -> Option<NonNull<u8>> {
+    pub(super) fn cut(&mut self, class: Class) -> Option<NonNull<u8>> {
         let block = self.rest?;
         self.left = self.left.checked_sub(class.size())?;
         // SAFETY: so many bytes are left.

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use crate::addr::ObjectId;
 
 /// How many values are shared or copied together.
-const PAGE: usize = 16;
+const PAGE: usize = 8;
 
 /// A value for each object.
 #[derive(Debug)]

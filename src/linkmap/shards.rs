@@ -1,6 +1,7 @@
 //! A map of which copies share the parts that they do not change.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::borrow::Borrow;
 use core::hash::{BuildHasher, Hash};
 
@@ -8,31 +9,32 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::addr::ObjectId;
 
-/// How many parts there are.
-const SHARDS: usize = 16;
+/// With how many entries a part is large enough, on average.
+const USUAL: usize = 32;
+
+/// As many entries have room in a part from the beginning.
+const SMALL: usize = 14;
 
 /// Objects by a key.
 #[derive(Clone)]
 pub struct Shards<K> {
     hasher: DefaultHashBuilder,
-    shards: [Arc<HashTable<(K, ObjectId)>>; SHARDS],
+    /// None, or a power of two.
+    shards: Vec<Arc<HashTable<(K, ObjectId)>>>,
+    count: usize,
 }
 
 impl<K> Default for Shards<K> {
     fn default() -> Self {
-        let empty = Arc::default();
-        Self {
-            hasher: DefaultHashBuilder::default(),
-            shards: [(); SHARDS].map(|()| Arc::clone(&empty)),
-        }
+        Self { hasher: DefaultHashBuilder::default(), shards: Vec::new(), count: 0 }
     }
 }
 
 impl<K: Hash + Eq + Clone> Shards<K> {
     /// The part that a key with this hash belongs to: by bits that its table does not go by.
     #[inline]
-    const fn place(hash: u64) -> usize {
-        (hash >> 40) as usize % SHARDS
+    const fn place(&self, hash: u64) -> usize {
+        (hash >> 40) as usize & self.shards.len().wrapping_sub(1)
     }
 
     /// The object with this key.
@@ -41,8 +43,15 @@ impl<K: Hash + Eq + Clone> Shards<K> {
     where
         K: Borrow<Q>,
     {
-        let hash = self.hasher.hash_one(key);
-        let shard = self.shards.get(Self::place(hash))?;
+        self.find(self.hasher.hash_one(key), key)
+    }
+
+    #[inline]
+    fn find<Q: Eq + ?Sized>(&self, hash: u64, key: &Q) -> Option<ObjectId>
+    where
+        K: Borrow<Q>,
+    {
+        let shard = self.shards.get(self.place(hash))?;
         shard.find(hash, |(known, _)| known.borrow() == key).map(|(_, id)| *id)
     }
 
@@ -56,15 +65,35 @@ impl<K: Hash + Eq + Clone> Shards<K> {
     where
         K: Borrow<Q>,
     {
-        let Self { hasher, shards } = self;
-        let hash = hasher.hash_one(key);
-        let Some(shard) = shards.get_mut(Self::place(hash)) else { return id };
-        if let Some((_, known)) = shard.find(hash, |(known, _)| known.borrow() == key) {
-            return *known;
+        let hash = self.hasher.hash_one(key);
+        if let Some(known) = self.find(hash, key) {
+            return known;
         }
-        let again = |(key, _): &(K, ObjectId)| hasher.hash_one(key.borrow());
-        Arc::make_mut(shard).insert_unique(hash, (own(key), id), again);
+        if self.count >= self.shards.len() * USUAL {
+            self.split();
+        }
+        self.insert(hash, (own(key), id));
+        self.count += 1;
         id
+    }
+
+    fn insert(&mut self, hash: u64, entry: (K, ObjectId)) {
+        let at = self.place(hash);
+        let Self { hasher, shards, .. } = self;
+        if let Some(shard) = shards.get_mut(at) {
+            let again = |(key, _): &(K, ObjectId)| hasher.hash_one(key);
+            Arc::make_mut(shard).insert_unique(hash, entry, again);
+        }
+    }
+
+    /// Makes twice as many parts, or the first.
+    fn split(&mut self) {
+        let count = (self.shards.len() * 2).max(1);
+        let old = core::mem::take(&mut self.shards);
+        self.shards.resize_with(count, || Arc::new(HashTable::with_capacity(SMALL)));
+        for entry in old.iter().flat_map(|shard| shard.iter()) {
+            self.insert(self.hasher.hash_one(&entry.0), entry.clone());
+        }
     }
 
     /// Leaves the objects in it that `keep` says.
@@ -74,6 +103,7 @@ impl<K: Hash + Eq + Clone> Shards<K> {
                 Arc::make_mut(shard).retain(|(_, id)| keep(*id));
             }
         }
+        self.count = self.shards.iter().map(|shard| shard.len()).sum();
     }
 
     /// Puts an object in the place of another.
@@ -103,6 +133,7 @@ mod tests {
         for key in 0..100 {
             assert_eq!(entered(&mut first, u64::from(key), key), key);
         }
+        assert_eq!(first.shards.len(), 4);
         assert_eq!(entered(&mut first, 5, 1000), 5);
         let mut second = first.clone();
         second.retain(|id| id.0 % 10 != 3);

@@ -22,7 +22,7 @@ impl<'w> Dependencies<'w> {
 
     /// Takes out of `ids` the object itself and all that it depends on.
     pub fn take_out(&mut self, id: ObjectId, ids: &mut Vec<ObjectId>) {
-        let known = self.known.remove(&id).or_else(|| self.from_known(id));
+        let known = self.known.remove(&id).or_else(|| self.composed(id));
         let set = known.unwrap_or_else(|| self.world.reachable([id].into_iter(), |_| []));
         ids.retain(|&id| !set.holds(id));
         self.known.insert(id, set);
@@ -30,7 +30,7 @@ impl<'w> Dependencies<'w> {
 
     /// An object with its dependencies, from those of what it needs, where these are known. What is needed by an object
     /// of the start is left out: it is never unloaded.
-    fn from_known(&self, id: ObjectId) -> Option<IdSet> {
+    fn composed(&self, id: ObjectId) -> Option<IdSet> {
         let mut set = IdSet::of(self.world.map.objects.ids());
         set.add(id);
         for &needed in &self.world.map.get(id)?.needed {

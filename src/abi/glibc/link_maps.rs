@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 
 use super::fields::Fields;
 use super::layout::{Layout, ScopeElem};
-use crate::addr::{Addr, ObjectId, Vaddr};
+use crate::addr::{Addr, ObjectId, Vaddr, page_down, page_up};
 use crate::elf::hash::HashTable;
 use crate::linkmap::by_object::ByObject;
 use crate::object::{Object, Role};
@@ -430,7 +430,7 @@ fn identity(layout: &Layout, fields: &Fields, object: &Object<'static>) {
 #[must_use]
 pub fn extent(object: &Object<'_>) -> (u64, u64) {
     let loads = &object.segments.loads;
-    let start = loads.first().map_or(0, |load| crate::addr::page_down(load.vaddr.0));
+    let start = loads.first().map_or(0, |load| page_down(load.vaddr.0));
     let end = loads.last().map_or(0, |load| load.end());
     (object.image.address(Vaddr(start)).0, object.image.address(Vaddr(end)).0)
 }
@@ -505,7 +505,11 @@ fn flags(layout: &Layout, fields: &Fields, object: &Object<'_>, facts: &Facts<'_
 
 /// Whether every page between the first and the last segment belongs to a segment.
 fn is_contiguous(object: &Object<'_>) -> bool {
-    crate::image::Plan::new(object.kind, &object.segments).gaps.is_empty()
+    let mut mapped_to = None;
+    object.segments.loads.iter().all(|load| {
+        let before = mapped_to.replace(page_up(load.end()).unwrap_or(u64::MAX));
+        before.is_none_or(|end| page_down(load.vaddr.0) <= end)
+    })
 }
 
 fn thread_local(layout: &Layout, fields: &Fields, tls: &tls::Layout, id: ObjectId) {
