@@ -37,7 +37,7 @@ use crate::linkmap::id_set::IdSet;
 use crate::object::{Object, Role};
 use crate::reloc::apply::Entries;
 use crate::sys::memory::{Protection, protect};
-use crate::sys::{fork, process as kernel};
+use crate::sys::fork;
 use crate::text::Text;
 use crate::tls::{block, thread};
 use projections::Projection;
@@ -92,8 +92,8 @@ pub struct Process {
     pub memory: Memory,
     /// libc's functions for raising and catching errors.
     pub errors: Errors,
-    /// The thread that changes the world, by its id; 0 while nobody does.
-    changing: AtomicU32,
+    /// Of which process a thread changes the world, as `change_in` says; 0 while none does.
+    changing: AtomicU64,
     /// How the search for what can be unloaded stands; 0 while there is none.
     pub sweep: AtomicU32,
     /// The process that all this was seen in last, as [`fork::generation`] counts.
@@ -157,7 +157,7 @@ impl Process {
             places: Places::new(),
             memory: Memory::default(),
             errors: Errors::default(),
-            changing: AtomicU32::new(0),
+            changing: AtomicU64::new(0),
             sweep: AtomicU32::new(0),
             generation: AtomicU32::new(0),
             auditors: Auditors::default(),
@@ -255,7 +255,7 @@ impl Process {
 
     /// This thread changes the world from now on. The caller holds the loader's lock, or there is no other thread.
     pub fn begin_change(&self) {
-        self.changing.store(kernel::thread_id(), Ordering::Relaxed);
+        self.changing.store(Self::change_in(fork::generation()), Ordering::Relaxed);
     }
 
     /// The change is made, or given up.
@@ -263,14 +263,16 @@ impl Process {
         self.changing.store(0, Ordering::Relaxed);
     }
 
-    /// Whether this thread is in the middle of a change. The caller holds the loader's lock: another thread's number is
-    /// one that it had in the parent of a fork(2).
+    /// Whether this thread is in the middle of a change. The caller holds the loader's lock, so that no other thread
+    /// is; in a child of fork(2), what the parent was in the middle of is over.
     #[must_use]
     pub fn is_changing(&self) -> bool {
-        match self.changing.load(Ordering::Relaxed) {
-            0 => false,
-            thread => thread == kernel::thread_id(),
-        }
+        self.changing.load(Ordering::Relaxed) == Self::change_in(fork::generation())
+    }
+
+    /// How a change is noted: by the process, as [`fork::generation`] counts.
+    const fn change_in(generation: u32) -> u64 {
+        generation as u64 + 1
     }
 
     /// Gives the loader's lock back.
