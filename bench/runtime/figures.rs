@@ -39,7 +39,7 @@ const fn service(name: &'static str, what: &'static str) -> Figure {
 }
 
 /// All figures, in the order of the table.
-pub const FIGURES: [Figure; 22] = [
+pub const FIGURES: [Figure; 25] = [
     lazy("first-call-1", "first lazy call, symbol in the 1st library", Program::Lazy),
     lazy("first-call-100", "first lazy call, symbol in the 100th library", Program::Lazy),
     lazy("first-call-1-zmm", "the same, 1st, zmm registers in use", Program::LazyZmm),
@@ -50,6 +50,9 @@ pub const FIGURES: [Figure; 22] = [
     service("plugin-now", "dlopen of the same plugin, RTLD_NOW"),
     service("plugin-now-use", "its 1500 first calls"),
     service("plugin-now-close", "its dlclose"),
+    service("small", "dlopen of a library that needs libc alone, RTLD_LAZY"),
+    service("small-use", "its first call"),
+    service("small-close", "its dlclose"),
     service("dlopen-again", "dlopen and dlclose of a loaded library"),
     service("dlsym-early", "dlsym(RTLD_DEFAULT), found in the 1st library"),
     service("dlsym-last", "dlsym(RTLD_DEFAULT), found in the 100th library"),

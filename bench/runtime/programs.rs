@@ -123,6 +123,7 @@ fn services(dir: &Path, cache: &Path) -> Result<PathBuf, String> {
         tool(gcc, "")?;
     }
     plugin(dir, &PLUGIN.folder(cache)?)?;
+    small(dir)?;
 
     let libraries = LOADED.folder(cache)?;
     let program = dir.join("services");
@@ -152,5 +153,16 @@ fn plugin(dir: &Path, libraries: &Path) -> Result<(), String> {
     fs::write(&file, text).map_err(|e| format!("{}: {e}", file.display()))?;
     let mut gcc = linked_to("gcc", &file, PLUGIN, libraries);
     gcc.args(["-shared", "-fPIC", "-fplt", "-o"]).arg(dir.join("plugin.so"));
+    tool(gcc, "")
+}
+
+/// A library that needs libc alone, and calls it.
+fn small(dir: &Path) -> Result<(), String> {
+    let file = dir.join("small.c");
+    let text = "#include <unistd.h>\nint small_call(void) { return getpid() > 0; }\n";
+    fs::write(&file, text).map_err(|e| format!("{}: {e}", file.display()))?;
+    let mut gcc = Command::new("gcc");
+    gcc.args(["-O2", "-Wl,-z,lazy", "-shared", "-fPIC", "-fplt", "-o"]);
+    gcc.arg(dir.join("small.so")).arg(&file);
     tool(gcc, "")
 }

@@ -154,18 +154,20 @@ static void thread_local_storage() {
     }
 }
 
-static void plugin(const char *open, const char *use, const char *close, int mode) {
+// Opens FOLDER/NAME.so, calls its function NAME_call, which returns a certain number, and closes it.
+static void opened(const char *name, int number, int mode, int rounds, const char *open, const char *use,
+                   const char *close) {
     if (!selected(open) && !selected(use) && !selected(close))
         return;
-    std::string path = folder + "/plugin.so";
+    std::string path = folder + "/" + name + ".so", function = std::string(name) + "_call";
     std::vector<double> opening, using_it, closing;
-    for (int round = 0; round < 7 && !wrong; round++) {
+    for (int round = 0; round < rounds && !wrong; round++) {
         double start = now();
         void *handle = dlopen(path.c_str(), mode);
         double opened = now();
-        auto call = handle ? reinterpret_cast<int (*)()>(dlsym(handle, "plugin_call")) : 0;
+        auto call = handle ? reinterpret_cast<int (*)()>(dlsym(handle, function.c_str())) : 0;
         double found = now();
-        check(call && call() == 30);
+        check(call && call() == number);
         double used = now();
         check(handle && !dlclose(handle));
         double closed = now();
@@ -192,6 +194,7 @@ int main(int argc, char **argv) {
     lookups();
     symbols();
     thread_local_storage();
-    plugin("plugin-lazy", "plugin-lazy-use", "plugin-lazy-close", RTLD_LAZY);
-    plugin("plugin-now", "plugin-now-use", "plugin-now-close", RTLD_NOW);
+    opened("plugin", 30, RTLD_LAZY, 7, "plugin-lazy", "plugin-lazy-use", "plugin-lazy-close");
+    opened("plugin", 30, RTLD_NOW, 7, "plugin-now", "plugin-now-use", "plugin-now-close");
+    opened("small", 1, RTLD_LAZY, 101, "small", "small-use", "small-close");
 }
