@@ -39,6 +39,12 @@ impl IdSet {
         core::mem::replace(word, *word | bit) & bit == 0
     }
 
+    /// Takes an object out.
+    pub fn remove(&mut self, id: ObjectId) {
+        let (at, bit) = Self::place(id);
+        self.words.get_mut(at).into_iter().for_each(|word| *word &= !bit);
+    }
+
     /// Adds all that another set holds.
     pub fn add_all(&mut self, other: &Self) {
         if self.words.len() < other.words.len() {
@@ -97,6 +103,8 @@ mod tests {
         set.add_all(&far.into_iter().collect());
         assert!(set.holds(ObjectId(64)) && !set.holds(ObjectId(65)) && set.iter().eq(far));
         set.add_all(&IdSet::of(1));
-        assert_eq!(set.take(), far);
+        set.remove(ObjectId(64));
+        set.remove(ObjectId(1000));
+        assert_eq!(set.take(), [0, 63, 127, 200].map(ObjectId));
     }
 }

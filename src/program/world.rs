@@ -239,6 +239,8 @@ pub struct Space {
 pub struct World {
     chains: ByObject<Option<Arc<Chain>>>,
     lives: ByObject<Option<Life>>,
+    /// The objects that came after the start. No other is bound to one of these, or was loaded by it.
+    later: IdSet,
     /// The search lists of objects that were opened, or asked for symbols: they and their dependencies, breadth-first.
     lists: ByObject<Option<Arc<Kept>>>,
     /// By namespace.
@@ -262,8 +264,8 @@ impl World {
         libc: Option<ObjectId>,
     ) -> Self {
         let spaces = Vec::from([Space::default()]);
-        let (chains, lives, lists) = Default::default();
-        let mut world = Self { chains, lives, lists, spaces, tls, link_maps, map };
+        let (chains, lives, later, lists) = Default::default();
+        let mut world = Self { chains, lives, later, lists, spaces, tls, link_maps, map };
         world.begin_start(global, libc);
         world
     }
@@ -271,8 +273,9 @@ impl World {
     /// Enters the objects of start-up.
     pub fn begin_start(&mut self, global: Arc<Kept>, libc: Option<ObjectId>) {
         self.begin_lives();
-        let Self { map, lives, .. } = self;
+        let Self { map, lives, later, .. } = self;
         for &id in map.spaces.iter().take(1).flat_map(|space| &space.members) {
+            later.remove(id);
             if let Some(Some(life)) = lives.get_mut(id) {
                 life.of_start = true;
                 life.pin();
@@ -297,10 +300,11 @@ impl World {
 
     /// Gives all objects a life that have none.
     pub fn begin_lives(&mut self) {
-        let Self { map, lives, .. } = self;
+        let Self { map, lives, later, .. } = self;
         lives.grow(map.objects.ids());
         for (id, _) in map.objects.iter() {
             if lives.get(id).is_some_and(Option::is_none) {
+                later.add(id);
                 lives.set(id, Some(Life::default()));
             }
         }
@@ -320,11 +324,6 @@ impl World {
     /// All lives.
     pub fn lives(&self) -> impl Iterator<Item = (ObjectId, &Life)> {
         self.lives.iter().filter_map(|(id, life)| Some((id, life.as_ref()?)))
-    }
-
-    /// Those of objects that came after the start: no other object is bound to what may go, or loaded by it.
-    fn later_lives(&self) -> impl Iterator<Item = (ObjectId, &Life)> {
-        self.lives().filter(|(_, life)| !life.of_start)
     }
 
     /// What the references of an object are looked up in.
@@ -420,8 +419,7 @@ impl World {
             return members.to_vec();
         }
         let mut list = self.map.visible();
-        let later = |id: &&ObjectId| self.life(**id).is_some_and(|life| !life.of_start);
-        list.extend(members.iter().filter(later));
+        list.extend(members.iter().filter(|id| self.later.holds(**id)));
         list
     }
 
@@ -471,12 +469,11 @@ impl World {
         let is_root = |id: ObjectId, life: &Life| {
             life.is_pinned() || life.opens.load(Ordering::Relaxed) != 0 || also_held(id)
         };
-        let roots = self.later_lives().filter(|(id, life)| is_root(*id, life)).map(|(id, _)| id);
+        let roots = self.later.iter().filter(|&id| self.life(id).is_some_and(|it| is_root(id, it)));
         let used = self
             .reachable(roots, |id| self.life(id).into_iter().flat_map(|life| life.bound.objects()));
-        let may_go = |id| self.life(id).is_some_and(|life| !life.of_start) && !used.holds(id);
         let members = self.map.spaces.iter().flat_map(|space| &space.members);
-        members.copied().filter(|&id| may_go(id)).collect()
+        members.copied().filter(|&id| self.later.holds(id) && !used.holds(id)).collect()
     }
 
     /// Takes over how often objects are open in the world that this one is a copy of.
@@ -521,7 +518,8 @@ impl World {
         let stays = |id: &ObjectId| !goes.holds(*id);
         self.lists.clear(gone.iter().copied());
         self.chains.clear(gone.iter().copied());
-        let mut left: Vec<_> = self.later_lives().map(|(id, _)| id).filter(stays).collect();
+        gone.iter().for_each(|&id| self.later.remove(id));
+        let mut left: Vec<_> = self.later.iter().collect();
         self.map.remove_before(&goes, &left);
         left.retain(|&id| self.forget(id, &stays));
         let mut are_global = false;
