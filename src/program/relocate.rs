@@ -175,8 +175,7 @@ impl Job<'_> {
         let resolver = if followed { facts.entries.audited } else { facts.entries.resolver };
         relocator.strict = facts.strict;
         let mut done = Done::default();
-        let mut places: Vec<Option<Words>> = Vec::new();
-        places.resize(map.objects.ids(), None);
+        let mut written = BTreeMap::new();
         for &id in self.order {
             let Some(object) = map.get(id).filter(|object| !object.role.starts_itself()) else {
                 continue;
@@ -209,9 +208,7 @@ impl Job<'_> {
             }
             trace::tell(Topics::RELOC, || object.relocated(is_lazy, since));
             done.bound.extend(relocator.bound.as_mut().map(IdSet::take));
-            if let Some(place) = places.get_mut(id.index()) {
-                *place = Some(words);
-            }
+            written.insert(id, words);
         }
         let (mut deferred, bindings) = (relocator.deferred, relocator.bindings);
         trace::flush();
@@ -220,7 +217,7 @@ impl Job<'_> {
             // SAFETY: the resolver lies in a relocated object, and takes no arguments on x86-64.
             let symbol = unsafe { call_resolver(pending.resolver) };
             let operands = Operands { symbol, addend, place: place.0, ..Operands::default() };
-            let words = places.get_mut(pending.object.index()).and_then(Option::as_mut);
+            let words = written.get_mut(&pending.object);
             let Some((words, object)) = words.zip(map.get(pending.object)) else { continue };
             let stored = match value(kind, &operands) {
                 Store::Word(word) => words.write(place, word),
@@ -235,10 +232,10 @@ impl Job<'_> {
         }
         if let (Some(bindings), Some(layout)) = (bindings, facts.layout) {
             let objects = (&map.objects, &*link_maps);
-            bindings::at_once(self.watching, layout, objects, &bindings, &mut places);
+            bindings::at_once(self.watching, layout, objects, &bindings, &mut written);
         }
         for copy in &deferred.copies {
-            let words = places.get_mut(copy.object.index()).and_then(Option::as_mut);
+            let words = written.get_mut(&copy.object);
             let Some((words, object)) = words.zip(map.get(copy.object)) else { continue };
             // SAFETY: the source was checked to lie in its object.
             unsafe { words.copy(copy.source, copy.target, copy.size) }

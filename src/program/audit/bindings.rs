@@ -5,6 +5,7 @@
 //! As for the folder: an auditor's own function is called with its cookies of both objects.
 #![allow(unsafe_code)]
 
+use alloc::collections::BTreeMap;
 use core::ffi::{c_char, c_uint};
 
 use super::super::locks::while_reading;
@@ -189,10 +190,10 @@ pub fn at_once(
     layout: &Layout,
     (objects, maps): (&Objects<'static>, &LinkMaps),
     bindings: &[Binding],
-    places: &mut [Option<Words>],
+    written: &mut BTreeMap<ObjectId, Words>,
 ) {
     for &Binding { from, place, found } in bindings {
-        let Some(Some(words)) = places.get_mut(from.index()) else { continue };
+        let Some(words) = written.get_mut(&from) else { continue };
         let Ok(address) = words.read(place) else { continue };
         let definer = objects.get(found.object);
         let Some(bound) = definer.and_then(|it| Bound::new(from, &found, it, address)) else {
