@@ -12,15 +12,25 @@ use crate::addr::ObjectId;
 /// With how many entries a part is large enough, on average.
 const USUAL: usize = 32;
 
+/// How many parts are made of one that is too large.
+const FANOUT: usize = 4;
 /// As many entries have room in a part from the beginning.
 const SMALL: usize = 14;
+
+/// An object, by a key with its hash.
+#[derive(Clone)]
+struct Entry<K> {
+    hash: u64,
+    key: K,
+    id: ObjectId,
+}
 
 /// Objects by a key.
 #[derive(Clone)]
 pub struct Shards<K> {
     hasher: DefaultHashBuilder,
-    /// None, or a power of two.
-    shards: Vec<Arc<HashTable<(K, ObjectId)>>>,
+    /// None, or a power of [`FANOUT`].
+    shards: Vec<Arc<HashTable<Entry<K>>>>,
     count: usize,
 }
 
@@ -52,7 +62,7 @@ impl<K: Hash + Eq + Clone> Shards<K> {
         K: Borrow<Q>,
     {
         let shard = self.shards.get(self.place(hash))?;
-        shard.find(hash, |(known, _)| known.borrow() == key).map(|(_, id)| *id)
+        shard.find(hash, |entry| entry.key.borrow() == key).map(|entry| entry.id)
     }
 
     /// The object with this key; from now on `id`, as `own` writes the key, if there was none.
@@ -72,35 +82,31 @@ impl<K: Hash + Eq + Clone> Shards<K> {
         if self.count >= self.shards.len() * USUAL {
             self.split();
         }
-        self.insert(hash, (own(key), id));
+        self.insert(Entry { hash, key: own(key), id });
         self.count += 1;
         id
     }
 
-    fn insert(&mut self, hash: u64, entry: (K, ObjectId)) {
-        let at = self.place(hash);
-        let Self { hasher, shards, .. } = self;
-        if let Some(shard) = shards.get_mut(at) {
-            let again = |(key, _): &(K, ObjectId)| hasher.hash_one(key);
-            Arc::make_mut(shard).insert_unique(hash, entry, again);
+    fn insert(&mut self, entry: Entry<K>) {
+        let at = self.place(entry.hash);
+        if let Some(shard) = self.shards.get_mut(at) {
+            Arc::make_mut(shard).insert_unique(entry.hash, entry, |entry| entry.hash);
         }
     }
 
-    /// Makes twice as many parts, or the first.
+    /// Makes more parts, or the first.
     fn split(&mut self) {
-        let count = (self.shards.len() * 2).max(1);
+        let count = (self.shards.len() * FANOUT).max(1);
         let old = core::mem::take(&mut self.shards);
         self.shards.resize_with(count, || Arc::new(HashTable::with_capacity(SMALL)));
-        for entry in old.iter().flat_map(|shard| shard.iter()) {
-            self.insert(self.hasher.hash_one(&entry.0), entry.clone());
-        }
+        old.iter().flat_map(|shard| shard.iter()).for_each(|entry| self.insert(entry.clone()));
     }
 
     /// Leaves the objects in it that `keep` says.
     pub fn retain(&mut self, keep: impl Fn(ObjectId) -> bool) {
         for shard in &mut self.shards {
-            if shard.iter().any(|(_, id)| !keep(*id)) {
-                Arc::make_mut(shard).retain(|(_, id)| keep(*id));
+            if shard.iter().any(|entry| !keep(entry.id)) {
+                Arc::make_mut(shard).retain(|entry| keep(entry.id));
             }
         }
         self.count = self.shards.iter().map(|shard| shard.len()).sum();
@@ -109,11 +115,9 @@ impl<K: Hash + Eq + Clone> Shards<K> {
     /// Puts an object in the place of another.
     pub fn replace(&mut self, old: ObjectId, new: ObjectId) {
         for shard in &mut self.shards {
-            if shard.iter().any(|(_, id)| *id == old) {
-                Arc::make_mut(shard)
-                    .iter_mut()
-                    .filter(|(_, id)| *id == old)
-                    .for_each(|(_, id)| *id = new);
+            if shard.iter().any(|entry| entry.id == old) {
+                let entries = Arc::make_mut(shard).iter_mut();
+                entries.filter(|entry| entry.id == old).for_each(|entry| entry.id = new);
             }
         }
     }
