@@ -442,14 +442,16 @@ impl<'a> Object<'a> {
     /// # Errors
     /// When one lies outside the string table.
     pub fn needed_names(&self) -> Result<Vec<(Dependency, &'a [u8])>> {
-        let string = |&(how, offset): &(Dependency, u32)| {
-            self.exports.strings.name(offset).map(|name| (how, name)).ok_or_else(|| {
+        let mut names = Vec::with_capacity(self.dynamic.needed.len());
+        for &(how, offset) in &self.dynamic.needed {
+            let name = self.exports.strings.name(offset).ok_or_else(|| {
                 let words = "invalid string table offset";
                 let malformed = Malformed::new(words, "DT_NEEDED", offset.into());
                 Error::malformed(self.name.to_bytes(), malformed)
-            })
-        };
-        self.dynamic.needed.iter().map(string).collect()
+            })?;
+            names.push((how, name));
+        }
+        Ok(names)
     }
 
     /// The string of `DT_RPATH` or `DT_RUNPATH`, if it lies in the string table.

@@ -53,6 +53,8 @@ pub struct Live {
     root: Root,
     cache: CacheFile,
     neighbour: Neighbour,
+    /// Room for the first bytes of a file. Not on the stack, of which a thread may have little.
+    head: Vec<u8>,
     /// Who is told, where there are auditors.
     pub watch: Option<Box<Watch>>,
 }
@@ -79,13 +81,13 @@ impl Files for Live {
         };
         let located = sysroot::locate(&self.root, &path).map_err(Refusal::Absent)?;
         let fd = Fd::open(&located).map_err(Refusal::Absent)?;
-        // Not on the stack, of which a thread may have little.
-        let mut head = vec![0; HEAD];
-        let head_len = fd.read_at(&mut head, 0).map_err(fatal)?;
+        self.head.resize(HEAD, 0);
+        let head_len = fd.read_at(&mut self.head, 0).map_err(fatal)?;
+        let head = self.head.get(..head_len).unwrap_or_default();
         let status = fd.status().map_err(|errno| {
             Refusal::Fatal(Error::system(path.to_bytes(), "cannot stat shared object", errno))
         })?;
-        let header = Header::parse(head.get(..head_len).unwrap_or_default());
+        let header = Header::parse(head);
         let header = header.map_err(|reject| match reject {
             Reject::Foreign(Foreign::Class) => Refusal::Unsuitable(Unsuitable::WrongClass),
             Reject::Foreign(Foreign::Machine(_)) => Refusal::Unsuitable(Unsuitable::WrongMachine),
@@ -93,7 +95,6 @@ impl Files for Live {
                 Refusal::Fatal(Error::malformed(path.to_bytes(), malformed))
             }
         })?;
-        let head = head.get(..head_len).unwrap_or_default();
         let table = program_headers(&fd, &header, head).map_err(|errno| match errno {
             Errno(0) => {
                 let malformed = header.cut_off(status.size);
@@ -150,7 +151,8 @@ impl Live {
     /// Files below a root.
     #[must_use]
     pub fn new(root: Root) -> Self {
-        Self { root, cache: CacheFile::Unread, neighbour: Neighbour::default(), watch: None }
+        let (cache, neighbour) = (CacheFile::Unread, Neighbour::default());
+        Self { root, cache, neighbour, head: Vec::new(), watch: None }
     }
 
     /// The root.
