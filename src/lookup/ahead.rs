@@ -3,6 +3,7 @@
 
 use alloc::vec::Vec;
 
+use super::index::Index;
 use super::prepared::Prepared;
 use super::quick::{self, Answer};
 use super::run::{Member, Run};
@@ -156,39 +157,33 @@ fn read<'a>(
     }
 }
 
-/// Finds the first candidates of a batch and brings near what comparing them will read.
-#[inline(never)]
+/// Finds the first candidates of a batch and brings near what comparing them will read. Each step is a function, since
+/// what does not change is known to its loop then.
 fn warm<'r, 'm, 'a>(runs: &'r [&'r Run<'m, 'a>], batch: &mut [Waiting<'r, 'm, 'a>]) {
     for (at, run) in runs.iter().enumerate() {
         let Some(index) = run.index() else { continue };
-        for waiting in &mut *batch {
-            if let Stage::Open = waiting.stage
-                && let Some((start, end)) = index.bucket(waiting.hash)
-            {
-                prefetch(index.place(start));
-                waiting.stage = Stage::Bucket { start, end };
-            }
-        }
+        warm_entries(index, batch);
         let before = runs.get(..at).unwrap_or_default();
         before.iter().flat_map(|run| run.others()).for_each(|member| set_apart(member, batch));
-        for waiting in &mut *batch {
-            let Stage::Bucket { start, end } = waiting.stage else { continue };
-            let first = index.entries(start, end, waiting.hash).next();
-            let first = first.map(|entry| (run.member(entry.member), entry.symbol));
-            waiting.stage = match first {
-                None => Stage::Open,
-                Some((Some(member), symbol)) => {
-                    warm_candidate(&member.names, symbol);
-                    Stage::First { member, symbol }
-                }
-                Some((None, _)) => Stage::Apart,
-            };
+        find_first(run, index, batch);
+    }
+}
+
+/// Looks where an index has what may be the definitions.
+#[inline(never)]
+fn warm_entries(index: &Index, batch: &mut [Waiting<'_, '_, '_>]) {
+    for waiting in batch {
+        if let Stage::Open = waiting.stage
+            && let Some((start, end)) = index.bucket(waiting.hash)
+        {
+            prefetch(index.place(start));
+            waiting.stage = Stage::Bucket { start, end };
         }
     }
 }
 
 /// Sets apart what an object may define that comes before those of the index, and is in none itself.
-#[inline(always)]
+#[inline(never)]
 fn set_apart(member: &Member<'_, '_>, batch: &mut [Waiting<'_, '_, '_>]) {
     for waiting in batch {
         if let Stage::Bucket { .. } = waiting.stage
@@ -197,6 +192,28 @@ fn set_apart(member: &Member<'_, '_>, batch: &mut [Waiting<'_, '_, '_>]) {
         {
             waiting.stage = Stage::Apart;
         }
+    }
+}
+
+/// Takes the first candidate that the index has.
+#[inline(never)]
+fn find_first<'r, 'm, 'a>(
+    run: &'r Run<'m, 'a>,
+    index: &Index,
+    batch: &mut [Waiting<'r, 'm, 'a>],
+) {
+    for waiting in batch {
+        let Stage::Bucket { start, end } = waiting.stage else { continue };
+        let first = index.entries(start, end, waiting.hash).next();
+        let first = first.map(|entry| (run.member(entry.member), entry.symbol));
+        waiting.stage = match first {
+            None => Stage::Open,
+            Some((Some(member), symbol)) => {
+                warm_candidate(&member.names, symbol);
+                Stage::First { member, symbol }
+            }
+            Some((None, _)) => Stage::Apart,
+        };
     }
 }
 

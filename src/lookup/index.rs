@@ -86,7 +86,7 @@ impl Index {
     #[must_use]
     pub fn bucket(&self, hash: u32) -> Option<(u32, u32)> {
         let bucket = self.bucket_of(hash);
-        let (start, end) = (*self.starts.get(bucket)?, *self.starts.get(bucket + 1)?);
+        let &[start, end] = self.starts.get(bucket..bucket + 2)?.first_chunk()?;
         (start < end).then_some((start, end))
     }
 
