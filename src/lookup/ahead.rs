@@ -197,11 +197,7 @@ fn set_apart(member: &Member<'_, '_>, batch: &mut [Waiting<'_, '_, '_>]) {
 
 /// Takes the first candidate that the index has.
 #[inline(never)]
-fn find_first<'r, 'm, 'a>(
-    run: &'r Run<'m, 'a>,
-    index: &Index,
-    batch: &mut [Waiting<'r, 'm, 'a>],
-) {
+fn find_first<'r, 'm, 'a>(run: &'r Run<'m, 'a>, index: &Index, batch: &mut [Waiting<'r, 'm, 'a>]) {
     for waiting in batch {
         let Stage::Bucket { start, end } = waiting.stage else { continue };
         let first = index.entries(start, end, waiting.hash).next();

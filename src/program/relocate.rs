@@ -175,7 +175,7 @@ impl Job<'_> {
         let resolver = if followed { facts.entries.audited } else { facts.entries.resolver };
         relocator.strict = facts.strict;
         let mut done = Done::default();
-        let mut written = BTreeMap::new();
+        let mut written = Written { words: Vec::with_capacity(self.order.len()), last: 0 };
         for &id in self.order {
             let Some(object) = map.get(id).filter(|object| !object.role.starts_itself()) else {
                 continue;
@@ -208,7 +208,7 @@ impl Job<'_> {
             }
             trace::tell(Topics::RELOC, || object.relocated(is_lazy, since));
             done.bound.extend(relocator.bound.as_mut().map(IdSet::take));
-            written.insert(id, words);
+            written.words.push((id, words));
         }
         let (mut deferred, bindings) = (relocator.deferred, relocator.bindings);
         trace::flush();
@@ -217,7 +217,7 @@ impl Job<'_> {
             // SAFETY: the resolver lies in a relocated object, and takes no arguments on x86-64.
             let symbol = unsafe { call_resolver(pending.resolver) };
             let operands = Operands { symbol, addend, place: place.0, ..Operands::default() };
-            let words = written.get_mut(&pending.object);
+            let words = written.of(pending.object);
             let Some((words, object)) = words.zip(map.get(pending.object)) else { continue };
             let stored = match value(kind, &operands) {
                 Store::Word(word) => words.write(place, word),
@@ -235,7 +235,7 @@ impl Job<'_> {
             bindings::at_once(self.watching, layout, objects, &bindings, &mut written);
         }
         for copy in &deferred.copies {
-            let words = written.get_mut(&copy.object);
+            let words = written.of(copy.object);
             let Some((words, object)) = words.zip(map.get(copy.object)) else { continue };
             // SAFETY: the source was checked to lie in its object.
             unsafe { words.copy(copy.source, copy.target, copy.size) }
@@ -249,6 +249,22 @@ impl Job<'_> {
             }
         }
         Ok(Done { indices: deferred.indices, ..done })
+    }
+}
+
+/// The words of the objects that are relocated, in that order.
+pub struct Written {
+    words: Vec<(ObjectId, Words)>,
+    /// Whose were asked for last: what was put off stands in the same order.
+    last: usize,
+}
+
+impl Written {
+    /// Those of an object.
+    pub fn of(&mut self, id: ObjectId) -> Option<&mut Words> {
+        let mut places = (self.last..self.words.len()).chain(0..self.last);
+        self.last = places.find(|&at| self.words.get(at).is_some_and(|(of, _)| *of == id))?;
+        self.words.get_mut(self.last).map(|(_, words)| words)
     }
 }
 

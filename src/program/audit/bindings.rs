@@ -5,18 +5,16 @@
 //! As for the folder: an auditor's own function is called with its cookies of both objects.
 #![allow(unsafe_code)]
 
-use alloc::collections::BTreeMap;
 use core::ffi::{c_char, c_uint};
 
 use super::super::locks::while_reading;
 use super::super::process::Process;
-use super::super::relocate::Binding;
+use super::super::relocate::{Binding, Written};
 use super::super::world::World;
 use super::{Auditor, Symbol};
 use crate::abi::glibc::layout::Layout;
 use crate::abi::glibc::link_maps::LinkMaps;
 use crate::addr::ObjectId;
-use crate::image::Words;
 use crate::linkmap::Objects;
 use crate::object::{Definition, Object};
 use crate::trace;
@@ -190,10 +188,10 @@ pub fn at_once(
     layout: &Layout,
     (objects, maps): (&Objects<'static>, &LinkMaps),
     bindings: &[Binding],
-    written: &mut BTreeMap<ObjectId, Words>,
+    written: &mut Written,
 ) {
     for &Binding { from, place, found } in bindings {
-        let Some(words) = written.get_mut(&from) else { continue };
+        let Some(words) = written.of(from) else { continue };
         let Ok(address) = words.read(place) else { continue };
         let definer = objects.get(found.object);
         let Some(bound) = definer.and_then(|it| Bound::new(from, &found, it, address)) else {
