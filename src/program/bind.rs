@@ -59,11 +59,11 @@ impl Bound {
 /// nothing defines it: its caller cannot be told.
 ///
 /// # Safety
-/// `link_map` is that of an object whose PLT was prepared.
+/// `link_map` is that of an object whose PLT was prepared, and whose code calls.
 pub unsafe fn bind(process: &Process, link_map: u64, index: u64) -> u64 {
     // SAFETY: as the caller promises.
-    let from = unsafe { link_maps::object_at(link_map) };
-    let found = find(process, from, index);
+    let (from, object) = unsafe { link_maps::known_at(link_map) };
+    let found = find(process, from, Some(object), index);
     let address = call_if_resolver(&found);
     if !process.facts.bind_not {
         write(&found, address);
@@ -71,12 +71,17 @@ pub unsafe fn bind(process: &Process, link_map: u64, index: u64) -> u64 {
     address
 }
 
-/// What PLT relocation `index` of an object leads to. Ends the process if nothing defines it.
+/// What PLT relocation `index` of an object leads to. Ends the process if nothing defines it. The object may be known.
 #[inline(always)]
-pub fn find(process: &Process, from: ObjectId, index: u64) -> Bound {
+pub fn find(
+    process: &Process,
+    from: ObjectId,
+    object: Option<&Object<'static>>,
+    index: u64,
+) -> Bound {
     let found = while_reading(|| {
         let world = process.world();
-        let object = world.map.get(from);
+        let object = object.or_else(|| world.map.get(from));
         let found = object.and_then(|object| look_up(process, world, from, object, index));
         found.unwrap_or_else(|| {
             let name = object.map_or(&b""[..], |object| process.name_of(object));
@@ -157,7 +162,7 @@ fn look_up(
             }
         },
     };
-    let is_loose = definer != from && !world.holds(from, definer);
+    let is_loose = definer != from && world.is_later(definer) && !world.holds(from, definer);
     let loose = is_loose.then_some(definer);
     let definition = Some((definer, index));
     Some(Bound { from, place, address, is_resolver, loose, definition })

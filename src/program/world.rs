@@ -179,6 +179,8 @@ pub struct Life {
     pub finalised: AtomicBool,
     /// Its references are looked up in its own search list first (RTLD_DEEPBIND).
     pub deep: bool,
+    /// What its references are looked up in, if it came after the start.
+    pub chain: Option<Arc<Chain>>,
     /// Objects besides its dependencies that its references are bound to.
     pub bound: Arc<Bound>,
     /// Objects that were opened and whose search lists its references see.
@@ -213,6 +215,7 @@ impl Clone for Life {
             initialised: AtomicBool::new(self.initialised.load(Ordering::Relaxed)),
             finalised: AtomicBool::new(self.finalised.load(Ordering::Relaxed)),
             deep: self.deep,
+            chain: self.chain.clone(),
             bound: Arc::clone(&self.bound),
             seen: Arc::clone(&self.seen),
             indices: Arc::clone(&self.indices),
@@ -237,7 +240,8 @@ pub struct Space {
 /// The state of a process's objects.
 #[derive(Clone)]
 pub struct World {
-    chains: ByObject<Option<Arc<Chain>>>,
+    /// What the references of objects of the start are looked up in.
+    start_chain: Arc<Chain>,
     lives: ByObject<Option<Life>>,
     /// The objects that came after the start. No other is bound to one of these, or was loaded by it.
     later: IdSet,
@@ -264,8 +268,9 @@ impl World {
         libc: Option<ObjectId>,
     ) -> Self {
         let spaces = Vec::from([Space::default()]);
-        let (chains, lives, later, lists) = Default::default();
-        let mut world = Self { chains, lives, later, lists, spaces, tls, link_maps, map };
+        let (lives, later, lists) = Default::default();
+        let start_chain = Arc::new(Chain::new(LinkMap::BASE, Vec::new()));
+        let mut world = Self { start_chain, lives, later, lists, spaces, tls, link_maps, map };
         world.begin_start(global, libc);
         world
     }
@@ -329,7 +334,10 @@ impl World {
     /// What the references of an object are looked up in.
     #[must_use]
     pub fn chain(&self, id: ObjectId) -> Option<&Chain> {
-        self.chains.get(id)?.as_deref()
+        match self.later.holds(id) {
+            true => self.life(id)?.chain.as_deref(),
+            false => Some(&self.start_chain),
+        }
     }
 
     /// Whether the search list of an object is known.
@@ -357,22 +365,23 @@ impl World {
         self.spaces.get(space)?.layout
     }
 
-    /// Makes the chains of all objects anew.
-    pub fn link_all_chains(&mut self) {
-        let all: Vec<_> = self.lives().map(|(id, _)| id).collect();
-        self.link_chains(&all);
+    /// Makes the chains of all objects anew that have changed.
+    fn link_all_chains(&mut self) {
+        self.start_chain = Arc::new(self.make_chain(LinkMap::BASE, false, &[]));
+        let later: Vec<_> = self.later.iter().collect();
+        self.link_chains(&later);
     }
 
-    /// Makes the chains of objects anew that have changed. Those that see the same share a chain.
+    /// The same of some, where no global scope has changed. Those that see the same share a chain.
     pub fn link_chains(&mut self, ids: &[ObjectId]) {
         let mut last: Option<(&Life, Arc<Chain>)> = None;
         let mut changed: Vec<(ObjectId, Arc<Chain>)> = Vec::new();
-        for (&id, life) in ids.iter().filter_map(|id| Some((id, self.life(*id)?))) {
+        let later = ids.iter().filter(|id| self.later.holds(**id));
+        for (&id, life) in later.filter_map(|id| Some((id, self.life(*id)?))) {
             let same = |(other, _): &&(&Life, Arc<Chain>)| {
                 (other.space, other.deep, &other.seen) == (life.space, life.deep, &life.seen)
             };
-            let before = self.chains.get(id).and_then(Option::as_ref);
-            let still_good = before.filter(|chain| self.is_current(chain, life));
+            let still_good = life.chain.as_ref().filter(|chain| self.is_current(chain, life));
             let chain = match (still_good, last.as_ref().filter(same)) {
                 (Some(chain), _) => Arc::clone(chain),
                 (None, Some((_, chain))) => Arc::clone(chain),
@@ -383,7 +392,11 @@ impl World {
             }
             last = Some((life, chain));
         }
-        changed.into_iter().for_each(|(id, chain)| self.chains.set(id, Some(chain)));
+        for (id, chain) in changed {
+            if let Some(life) = self.life_mut(id) {
+                life.chain = Some(chain);
+            }
+        }
     }
 
     /// The runs that an object's references see, in order.
@@ -452,6 +465,13 @@ impl World {
         reached
     }
 
+    /// Whether an object came after the start, and may go again.
+    #[inline]
+    #[must_use]
+    pub fn is_later(&self, id: ObjectId) -> bool {
+        self.later.holds(id)
+    }
+
     /// Whether `id` is seen to stay as long as `holder` does. Takes no memory and little time: signal handlers ask as
     /// well.
     #[must_use]
@@ -517,7 +537,6 @@ impl World {
         let goes: IdSet = gone.iter().copied().collect();
         let stays = |id: &ObjectId| !goes.holds(*id);
         self.lists.clear(gone.iter().copied());
-        self.chains.clear(gone.iter().copied());
         gone.iter().for_each(|&id| self.later.remove(id));
         let mut left: Vec<_> = self.later.iter().collect();
         self.map.remove_before(&goes, &left);

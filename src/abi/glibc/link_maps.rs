@@ -123,7 +123,7 @@ unsafe impl Send for Block {}
 // SAFETY: as above.
 unsafe impl Sync for Block {}
 
-/// Words before a link map: the object's id, for those who have the address alone.
+/// Words before a link map: the object's id and where the object is, for those who have the address alone.
 const HEAD: usize = 2;
 /// Words after it: `struct libname_list` (contract 8.4) with name, next, dont_free; and the object's own scope.
 const LIBNAME_WORDS: usize = 3;
@@ -148,12 +148,20 @@ impl Block {
         let asked = asked.and_then(|name| CString::new(&name[..]).ok());
         let dynamic = own_dynamic(layout, object);
         let this = Self { words: Box::into_raw(memory), origin, asked, dynamic };
+        this.set_place(object);
         let fields = this.fields();
         for auditor in 0..auditors {
             // Until its auditor changes it, a cookie leads to the link map (rtld-audit(7)).
             fields.set(cookie_at(layout, auditor), fields.address());
         }
         Arc::new(this)
+    }
+
+    /// Says where the object is.
+    fn set_place(&self, object: &Object<'_>) {
+        let place = self.words.cast::<u64>().wrapping_add(1);
+        // SAFETY: the head's second word is this value's own, and nobody reads it before the object's code runs.
+        unsafe { place.write(core::ptr::from_ref(object).addr() as u64) };
     }
 
     fn fields(&self) -> Fields {
@@ -207,6 +215,17 @@ pub unsafe fn object_at(address: u64) -> ObjectId {
     #[expect(clippy::cast_possible_truncation, reason = "an id has 32 bits")]
     // SAFETY: the head stands before the link map.
     ObjectId(unsafe { (address as *const u64).sub(HEAD).read() } as u32)
+}
+
+/// The same, and the object.
+///
+/// # Safety
+/// As for [`object_at`]; the object is not unloaded as long as the reference is used.
+#[inline]
+#[must_use]
+pub unsafe fn known_at(address: u64) -> (ObjectId, &'static Object<'static>) {
+    // SAFETY: the head stands before the link map, and has the object's place, where it stays.
+    unsafe { (object_at(address), &*(address as *const *const Object<'static>).sub(1).read()) }
 }
 
 /// What a link map says about an object beyond the object itself.
@@ -328,6 +347,7 @@ impl LinkMaps {
     /// Fills in a link map, but for its neighbours in the list.
     pub fn fill(&self, layout: &Layout, id: ObjectId, object: &Object<'static>, facts: &Facts<'_>) {
         let Some(block) = self.block_in(facts.space, id, object) else { return };
+        block.set_place(object);
         let fields = block.fields();
         let links = &layout.link_map;
         fields.set(links.l_real, self.address(id));

@@ -180,7 +180,7 @@ fn first(
     watching: &[Auditor],
     slot: &Slot,
 ) -> Option<(Bound, Verdict)> {
-    let found = bind::find(process, from, index);
+    let found = bind::find(process, from, None, index);
     let address = bind::call_if_resolver(&found);
     let (bound, is_waited_for) = while_reading(|| {
         let world = process.world();
