@@ -80,9 +80,15 @@ pub fn find(
     index: u64,
 ) -> Bound {
     let found = while_reading(|| {
-        let world = process.world();
-        let object = object.or_else(|| world.map.get(from));
-        let found = object.and_then(|object| look_up(process, world, from, object, index));
+        let shown = process.world();
+        let unshown = || process.resolving().filter(|_| shown.life(from).is_none());
+        let object = object.or_else(|| shown.map.get(from));
+        let object = object.or_else(|| unshown()?.map.get(from));
+        let found = object.and_then(|object| {
+            let found = look_up(process, shown, from, object, index);
+            // A resolver calls, of an object that is being opened.
+            found.or_else(|| look_up(process, unshown()?, from, object, index))
+        });
         found.unwrap_or_else(|| {
             let name = object.map_or(&b""[..], |object| process.name_of(object));
             let malformed = Malformed::new("PLT without a relocation", "PLT slot", index);

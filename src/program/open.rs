@@ -303,6 +303,7 @@ fn prepare(
         audit::activity_in(process, world, space, Activity::Consistent);
     }
     begin_lives(process, world, request, root, &list, &fresh, space);
+    world.link_chains(&list);
 
     if trace::on(Topics::SCOPES) && !tracing::was_open(old, root) {
         // An object that is there already does not see its own list yet.
@@ -339,7 +340,6 @@ fn prepare(
         }
         world.make_global(space, &list);
     }
-    world.link_chains(&list);
     if (facts.memory_refused)() {
         let words = "cannot create shared object descriptor";
         return Err(Error::system(request.name, words, Errno::ENOMEM).with_limits(Errno::ENOMEM));

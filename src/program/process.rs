@@ -94,6 +94,8 @@ pub struct Process {
     pub errors: Errors,
     /// Of which process a thread changes the world, as `change_in` says; 0 while none does.
     changing: AtomicU64,
+    /// The world of objects whose resolvers are being called, which is not shown yet.
+    resolving: AtomicPtr<World>,
     /// How the search for what can be unloaded stands; 0 while there is none.
     pub sweep: AtomicU32,
     /// The process that all this was seen in last, as [`fork::generation`] counts.
@@ -158,6 +160,7 @@ impl Process {
             memory: Memory::default(),
             errors: Errors::default(),
             changing: AtomicU64::new(0),
+            resolving: AtomicPtr::default(),
             sweep: AtomicU32::new(0),
             generation: AtomicU32::new(0),
             auditors: Auditors::default(),
@@ -261,6 +264,22 @@ impl Process {
     /// The change is made, or given up.
     pub fn end_change(&self) {
         self.changing.store(0, Ordering::Relaxed);
+        self.resolving.store(core::ptr::null_mut(), Ordering::Release);
+    }
+
+    /// Calls a resolver of an object in a world that may not be shown yet: what it calls is looked up there.
+    pub fn while_resolving<T>(&self, world: &World, call: impl FnOnce() -> T) -> T {
+        self.resolving.store(core::ptr::from_ref(world).cast_mut(), Ordering::Release);
+        let answer = call();
+        self.resolving.store(core::ptr::null_mut(), Ordering::Release);
+        answer
+    }
+
+    /// The world that a resolver of an object that is not shown yet belongs to. Asked by code of such objects alone.
+    #[must_use]
+    pub fn resolving(&self) -> Option<&World> {
+        // SAFETY: null, or a world that stays while the resolver runs, which asks.
+        unsafe { self.resolving.load(Ordering::Acquire).as_ref() }
     }
 
     /// Whether this thread is in the middle of a change. The caller holds the loader's lock, so that no other thread

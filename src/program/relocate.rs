@@ -27,7 +27,7 @@ use crate::linkmap::id_set::IdSet;
 use crate::lookup::scope::{OtherNames, Scope, Unique, Uniqueness};
 use crate::object::Object;
 pub use crate::reloc::apply::Binding;
-use crate::reloc::apply::{Pending, Relocator};
+use crate::reloc::apply::{Deferred, Pending, Relocator};
 use crate::reloc::defect::{outside, overflow};
 use crate::reloc::lazy::Lazy;
 use crate::reloc::value::{Operands, Store, value};
@@ -123,7 +123,6 @@ pub struct Job<'j> {
 }
 
 /// What relocation leaves for the user and for others.
-#[derive(Default)]
 pub struct Done {
     /// What TLS descriptors refer to.
     pub indices: Vec<(ObjectId, Box<Index>)>,
@@ -145,6 +144,67 @@ impl Job<'_> {
         world: &mut World,
         unique: &mut Unique<'static>,
     ) -> Result<Done> {
+        let facts = &process.facts;
+        // SAFETY: as the caller promises.
+        let applied = unsafe { self.apply(process, world, unique)? };
+        let Applied { mut deferred, bindings, mut written, bound } = applied;
+        let world = &*world;
+        let World { map, link_maps, .. } = world;
+        trace::flush();
+        for pending in &deferred.pending {
+            let Pending { addend, place, kind, .. } = *pending;
+            let symbol = process.while_resolving(world, || {
+                // SAFETY: the resolver lies in a relocated object, and takes no arguments on x86-64.
+                unsafe { call_resolver(pending.resolver) }
+            });
+            let operands = Operands { symbol, addend, place: place.0, ..Operands::default() };
+            let words = written.of(pending.object);
+            let Some((words, object)) = words.zip(map.get(pending.object)) else { continue };
+            let stored = match value(kind, &operands) {
+                Store::Word(word) => words.write(place, word),
+                Store::Half(half) => words.write32(place, half),
+                Store::Cut(half) => {
+                    deferred.warnings.push(overflow(facts.name, object, pending.symbol, kind));
+                    words.write32(place, half)
+                }
+                Store::Nothing => Ok(()),
+            };
+            stored.map_err(|place| outside(facts.name, object, place))?;
+        }
+        if let (Some(bindings), Some(layout)) = (bindings, facts.layout) {
+            let objects = (&map.objects, link_maps);
+            bindings::at_once(self.watching, layout, objects, &bindings, &mut written);
+        }
+        for copy in &deferred.copies {
+            let words = written.of(copy.object);
+            let Some((words, object)) = words.zip(map.get(copy.object)) else { continue };
+            // SAFETY: the source was checked to lie in its object.
+            unsafe { words.copy(copy.source, copy.target, copy.size) }
+                .map_err(|place| outside(facts.name, object, place))?;
+        }
+        warn(deferred.warnings.into_iter());
+        for &id in self.order {
+            if let Some(object) = map.get(id).filter(|object| !object.role.starts_itself()) {
+                // SAFETY: all words of the object are written.
+                unsafe { seal(object, facts.name) }?;
+            }
+        }
+        Ok(Done { indices: deferred.indices, bound })
+    }
+
+    /// The first phase: words.
+    ///
+    /// # Errors
+    /// As for [`Self::carry_out`].
+    ///
+    /// # Safety
+    /// As for [`Self::carry_out`].
+    unsafe fn apply(
+        &self,
+        process: &Process,
+        world: &mut World,
+        unique: &mut Unique<'static>,
+    ) -> Result<Applied> {
         let facts = &process.facts;
         let World { map, tls, link_maps, spaces, .. } = world;
         if !self.opened.is_empty() {
@@ -174,7 +234,7 @@ impl Job<'_> {
         let (followed, every_call) = bindings::interest(self.following);
         let resolver = if followed { facts.entries.audited } else { facts.entries.resolver };
         relocator.strict = facts.strict;
-        let mut done = Done::default();
+        let mut bound = Vec::with_capacity(self.order.len());
         let mut written = Written { words: Vec::with_capacity(self.order.len()), last: 0 };
         for &id in self.order {
             let Some(object) = map.get(id).filter(|object| !object.role.starts_itself()) else {
@@ -207,49 +267,20 @@ impl Job<'_> {
                 return Err(error);
             }
             trace::tell(Topics::RELOC, || object.relocated(is_lazy, since));
-            done.bound.extend(relocator.bound.as_mut().map(IdSet::take));
+            bound.extend(relocator.bound.as_mut().map(IdSet::take));
             written.words.push((id, words));
         }
-        let (mut deferred, bindings) = (relocator.deferred, relocator.bindings);
-        trace::flush();
-        for pending in &deferred.pending {
-            let Pending { addend, place, kind, .. } = *pending;
-            // SAFETY: the resolver lies in a relocated object, and takes no arguments on x86-64.
-            let symbol = unsafe { call_resolver(pending.resolver) };
-            let operands = Operands { symbol, addend, place: place.0, ..Operands::default() };
-            let words = written.of(pending.object);
-            let Some((words, object)) = words.zip(map.get(pending.object)) else { continue };
-            let stored = match value(kind, &operands) {
-                Store::Word(word) => words.write(place, word),
-                Store::Half(half) => words.write32(place, half),
-                Store::Cut(half) => {
-                    deferred.warnings.push(overflow(facts.name, object, pending.symbol, kind));
-                    words.write32(place, half)
-                }
-                Store::Nothing => Ok(()),
-            };
-            stored.map_err(|place| outside(facts.name, object, place))?;
-        }
-        if let (Some(bindings), Some(layout)) = (bindings, facts.layout) {
-            let objects = (&map.objects, &*link_maps);
-            bindings::at_once(self.watching, layout, objects, &bindings, &mut written);
-        }
-        for copy in &deferred.copies {
-            let words = written.of(copy.object);
-            let Some((words, object)) = words.zip(map.get(copy.object)) else { continue };
-            // SAFETY: the source was checked to lie in its object.
-            unsafe { words.copy(copy.source, copy.target, copy.size) }
-                .map_err(|place| outside(facts.name, object, place))?;
-        }
-        warn(deferred.warnings.into_iter());
-        for &id in self.order {
-            if let Some(object) = map.get(id).filter(|object| !object.role.starts_itself()) {
-                // SAFETY: all words of the object are written.
-                unsafe { seal(object, facts.name) }?;
-            }
-        }
-        Ok(Done { indices: deferred.indices, ..done })
+        let Relocator { deferred, bindings, .. } = relocator;
+        Ok(Applied { deferred, bindings, written, bound })
     }
+}
+
+/// What the first phase leaves for the others.
+struct Applied {
+    deferred: Deferred,
+    bindings: Option<Vec<Binding>>,
+    written: Written,
+    bound: Vec<Vec<ObjectId>>,
 }
 
 /// The words of the objects that are relocated, in that order.

@@ -243,6 +243,8 @@ pub struct World {
     /// What the references of objects of the start are looked up in.
     start_chain: Arc<Chain>,
     lives: ByObject<Option<Life>>,
+    /// The objects of the start.
+    start: IdSet,
     /// The objects that came after the start. No other is bound to one of these, or was loaded by it.
     later: IdSet,
     /// The search lists of objects that were opened, or asked for symbols: they and their dependencies, breadth-first.
@@ -268,9 +270,10 @@ impl World {
         libc: Option<ObjectId>,
     ) -> Self {
         let spaces = Vec::from([Space::default()]);
-        let (lives, later, lists) = Default::default();
+        let (lives, start, later, lists) = Default::default();
         let start_chain = Arc::new(Chain::new(LinkMap::BASE, Vec::new()));
-        let mut world = Self { start_chain, lives, later, lists, spaces, tls, link_maps, map };
+        let mut world =
+            Self { start_chain, lives, start, later, lists, spaces, tls, link_maps, map };
         world.begin_start(global, libc);
         world
     }
@@ -278,8 +281,9 @@ impl World {
     /// Enters the objects of start-up.
     pub fn begin_start(&mut self, global: Arc<Kept>, libc: Option<ObjectId>) {
         self.begin_lives();
-        let Self { map, lives, later, .. } = self;
+        let Self { map, lives, start, later, .. } = self;
         for &id in map.spaces.iter().take(1).flat_map(|space| &space.members) {
+            start.add(id);
             later.remove(id);
             if let Some(Some(life)) = lives.get_mut(id) {
                 life.of_start = true;
@@ -334,9 +338,9 @@ impl World {
     /// What the references of an object are looked up in.
     #[must_use]
     pub fn chain(&self, id: ObjectId) -> Option<&Chain> {
-        match self.later.holds(id) {
-            true => self.life(id)?.chain.as_deref(),
-            false => Some(&self.start_chain),
+        match self.start.holds(id) {
+            true => Some(&self.start_chain),
+            false => self.life(id)?.chain.as_deref(),
         }
     }
 
@@ -383,8 +387,7 @@ impl World {
             };
             let still_good = life.chain.as_ref().filter(|chain| self.is_current(chain, life));
             let chain = match (still_good, last.as_ref().filter(same)) {
-                (Some(chain), _) => Arc::clone(chain),
-                (None, Some((_, chain))) => Arc::clone(chain),
+                (Some(chain), _) | (None, Some((_, chain))) => Arc::clone(chain),
                 (None, None) => Arc::new(self.make_chain(life.space, life.deep, &life.seen)),
             };
             if still_good.is_none() {
