@@ -80,15 +80,10 @@ pub fn find(
     index: u64,
 ) -> Bound {
     let found = while_reading(|| {
-        let shown = process.world();
-        let unshown = || process.resolving().filter(|_| shown.life(from).is_none());
-        let object = object.or_else(|| shown.map.get(from));
-        let object = object.or_else(|| unshown()?.map.get(from));
-        let found = object.and_then(|object| {
-            let found = look_up(process, shown, from, object, index);
-            // A resolver calls, of an object that is being opened.
-            found.or_else(|| look_up(process, unshown()?, from, object, index))
-        });
+        let world = process.world();
+        let object = object.or_else(|| world.map.get(from));
+        let found = object.and_then(|object| look_up(process, world, from, object, index));
+        let found = found.or_else(|| for_resolver(process, world, from, index));
         found.unwrap_or_else(|| {
             let name = object.map_or(&b""[..], |object| process.name_of(object));
             let malformed = Malformed::new("PLT without a relocation", "PLT slot", index);
@@ -118,6 +113,15 @@ pub fn call_if_resolver(found: &Bound) -> u64 {
 pub fn write(found: &Bound, address: u64) {
     // SAFETY: the word is part of a writable segment, as was checked.
     unsafe { (found.place.0 as *mut u64).write_volatile(address) };
+}
+
+/// The same for a resolver of an object that is being opened: in the world that comes, as the one that is `shown` does
+/// not know it.
+#[cold]
+#[inline(never)]
+fn for_resolver(process: &Process, shown: &World, from: ObjectId, index: u64) -> Option<Bound> {
+    let coming = process.resolving().filter(|_| shown.life(from).is_none())?;
+    look_up(process, coming, from, coming.map.get(from)?, index)
 }
 
 #[inline]
