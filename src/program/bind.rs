@@ -237,7 +237,7 @@ pub fn note_binding(process: &Process, from: ObjectId, definer: ObjectId) {
         tracing::dependencies(world, from, &[definer]);
         match world.life(definer) {
             // Who is never unloaded needs no list.
-            Some(definer) if life.of_start => _ = definer.pin(),
+            Some(definer) if world.is_of_start(from) => _ = definer.pin(),
             _ => life.bound.add(definer),
         }
     }

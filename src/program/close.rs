@@ -58,7 +58,7 @@ fn close_one(process: &Process, id: Option<ObjectId>, handle: u64) -> Result<()>
         return Err(Error::bad_handle(NOT_OPEN, "dlclose", handle));
     };
     let is_marked = world.map.get(id).is_some_and(is_pinned_by_flag);
-    if life.is_pinned() && (is_marked || !life.of_start) {
+    if life.is_pinned() && (is_marked || world.is_later(id)) {
         // As under ld.so, nobody counts what will never go.
         return Ok(());
     }

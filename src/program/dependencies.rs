@@ -34,7 +34,7 @@ impl<'w> Dependencies<'w> {
         let mut set = IdSet::of(self.world.map.objects.ids());
         set.add(id);
         for &needed in &self.world.map.get(id)?.needed {
-            match self.world.life(needed).is_some_and(|life| life.of_start) {
+            match self.world.is_of_start(needed) {
                 true => _ = set.add(needed),
                 false => set.add_all(self.known.get(&needed)?),
             }

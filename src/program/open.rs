@@ -169,7 +169,7 @@ fn initialisers(process: &Process, world: &World, root: ObjectId, fresh: &[Objec
     let list: Vec<_> = world.list(root).into_iter().flat_map(|list| list.objects()).collect();
     if process.facts.musl.is_some() {
         let mut order = init::dependencies_first(objects, &list, root);
-        order.retain(|&id| world.life(id).is_some_and(|life| !life.of_start));
+        order.retain(|&id| world.is_later(id));
         return Calls::new(process, &order);
     }
     let mut order = init::dependants_first(objects, &list, root);
@@ -581,8 +581,8 @@ fn begin_lives(
     }
     world.set_list(root, kept);
     for &id in list {
-        if let Some(life) = world.life_mut(id)
-            && !life.of_start
+        if world.is_later(id)
+            && let Some(life) = world.life_mut(id)
             && !life.seen.contains(&root)
         {
             Arc::make_mut(&mut life.seen).push(root);

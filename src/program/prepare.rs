@@ -306,8 +306,7 @@ fn project_objects(process: &Process) -> (u64, u32) {
     link_maps.link(layout, &list, 0);
     let first = list.first().map_or(0, |fields| fields.address());
     for (id, object) in map.objects.iter() {
-        let is_of_start = process.world().life(id).is_some_and(|life| life.of_start);
-        if !is_of_start {
+        if !process.world().is_of_start(id) {
             continue;
         }
         let facts = link_maps::Facts {

@@ -90,7 +90,7 @@ fn fill(layout: &Layout, world: &World, change: &Change<'_>, list: &[ObjectId]) 
         let facts = link_maps::Facts {
             tls: &world.tls,
             space: change.space,
-            is_opened: world.life(id).is_none_or(|life| !life.of_start),
+            is_opened: !world.is_of_start(id),
             is_global: world.life(id).is_some_and(|life| life.global),
             global: None,
             first,

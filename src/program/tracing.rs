@@ -133,11 +133,12 @@ pub fn dependencies(world: &World, by: ObjectId, bound: &[ObjectId]) {
     if !trace::on(Topics::FILES.union(Topics::BINDINGS)) {
         return;
     }
-    let Some((from, life)) = world.map.get(by).zip(world.life(by)) else { return };
+    let Some(from) = world.map.get(by) else { return };
+    let is_of_start = world.is_of_start(by);
     let is_new = |id: &&ObjectId| !from.needed.contains(id);
     for object in bound.iter().filter(is_new).filter_map(|&id| world.map.get(id)) {
         let (object, by) = (object.label(), from.label());
-        trace::emit(&match life.of_start {
+        trace::emit(&match is_of_start {
             true => Event::Stays { object, why: Why::Reference(by) },
             false => Event::Dependency { object, by },
         });
@@ -177,7 +178,7 @@ pub fn changes(
     for &id in list {
         let seen = |world: &World| world.life(id).map(|life| Arc::clone(&life.seen));
         let is_there = !fresh.contains(&id);
-        match is_there && world.life(id).is_some_and(|life| !life.of_start) {
+        match is_there && world.is_later(id) {
             false => tell_scope(world, id, Lists::All),
             true if seen(world) != seen(old) => tell_scope(world, id, Lists::Last),
             true => {}

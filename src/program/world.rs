@@ -165,8 +165,6 @@ impl Drop for Bound {
 pub struct Life {
     /// The namespace it was loaded into.
     pub space: usize,
-    /// It was loaded before the program started.
-    pub of_start: bool,
     /// How often it was opened and not closed.
     pub opens: AtomicU32,
     /// Never to be unloaded.
@@ -208,7 +206,6 @@ impl Clone for Life {
     fn clone(&self) -> Self {
         Self {
             space: self.space,
-            of_start: self.of_start,
             opens: AtomicU32::new(self.opens.load(Ordering::Relaxed)),
             pinned: AtomicBool::new(self.is_pinned()),
             global: self.global,
@@ -286,7 +283,6 @@ impl World {
             start.add(id);
             later.remove(id);
             if let Some(Some(life)) = lives.get_mut(id) {
-                life.of_start = true;
                 life.pin();
             }
         }
@@ -338,7 +334,7 @@ impl World {
     /// What the references of an object are looked up in.
     #[must_use]
     pub fn chain(&self, id: ObjectId) -> Option<&Chain> {
-        match self.start.holds(id) {
+        match self.is_of_start(id) {
             true => Some(&self.start_chain),
             false => self.life(id)?.chain.as_deref(),
         }
@@ -466,6 +462,13 @@ impl World {
             to_visit.extend(next.filter(|&id| reached.add(id)));
         }
         reached
+    }
+
+    /// Whether an object was there when the program started. It is never unloaded.
+    #[inline]
+    #[must_use]
+    pub fn is_of_start(&self, id: ObjectId) -> bool {
+        self.start.holds(id)
     }
 
     /// Whether an object came after the start, and may go again.

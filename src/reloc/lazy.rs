@@ -3,13 +3,11 @@
 
 use super::Relocation;
 use crate::addr::{Addr, Vaddr};
+use crate::arch::x86_64::RelocationKind as Kind;
 use crate::elf::segment::Span;
 use crate::elf::table::Table;
 use crate::image::Words;
 use crate::object::Object;
-
-/// `R_X86_64_JUMP_SLOT`.
-const JUMP_SLOT: u32 = 7;
 
 /// How the functions of an object are bound when they are first called.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +56,9 @@ impl<'p, 'a> Plt<'p, 'a> {
         // What may not be written any more when PT_GNU_RELRO is sealed.
         let sealed = self.object.segments.relro.filter(|_| !self.every_call).unwrap_or_default();
         let is_sealed = |at: Vaddr| at.0.wrapping_sub(sealed.vaddr.0) < sealed.size;
-        let may_wait = |it: &Relocation| it.kind == JUMP_SLOT && !is_sealed(it.offset);
+        let may_wait = |it: &Relocation| {
+            Kind::from_number(it.kind) == Some(Kind::JumpSlot) && !is_sealed(it.offset)
+        };
         let places = relocations.iter().take_while(may_wait).map(|it| image.address(it.offset));
         let mut code = Span::default();
         words.change_while(places, |entry| {
