@@ -555,3 +555,26 @@ fn scopes(layout: &Layout, fields: &Fields, (list, count): (u64, u32), program: 
     fields.set(links.l_scope_mem, program + u64::from(links.l_searchlist));
     fields.set(links.l_local_scope, fields.at(links.l_searchlist));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_found_whatever_was_taken_out() {
+        let mut addresses = Addresses::default();
+        let all: Vec<_> = (1..200u32).map(|id| (u64::from(id) * 0x4f0, ObjectId(id))).collect();
+        all.iter().for_each(|&(address, id)| addresses.insert(address, id));
+        addresses.remove(0);
+        addresses.remove(7);
+        let is_left = |id: ObjectId| id.0.is_multiple_of(3);
+        for &(address, _) in all.iter().filter(|(_, id)| !is_left(*id)) {
+            addresses.remove(address);
+        }
+        for &(address, id) in &all {
+            assert_eq!(addresses.get(address), is_left(id).then_some(id));
+        }
+        assert_eq!(addresses.count, all.iter().filter(|(_, id)| is_left(*id)).count());
+        Addresses::default().remove(5);
+    }
+}
