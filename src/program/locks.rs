@@ -16,7 +16,7 @@ use crate::addr::Addr;
 use crate::arch::x86_64::tcb;
 use crate::heap;
 use crate::sys::fork;
-use crate::sys::process::{futex_wait, futex_wake_one, is_thread, thread_id};
+use crate::sys::process::{futex_wait, futex_wake_one, thread_id};
 use crate::tls::thread;
 
 /// Which lock.
@@ -44,7 +44,7 @@ pub struct Locks {
     threads: Threads,
     /// What libraries of other layouts have of their own.
     others: AtomicPtr<Other>,
-    /// The process that these locks were seen in last, as [`fork::generation`] counts, if there are others.
+    /// The process that these locks were seen in last, as [`fork::generation`] counts.
     seen: AtomicU32,
 }
 
@@ -159,7 +159,6 @@ impl Locks {
         threads.learn(layout, global);
         let write = global.0 + u64::from(layout.rtld_global.load_write_lock);
         let next = self.others.load(Ordering::Acquire);
-        self.seen.store(fork::generation(), Ordering::Relaxed);
         let other = Box::into_raw(Box::new(Other { write, threads, next }));
         self.others.store(other, Ordering::Release);
     }
@@ -204,8 +203,8 @@ impl Locks {
 
     /// Takes a lock until [`Locks::release`].
     pub fn acquire(&self, lock: Lock) {
-        if !self.others.load(Ordering::Acquire).is_null() {
-            self.recover_all();
+        if self.seen.load(Ordering::Relaxed) != fork::generation() {
+            self.recover();
         }
         self.call(&self.lock, lock_own, lock);
     }
@@ -215,33 +214,29 @@ impl Locks {
         self.call(&self.unlock, unlock_own, lock);
     }
 
-    /// Frees the inner locks if they are held by threads that stayed in the parent of a fork(2): libc resets the outer
-    /// one alone in the child. The caller holds that.
-    pub fn recover(&self) {
-        if COUNTS_READERS.load(Ordering::Acquire) {
-            // The locks see to themselves.
-            return READERS.forget();
-        }
-        for lock in [Lock::Write, Lock::Tls] {
-            let is_dead = |owner| owner != 0 && !is_thread(owner);
-            free_if(self.mutex(lock).load(Ordering::Acquire), is_dead);
-        }
-    }
-
-    /// In a child of fork(2), frees what threads of the parent hold: the libc that forks resets its own locks and
-    /// lists, and leaves those of other layouts as they were. The child has one thread when it first comes here, since
-    /// the next one needs its thread-local storage.
+    /// In a child of fork(2), frees what threads of the parent hold: the libc that forks resets its outer lock and its
+    /// lists, but neither the inner locks nor anything of other layouts. The child has one thread when it first comes
+    /// here, since the next one needs its thread-local storage.
     #[cold]
-    fn recover_all(&self) {
+    fn recover(&self) {
         let generation = fork::generation();
         if self.seen.swap(generation, Ordering::AcqRel) == generation {
             return;
         }
-        // Of threads that are no more some had a lock, but had not written their number there yet.
+        // Threads that are no more may have had a lock without their number in it: it is written after they take it,
+        // and cleared before they give it back.
         let tid = thread_id();
         let free = |mutex| free_if(mutex, |owner| owner != tid);
-        for lock in [Lock::Load, Lock::Write, Lock::Tls] {
-            free(self.mutex(lock).load(Ordering::Acquire));
+        if COUNTS_READERS.load(Ordering::Acquire) {
+            // The locks see to themselves.
+            READERS.forget();
+        } else {
+            for lock in [Lock::Load, Lock::Write, Lock::Tls] {
+                free(self.mutex(lock).load(Ordering::Acquire));
+            }
+        }
+        if self.others.load(Ordering::Acquire).is_null() {
+            return;
         }
         self.threads.free_lock();
         for other in self.others() {
@@ -458,5 +453,25 @@ mod tests {
         locks.acquire(Lock::Tls);
         assert_eq!(TAKEN.load(Ordering::Relaxed), global + u64::from(at.load_write_lock));
         locks.release(Lock::Tls);
+    }
+
+    #[test]
+    fn a_child_frees_what_other_threads_hold() {
+        let layout = LAYOUTS.iter().find(|it| it.minor == 36).unwrap();
+        let words = [const { AtomicU64::new(0) }; 1024];
+        let locks = Locks::default();
+        let functions = [count as *const () as u64, uncount as *const () as u64].map(Addr);
+        locks.use_real(layout, Addr(words.as_ptr() as u64), functions);
+        let word = usize::from(layout.rtld_global.load_write_lock) / 8;
+        // Taken: its holder has written its number, is about to, or is the thread that forked.
+        for (owner, is_freed) in [(0, true), (thread_id() + 1, true), (thread_id(), false)] {
+            words[word].store(1, Ordering::Relaxed);
+            words[word + 1].store(u64::from(owner), Ordering::Relaxed);
+            locks.acquire(Lock::Load);
+            assert_eq!(words[word].load(Ordering::Relaxed), 1, "not a child");
+            locks.seen.store(fork::generation() + 1, Ordering::Relaxed);
+            locks.acquire(Lock::Load);
+            assert_eq!(words[word].load(Ordering::Relaxed) == 0, is_freed, "{owner}");
+        }
     }
 }

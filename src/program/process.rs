@@ -250,7 +250,6 @@ impl Process {
             self.generation.store(generation, Ordering::Relaxed);
             self.end_change();
             self.sweep.store(0, Ordering::Relaxed);
-            self.locks.recover();
             self.show_places();
             show::link_again(self);
         }

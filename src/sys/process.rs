@@ -148,11 +148,3 @@ pub fn thread_id() -> u32 {
         call::<0>(libc::SYS_gettid, []).unwrap_or(u64::MAX) as u32
     }
 }
-
-/// Whether this process has a thread with this id.
-#[must_use]
-pub fn is_thread(thread: u32) -> bool {
-    // SAFETY: signal 0 is not sent, only looked for.
-    let found = unsafe { call(libc::SYS_tgkill, [u64::from(id()), u64::from(thread), 0]) };
-    found != Err(Errno(libc::ESRCH))
-}
