@@ -6,6 +6,7 @@
 
 pub mod ahead;
 pub mod index;
+pub mod nearby;
 pub mod one;
 pub mod prepared;
 pub mod quick;

@@ -20,6 +20,7 @@ use crate::elf::Malformed;
 use crate::elf::segment::Span;
 use crate::error::{Error, Problem, Report};
 use crate::lookup::Class;
+use crate::lookup::nearby;
 use crate::lookup::prepared::Prepared;
 use crate::lookup::quick::{self, Found, Quick};
 use crate::lookup::scope::{OtherNames, Scope, Undefined, Uniqueness};
@@ -146,6 +147,8 @@ fn look_up(
         return None;
     }
     let prepared = Prepared::new(object, symbol)?;
+    nearby::relocations(&relocations.plt, index as usize);
+    nearby::symbols(&object.exports, symbol);
     let chain = world.chain(from)?;
     let class = Class { definition_only: true, ..Class::default() };
     let quick = match told::wanted() {
@@ -157,6 +160,7 @@ fn look_up(
     };
     let (definer, index, address, is_resolver) = match quick {
         Quick::Found(Found { definer, index, address: Some(address) }) => {
+            nearby::symbols(&world.map.get(definer)?.exports, index);
             (definer, index, address.0, false)
         }
         Quick::Found(Found { definer, index, address: None }) => {
