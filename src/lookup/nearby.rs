@@ -1,6 +1,8 @@
 //! Brings near what first calls to come will read. Each reads its tables at another place, mostly for the first time,
-//! and waits for memory at every step; what stands behind a place that is read is asked for while nobody waits for it.
+//! and waits for memory at every step; the block around a place that is read is asked for while nobody waits for it.
 //! This pays even if one function in thirty is ever called.
+
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::arch::prefetch;
 use crate::elf::relocation::Relocation;
@@ -9,28 +11,41 @@ use crate::object::Exports;
 
 /// Bytes of a cache line.
 const LINE: usize = 64;
-/// So many bytes of records are asked for: some forty.
-const RECORDS: usize = 1024;
-/// So many bytes of names.
-const NAMES: usize = 2048;
+/// Bytes of a block: some eighty records, or as many short names.
+const BLOCK: usize = 2048;
 
-/// Asks for the relocations behind one.
+/// The number of the block that was asked for last, of those that share a place here. Who calls much would ask for the
+/// same ones again and again.
+static LAST: [AtomicUsize; 256] = [const { AtomicUsize::new(0) }; 256];
+
+/// Asks for the relocations around one.
 #[inline(always)]
 pub fn relocations(table: &Table<'_, Relocation>, index: usize) {
-    prefetch_behind::<RECORDS>(table.place(index));
+    around(table.place(index));
 }
 
-/// Asks for the symbols behind one of an object, and for the names behind its name.
+/// Asks for the symbols around one of an object, and for the names around its name.
 #[inline(always)]
 pub fn symbols(exports: &Exports<'_>, index: u32) {
-    prefetch_behind::<RECORDS>(exports.symbols.place(index as usize));
+    around(exports.symbols.place(index as usize));
     if let Some(symbol) = exports.symbols.get(index as usize) {
-        prefetch_behind::<NAMES>(exports.strings.place(symbol.name).wrapping_add(LINE));
+        around(exports.strings.place(symbol.name));
     }
 }
 
-/// Asks for so many bytes that follow the line of `place`.
+/// Asks for the block of `place`.
 #[inline(always)]
-fn prefetch_behind<const BYTES: usize>(place: *const u8) {
-    (0..BYTES).step_by(LINE).for_each(|at| prefetch(place.wrapping_add(LINE + at)));
+fn around(place: *const u8) {
+    let block = place.addr() / BLOCK;
+    if let Some(last) = LAST.get(block % LAST.len())
+        && last.load(Ordering::Relaxed) != block
+    {
+        last.store(block, Ordering::Relaxed);
+        ask(place.wrapping_sub(place.addr() % BLOCK));
+    }
+}
+
+#[inline(never)]
+fn ask(start: *const u8) {
+    (0..BLOCK).step_by(LINE).for_each(|at| prefetch(start.wrapping_add(at)));
 }
