@@ -6,4 +6,4 @@ pub mod vector_state;
 pub mod x86_64;
 
 pub use cycles::cycles;
-pub use prefetch::prefetch;
+pub use prefetch::{LINE, prefetch};

@@ -7,6 +7,9 @@
 
 use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
+/// Bytes of a cache line.
+pub const LINE: usize = 64;
+
 /// Asks for the cache line at `address`, which need not be readable.
 #[inline]
 pub fn prefetch(address: *const u8) {

@@ -53,8 +53,6 @@ impl Plan {
     pub fn new(kind: Kind, segments: &Segments) -> Self {
         let (start, end) = segments.extent();
         let mut pieces = Vec::with_capacity(segments.loads.len());
-        let mut gaps = Vec::new();
-        let mut mapped_to = start;
         for load in &segments.loads {
             let from = page_down(load.vaddr.0);
             let file_pages_end = match load.filesz {
@@ -62,9 +60,6 @@ impl Plan {
                 _ => page_up(load.file_end()).unwrap_or(from),
             };
             let pages_end = page_up(load.end()).unwrap_or(file_pages_end);
-            if from > mapped_to {
-                gaps.push(Pages { start: mapped_to, size: from - mapped_to });
-            }
             let clear_end = file_pages_end.min(load.end());
             pieces.push(Piece {
                 file: Pages { start: from, size: file_pages_end - from },
@@ -79,7 +74,6 @@ impl Plan {
                 },
                 access: load.access,
             });
-            mapped_to = pages_end.max(mapped_to);
         }
         Self {
             start,
@@ -87,7 +81,7 @@ impl Plan {
             align: segments.align.max(PAGE),
             fixed: kind == Kind::Fixed,
             pieces,
-            gaps,
+            gaps: gaps(segments).collect(),
         }
     }
 
@@ -108,6 +102,17 @@ impl Plan {
         });
         follow && at == self.start + self.size && self.align == PAGE && !self.fixed
     }
+}
+
+/// The pages between segments that belong to none.
+pub fn gaps(segments: &Segments) -> impl Iterator<Item = Pages> {
+    let (mut mapped_to, _) = segments.extent();
+    segments.loads.iter().filter_map(move |load| {
+        let from = page_down(load.vaddr.0);
+        let gap = (from > mapped_to).then(|| Pages { start: mapped_to, size: from - mapped_to });
+        mapped_to = page_up(load.end()).unwrap_or(u64::MAX).max(mapped_to);
+        gap
+    })
 }
 
 #[cfg(test)]

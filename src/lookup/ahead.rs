@@ -8,15 +8,13 @@ use super::prepared::Prepared;
 use super::quick::{self, Answer};
 use super::run::{Member, Run};
 use super::scan;
-use crate::arch::prefetch;
+use crate::arch::{LINE, prefetch};
 use crate::elf::relocation::Relocation;
 use crate::elf::table::Table;
 use crate::object::{Names, Object};
 
 /// How many lookups are prepared together.
 pub const BATCH: usize = 64;
-/// Bytes of a cache line.
-const LINE: usize = 64;
 /// Where `st_value` is in a symbol.
 const VALUE: usize = 8;
 

@@ -4,13 +4,11 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::arch::prefetch;
+use crate::arch::{LINE, prefetch};
 use crate::elf::relocation::Relocation;
 use crate::elf::table::Table;
 use crate::object::Exports;
 
-/// Bytes of a cache line.
-const LINE: usize = 64;
 /// Bytes of a block: some eighty records, or as many short names.
 const BLOCK: usize = 2048;
 

@@ -15,8 +15,9 @@ use alloc::vec::Vec;
 
 use super::fields::Fields;
 use super::layout::{Layout, ScopeElem};
-use crate::addr::{Addr, ObjectId, Vaddr, page_down, page_up};
+use crate::addr::{Addr, ObjectId, Vaddr, page_down};
 use crate::elf::hash::HashTable;
+use crate::image::plan::gaps;
 use crate::linkmap::by_object::ByObject;
 use crate::object::{Object, Role};
 use crate::tls;
@@ -525,11 +526,7 @@ fn flags(layout: &Layout, fields: &Fields, object: &Object<'_>, facts: &Facts<'_
 
 /// Whether every page between the first and the last segment belongs to a segment.
 fn is_contiguous(object: &Object<'_>) -> bool {
-    let mut mapped_to = None;
-    object.segments.loads.iter().all(|load| {
-        let before = mapped_to.replace(page_up(load.end()).unwrap_or(u64::MAX));
-        before.is_none_or(|end| page_down(load.vaddr.0) <= end)
-    })
+    gaps(&object.segments).next().is_none()
 }
 
 fn thread_local(layout: &Layout, fields: &Fields, tls: &tls::Layout, id: ObjectId) {
